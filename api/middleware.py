@@ -1,0 +1,168 @@
+"""What happens to every request before a route sees it, without reading its body: name, host, key, size."""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from time import perf_counter
+from urllib.parse import urlsplit
+
+from anyio import to_thread
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import MEDIA_TYPE, Problem, answer, of_framework, of_known, problem
+from registry import keys
+from registry.db import Database
+from registry.errors import Unauthenticated
+from registry.ids import new_id
+
+GUARDED = "/v1"
+_KEPT_HEADERS = frozenset({"allow", "content-range", "retry-after", "accept-ranges"})
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_log = logging.getLogger("api.access")
+
+
+async def _refuse(document: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    await answer(document, scope["state"].get("request_id"))(scope, receive, send)
+
+
+class Names:
+    """Gives each request a name (the client's X-Request-Id or a new one) that goes into the answer and the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        name = given if _REQUEST_ID.fullmatch(given) else new_id("req")
+        scope.setdefault("state", {})["request_id"] = name
+        began = perf_counter()
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = name
+                headers["X-Content-Type-Options"] = "nosniff"
+                took = 1000 * (perf_counter() - began)
+                _log.info("%s %s %s %.0f ms request=%s", scope["method"], scope["path"], message["status"], took, name)
+            await send(message)
+
+        await self.app(scope, receive, named)
+
+
+class Uniform:
+    """The last word on errors: what the framework would answer in plain text becomes a problem document."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        replaced = False
+
+        async def checked(message: Message) -> None:
+            nonlocal replaced
+            if message["type"] == "http.response.start" and _is_foreign(message):
+                replaced = True
+                headers = {name: value for name, value in Headers(raw=message["headers"]).items() if name in _KEPT_HEADERS}
+                error = HTTPException(message["status"], HTTPStatus(message["status"]).phrase, headers)
+                document = of_framework(error, scope["method"], scope["path"])
+                await answer(document, scope["state"].get("request_id"), headers)(scope, receive, send)
+            elif not replaced:
+                await send(message)
+
+        await self.app(scope, receive, checked if scope["type"] == "http" else send)
+
+
+def _is_foreign(start: Message) -> bool:
+    kind = Headers(raw=start["headers"]).get("content-type", "")
+    return int(start["status"]) >= HTTPStatus.BAD_REQUEST and not kind.startswith(MEDIA_TYPE)
+
+
+class Hosts:
+    """Answers only to its own names: a page that a browser was lured to cannot speak to a service on loopback."""
+
+    def __init__(self, app: ASGIApp, allowed: Sequence[str]) -> None:
+        self.app = app
+        self.allowed = frozenset(name.lower() for name in allowed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._known(Headers(scope=scope).get("host", "")):
+            hint = "Call it by its address; an operator adds names in DLKD_ALLOWED_HOSTS."
+            await _refuse(problem(400, "host_unknown", "The Host header names another server.", hint=hint), scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    def _known(self, header: str) -> bool:
+        try:
+            return "*" in self.allowed or (urlsplit(f"//{header}").hostname or "") in self.allowed
+        except ValueError:
+            return False
+
+
+class Keys:
+    """Asks for `Authorization: Bearer <key>` on every path under /v1, known or not, before a byte of the body is read."""
+
+    def __init__(self, app: ASGIApp, database: Database) -> None:
+        self.app = app
+        self.database = database
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (scope["path"] + "/").startswith(GUARDED + "/"):
+            try:
+                scope["state"]["principal"] = await to_thread.run_sync(
+                    self._verify, Headers(scope=scope).get("authorization", "")
+                )
+            except Unauthenticated as error:
+                await _refuse(of_known(error), scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    def _verify(self, header: str) -> keys.Principal:
+        scheme, _, key = header.partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            raise Unauthenticated("This path needs a key.")
+        with self.database.read() as session:
+            principal = keys.authenticate(session, key.strip())
+        if keys.due(principal, datetime.now(UTC)):
+            with self.database.write() as session:
+                keys.touch(session, principal)
+        return principal
+
+
+class BodyLimit:
+    """Refuses bodies above the limit of their path: by what they claim, and by what really comes."""
+
+    def __init__(self, app: ASGIApp, limit: int, larger: Mapping[str, int]) -> None:
+        self.app = app
+        self.limit = limit
+        self.larger = larger
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        limit = self.larger.get(scope["path"], self.limit)
+        claimed = Headers(scope=scope).get("content-length", "0")
+        if claimed.isdecimal() and int(claimed) > limit:
+            hint = "Send less, or ask the operator to raise the limit."
+            await _refuse(
+                problem(413, "body_too_large", f"The body is larger than {limit} bytes.", hint=hint), scope, receive, send
+            )
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise HTTPException(413, f"The body is larger than {limit} bytes.")
+            return message
+
+        await self.app(scope, counted, send)

@@ -1,0 +1,58 @@
+"""Images to learn on: taken in here, checked and packed by a worker."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
+
+from api.admission import admit
+from api.archives import sniff_archive
+from api.deps import Caller, Cursor, Limit, Once, Parts, Services
+from api.schemas import DatasetForm, DatasetOut, Page
+from api.uploads import Received, form_body, in_upload_thread, receive
+from registry import datasets
+from registry.keys import Principal
+from registry.tables import Dataset
+
+PATH = "/v1/datasets"
+router = APIRouter(prefix=PATH, tags=["datasets"])
+
+
+@router.post(
+    "",
+    operation_id="create_dataset",
+    status_code=201,
+    response_model=DatasetOut,
+    openapi_extra=form_body(DatasetForm, "zip, tar or tar.gz of train/<class>/... and val/<class>/..."),
+)
+async def create_dataset(request: Request, response: Response, parts: Parts, caller: Caller, key: Once = None) -> Any:
+    """Takes in an archive. Its status is `validating` until a worker has looked into it."""
+
+    def work() -> dict[str, Any]:
+        upload = receive(request, parts.store, parts.settings.max_upload_bytes, sniff_archive, DatasetForm)
+        return _add(parts, caller, key, upload)
+
+    dataset = await in_upload_thread(work, parts.uploads)
+    response.headers["Location"] = f"{PATH}/{dataset['id']}"
+    return dataset
+
+
+@router.get("", operation_id="list_datasets")
+def list_datasets(parts: Parts, limit: Limit = 50, cursor: Cursor = None) -> Page[DatasetOut]:
+    """Data sets, newest first."""
+    with parts.database.read() as session:
+        return Page[DatasetOut].model_validate(datasets.page(session, limit=limit, cursor=cursor))
+
+
+@router.get("/{dataset_id}", operation_id="get_dataset")
+def get_dataset(dataset_id: str, parts: Parts) -> DatasetOut:
+    """One data set."""
+    with parts.database.read() as session:
+        return DatasetOut.model_validate(datasets.get(session, dataset_id))
+
+
+def _add(parts: Services, caller: Principal, key: str | None, upload: Received[DatasetForm]) -> dict[str, Any]:
+    def create(session: Session) -> Dataset:
+        return datasets.create(session, caller, upload.stored, filename=upload.filename, name=upload.fields.name)
+
+    return admit(parts, caller, key, upload, create, DatasetOut)

@@ -1,0 +1,1 @@
+"""The user's door: a typed Python client and the `dlkd` command."""

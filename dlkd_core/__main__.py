@@ -1,0 +1,48 @@
+"""`python -m dlkd_core spec.json out/`: one run without the service."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pydantic import ValidationError
+from rich.console import Console
+
+from dlkd_core.errors import DistillationError
+from dlkd_core.spec import DistillationSpec
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the spec; the report goes to `out/report.json`. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m dlkd_core", description=__doc__)
+    parser.add_argument("spec", type=Path, help="JSON: teacher.path, dataset.path, student, method, training, export")
+    parser.add_argument("out", type=Path, help="folder for the student's files, checkpoints and report.json")
+    parser.add_argument("--resume", action="store_true", help="go on from out/checkpoint.pt where there is one")
+    given = parser.parse_args(arguments)
+    console = Console(stderr=True)
+    try:
+        spec = DistillationSpec.model_validate_json(given.spec.read_bytes())
+        _run(spec, given.out, console, resume=given.resume)
+    except (DistillationError, ValidationError, OSError) as error:
+        console.print(_words(error), style="red", highlight=False, markup=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print(f"Stopped. Run again with --resume to go on from {given.out / 'checkpoint.pt'}.")
+        return 130
+    return 0
+
+
+def _run(spec: DistillationSpec, out: Path, console: Console, *, resume: bool) -> None:
+    from dlkd_core.checkpoint import FILE  # torch takes seconds to import: not before the spec is known to be good
+    from dlkd_core.terminal import run_to_report
+
+    run_to_report(spec, out, console, resume_from=out / FILE if resume and (out / FILE).exists() else None)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, DistillationError):
+        return f"{error.message}\n{error.hint}\n({error.code})"
+    return str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""The menu: everything that a spec picks by name, with its parameters, limits and source. No torch here.
+
+A new method, network family or exporter is one file of code, one entry here and one test.
+"""
+
+from dlkd_core.catalog.architectures import ARCHITECTURES, Architecture, find_architecture
+from dlkd_core.catalog.exporters import EXPORTERS, Exporter
+from dlkd_core.catalog.menu import describe
+from dlkd_core.catalog.methods import METHODS, Method, MethodChoice
+
+__all__ = [
+    "ARCHITECTURES",
+    "EXPORTERS",
+    "METHODS",
+    "Architecture",
+    "Exporter",
+    "Method",
+    "MethodChoice",
+    "describe",
+    "find_architecture",
+]

@@ -1,0 +1,46 @@
+"""Which images make up which step: an order a epoch, drawn from the seed, so that any step can be found again."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dlkd_core.data.packed import Split
+from dlkd_core.data.views import Augmentation, views
+
+_ORDER, _VIEWS = 1, 2  # streams of random numbers that must not touch
+
+
+def generator_of(*entropy: int) -> torch.Generator:
+    """A CPU generator seeded from several integers."""
+    state = np.random.SeedSequence(entropy).generate_state(2, np.uint32)
+    return torch.Generator().manual_seed(int(state[0]) << 31 ^ int(state[1]))
+
+
+class Batches:
+    """The training batches of a run, addressed by step.
+
+    A last batch of a single image is left out: batch statistics need two.
+    """
+
+    def __init__(self, split: Split, batch_size: int, augmentation: Augmentation, seed: int) -> None:
+        self.split, self.augmentation, self.seed = split, augmentation, seed
+        self.batch_size = min(batch_size, len(split))
+        whole, rest = divmod(len(split), self.batch_size)
+        self.per_epoch = whole + (rest > 1)
+
+    def from_step(self, step: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Views (B * count, 3, H, W) and labels (B,) of steps `step` up to `steps`."""
+        order = torch.empty(0)
+        for number in range(step, steps):
+            epoch, place = divmod(number, self.per_epoch)
+            if place == 0 or number == step:
+                order = self._order(epoch)
+            rows = order[place * self.batch_size : (place + 1) * self.batch_size]
+            made = views(self.split.images[rows], self.augmentation, generator_of(self.seed, _VIEWS, number))
+            yield made, self.split.labels[rows]
+
+    def _order(self, epoch: int) -> Tensor:
+        order = torch.randperm(len(self.split), generator=generator_of(self.seed, _ORDER, epoch))
+        return order.to(self.split.labels.device)

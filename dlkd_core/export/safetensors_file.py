@@ -1,0 +1,45 @@
+"""The student as safetensors: its weights under its own keys, the rest in the header's metadata."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from dlkd_core.evaluation.accuracy import Forward
+from dlkd_core.export.student import Student
+from dlkd_core.spec import Normalization
+
+
+class SafetensorsFile:
+    """Writes and reads `student.safetensors`."""
+
+    tolerance = 1e-4  # of the largest logit: the weights are the same, the memory layout may not be
+
+    def write(self, student: Student, path: Path) -> None:
+        """The weights, contiguous, with architecture, options, classes, normalisation and image size as metadata."""
+        facts = {
+            "format": "pt",
+            "architecture": student.architecture,
+            "options": json.dumps(dict(student.options)),
+            "classes": json.dumps(student.classes),
+            "normalization": student.normalization.model_dump_json(),
+            "size": json.dumps(student.size),
+        }
+        save_file({key: value.contiguous().clone() for key, value in student.weights.items()}, path, facts)
+
+    def load(self, path: Path) -> Forward:
+        """The file's own network, built from its metadata alone."""
+        with safe_open(path, framework="pt") as file:
+            facts = file.metadata()
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+        student = Student(
+            architecture=facts["architecture"],
+            options=json.loads(facts["options"]),
+            classes=tuple(json.loads(facts["classes"])),
+            normalization=Normalization.model_validate_json(facts["normalization"]),
+            size=tuple(json.loads(facts["size"])),
+            weights=weights,
+        )
+        return torch.inference_mode()(student.deployable())

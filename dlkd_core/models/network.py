@@ -1,0 +1,34 @@
+"""A network and the names of the layers that distillation looks at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from dlkd_core.catalog import find_architecture
+from dlkd_core.resolve import resolve
+
+# How a block gives its output: (N, C, H, W), (N, H, W, C), or (N, 1 + H * W, C) with the class token first and H = W.
+Layout = Literal["NCHW", "NHWC", "tokens"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A module, the name of its final classifier (whose input is the features) and of its blocks (whose outputs are the maps)."""
+
+    module: nn.Module
+    classifier: str
+    blocks: tuple[str, ...]
+    layout: Layout = "NCHW"
+
+
+def build(architecture: str, num_classes: int, options: Mapping[str, Any] | None = None) -> Network:
+    """The network of that catalog name, freshly initialised from torch's global generator.
+
+    UnknownChoice for another name, pydantic's ValidationError for options that the architecture does not have.
+    """
+    entry = find_architecture(architecture)
+    checked = entry.options.model_validate(dict(options or {}))
+    network: Network = resolve(entry.target)(architecture, num_classes, checked)
+    return network

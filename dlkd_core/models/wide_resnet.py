@@ -1,0 +1,72 @@
+"""Wide residual networks: Zagoruyko, Komodakis 2016, https://arxiv.org/abs/1605.07146.
+
+Layer names are those of https://github.com/HobbitLong/RepDistiller, so that its checkpoints load.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dlkd_core.catalog.architectures import Options
+from dlkd_core.models.layers import conv, global_pool, init_convolutions
+from dlkd_core.models.network import Network
+
+
+class WideBlock(nn.Module):
+    """Normalise, activate, convolve, twice. Where the width changes, the shortcut is a convolution of the activated input."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.conv1 = conv(inputs, outputs, 3, stride)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.conv2 = conv(outputs, outputs, 3)
+        self.convShortcut = conv(inputs, outputs, 1, stride) if inputs != outputs else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
+        active = F.relu(self.bn1(x))
+        out: Tensor = self.conv2(F.relu(self.bn2(self.conv1(active))))
+        return out + (x if self.convShortcut is None else self.convShortcut(active))
+
+
+class WideStage(nn.Module):
+    """Blocks of one width, under the published name `layer`."""
+
+    def __init__(self, inputs: int, outputs: int, blocks: int, stride: int) -> None:
+        super().__init__()
+        self.layer = nn.Sequential(
+            WideBlock(inputs, outputs, stride), *(WideBlock(outputs, outputs, 1) for _ in range(blocks - 1))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
+        out: Tensor = self.layer(x)
+        return out
+
+
+class WideResNet(nn.Module):
+    """A stem of 16 channels, three stages of (depth - 4) / 6 blocks, and a classifier."""
+
+    def __init__(self, depth: int, widen: int, num_classes: int) -> None:
+        super().__init__()
+        blocks = (depth - 4) // 6
+        self.conv1 = conv(3, 16, 3)
+        self.block1 = WideStage(16, 16 * widen, blocks, 1)
+        self.block2 = WideStage(16 * widen, 32 * widen, blocks, 2)
+        self.block3 = WideStage(32 * widen, 64 * widen, blocks, 2)
+        self.bn1 = nn.BatchNorm2d(64 * widen)
+        self.fc = nn.Linear(64 * widen, num_classes)
+        init_convolutions(self)
+        nn.init.zeros_(self.fc.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) to (N, num_classes)."""
+        x = self.block3(self.block2(self.block1(self.conv1(x))))
+        logits: Tensor = self.fc(global_pool(F.relu(self.bn1(x))))
+        return logits
+
+
+def build(name: str, num_classes: int, _options: Options) -> Network:
+    """`wrn_40_2`: depth 40, twice the width."""
+    _, depth, widen = name.split("_")
+    return Network(WideResNet(int(depth), int(widen), num_classes), "fc", ("block1", "block2", "block3"))

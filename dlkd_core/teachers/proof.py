@@ -1,0 +1,121 @@
+"""A teacher must prove itself: before training it is run on the evaluation split, under the normalisation that fits."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import Tensor
+
+from dlkd_core.data.packed import Packed, Split
+from dlkd_core.errors import ClassesDoNotFit, TeacherAtChance
+from dlkd_core.evaluation import Scores, logits_of
+from dlkd_core.evaluation.accuracy import score_logits
+from dlkd_core.spec import Normalization
+
+_TRIAL_IMAGES = 512
+_SIGMAS = 3  # above chance, in standard deviations of a guessing network's accuracy
+_REORDERED = 0.5  # share of images that a re-ordering of classes must explain before it is suggested
+
+# Where the common training recipes put them.
+USUAL: dict[str, Normalization] = {
+    "imagenet": Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+    "cifar10": Normalization(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616)),
+    "cifar100": Normalization(mean=(0.5071, 0.4867, 0.4408), std=(0.2675, 0.2565, 0.2761)),
+    "half": Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+    "none": Normalization(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
+}
+
+Logits = Callable[[Normalization], Callable[[Tensor], Tensor]]  # a normalisation -> images to logits of the teacher's own classes
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the teacher shows on the evaluation split."""
+
+    normalization: Normalization
+    scores: Scores
+    tried: dict[str, float]  # top-1 by name of normalisation, on the trial images
+
+
+def prove(logits: Logits, data: Packed, given: Normalization | None, class_map: tuple[int, ...] | None) -> Proof:
+    """Accuracy on the val split; without a `given` normalisation the usual ones and the data's own are tried.
+
+    Raises:
+        ClassesDoNotFit: the teacher has other classes than the data set and no class_map, or the map does not fit.
+        TeacherAtChance: no better than guessing; the message holds what was tried.
+    """
+    split = data.val
+    candidates = {"given": given} if given else {**USUAL, "data": statistics(data.train)}
+    trial = _trial(split)
+    seen = {name: logits_of(logits(choice), trial.images) for name, choice in candidates.items()}
+    tried = {name: _top1(value, trial.labels, data.classes, class_map) for name, value in seen.items()}
+    best = max(tried, key=lambda name: tried[name])
+    own = logits_of(logits(candidates[best]), split.images)
+    result = score_logits(mapped(own, data.classes, class_map), split.labels.cpu())
+    if result.top1 <= _guessing(len(data.classes), len(split)):
+        hint = _reordering(seen.values(), trial.labels, data.classes)
+        raise TeacherAtChance(_at_chance(result, data.classes, tried), hint=hint)
+    return Proof(candidates[best], result, tried)
+
+
+def mapped(logits: Tensor, classes: tuple[str, ...], class_map: tuple[int, ...] | None) -> Tensor:
+    """The teacher's logits (N, its classes) as logits of the data set's classes (N, classes)."""
+    known = logits.shape[1]
+    if class_map is None:
+        if known != len(classes):
+            raise ClassesDoNotFit(
+                f"The teacher has {known} classes and the data set {len(classes)}.", pointer="/teacher/class_map"
+            )
+        return logits
+    if len(class_map) != len(classes) or max(class_map) >= known:
+        raise ClassesDoNotFit(
+            f"class_map must hold {len(classes)} indices below {known}; it holds {len(class_map)}, the largest {max(class_map)}.",
+            pointer="/teacher/class_map",
+        )
+    return logits[:, list(class_map)]
+
+
+def statistics(split: Split) -> Normalization:
+    """Mean and standard deviation per channel of a split's images in [0, 1]."""
+    images = split.images.float() / 255  # (N, 3, H, W)
+    mean, std = images.mean(dim=(0, 2, 3)), images.std(dim=(0, 2, 3)).clamp_min(1e-3)
+    return Normalization(mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+
+
+def _trial(split: Split) -> Split:
+    rows = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:_TRIAL_IMAGES].to(split.labels.device)
+    return Split(split.images[rows], split.labels[rows])
+
+
+def _top1(logits: Tensor, labels: Tensor, classes: tuple[str, ...], class_map: tuple[int, ...] | None) -> float:
+    return score_logits(mapped(logits, classes, class_map), labels.cpu()).top1
+
+
+def _guessing(classes: int, images: int) -> float:
+    chance = 1 / classes
+    return chance + _SIGMAS * sqrt(chance * (1 - chance) / images)
+
+
+def _at_chance(result: Scores, classes: tuple[str, ...], tried: dict[str, float]) -> str:
+    found = ", ".join(f"{name} {top1:.1%}" for name, top1 in tried.items())
+    return (
+        f"The teacher gets {result.top1:.1%} of {result.images} images right, where guessing among {len(classes)} classes gets "
+        f"{1 / len(classes):.1%}. Normalizations tried: {found}."
+    )
+
+
+def _reordering(seen: Iterable[Tensor], labels: Tensor, classes: tuple[str, ...]) -> str | None:
+    """A class_map that would explain what the teacher says under one of the normalisations, where there is one."""
+    explained, order = max((_best_order(logits, labels.cpu(), len(classes)) for logits in seen), key=lambda found: found[0])
+    if explained < _REORDERED or len(set(order)) < len(order):
+        return None
+    return f"Its classes seem to be in another order: class_map {order} would give {explained:.1%}."
+
+
+def _best_order(logits: Tensor, labels: Tensor, classes: int) -> tuple[float, list[int]]:
+    """The teacher's class that each class of the data set is taken for most often, and the share of images that fit it."""
+    votes = torch.zeros(classes, logits.shape[1], dtype=torch.int64)
+    votes.index_put_((labels, logits.argmax(dim=1)), torch.ones(1, dtype=torch.int64), accumulate=True)
+    best = votes.max(dim=1)
+    return best.values.sum().item() / len(labels), best.indices.tolist()

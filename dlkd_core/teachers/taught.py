@@ -1,0 +1,55 @@
+"""A teacher at work: read, proved on the data, and ready to show its outputs."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dlkd_core.data.packed import Packed
+from dlkd_core.evaluation.accuracy import Forward
+from dlkd_core.export.published import sha256
+from dlkd_core.models import Tapped
+from dlkd_core.outputs import Outputs
+from dlkd_core.spec import Normalization, TeacherFile
+from dlkd_core.teachers.load import LoadedTeacher, load_teacher
+from dlkd_core.teachers.proof import Proof, mapped, prove
+
+NOBODY = Outputs(torch.empty(0), torch.empty(0), ())  # what a run without a teacher is shown
+
+
+@dataclass(frozen=True)
+class Taught:
+    """Called with images (N, 3, H, W) it gives the teacher's outputs, its logits over the data set's classes."""
+
+    loaded: LoadedTeacher
+    proof: Proof
+    tapped: Tapped
+    classes: tuple[str, ...]
+    class_map: tuple[int, ...] | None
+    sha256: str
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Outputs:
+        outputs: Outputs = self.tapped(images)
+        return outputs._replace(logits=mapped(outputs.logits, self.classes, self.class_map))
+
+
+def bring(teacher: TeacherFile, data: Packed, device: torch.device) -> Taught:
+    """Reads the checkpoint and proves it on the evaluation split.
+
+    Raises:
+        TeacherError: unreadable, of no known architecture, with other classes, or at chance.
+    """
+    loaded = load_teacher(teacher.path, architecture=teacher.architecture, options=teacher.options or None)
+    loaded.network.module.requires_grad_(requires_grad=False).eval().to(device).to(memory_format=torch.channels_last)
+
+    def logits(normalization: Normalization) -> Forward:
+        return _tap(loaded, normalization, device).logits
+
+    proof = prove(logits, data, teacher.normalization, teacher.class_map)
+    tapped = _tap(loaded, proof.normalization, device)
+    return Taught(loaded, proof, tapped, data.classes, teacher.class_map, sha256(teacher.path))
+
+
+def _tap(loaded: LoadedTeacher, normalization: Normalization, device: torch.device) -> Tapped:
+    return Tapped(loaded.network, normalization.mean, normalization.std).eval().to(device)

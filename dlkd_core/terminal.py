@@ -1,0 +1,83 @@
+"""A run on a terminal: a bar with the latest accuracy while it works, plain lines where nobody watches."""
+
+import json
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from dlkd_core import events
+from dlkd_core.pipeline import run
+from dlkd_core.spec import DistillationSpec
+
+REPORT = "report.json"
+
+
+def run_to_report(spec: DistillationSpec, out: Path, console: Console, *, resume_from: Path | None = None) -> dict[str, Any]:
+    """Runs `spec` with its progress on the console; returns the report, also written to `out/report.json`.
+
+    Interrupted, it leaves a checkpoint in `out`.
+    """
+    report: dict[str, Any] = {}
+    with closing(run(spec, out, resume_from=resume_from)) as work:
+        for event in _watched(work, console):
+            if isinstance(event, events.Finished):
+                report = event.report
+    (out / REPORT).write_text(json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def _watched(work: Generator[events.Event], console: Console) -> Iterator[events.Event]:
+    with _Screen(console) as screen:
+        for event in work:
+            screen.show(event)
+            yield event
+
+
+class _Screen:
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        words = (TextColumn("{task.description}"), BarColumn(), TextColumn("epoch {task.fields[epoch]}"))
+        figures = (TextColumn("{task.fields[top1]}"), TimeElapsedColumn(), TimeRemainingColumn())
+        self.progress = Progress(*words, *figures, console=console, disable=not console.is_terminal)
+        self.task = self.progress.add_task("training", total=None, visible=False, epoch="", top1="")
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.progress.stop()
+
+    def show(self, event: events.Event) -> None:
+        match event:
+            case events.StepDone(step=step, steps=steps, epoch=epoch, epochs=epochs):
+                self.progress.update(self.task, completed=step, total=steps, visible=True, epoch=f"{epoch}/{epochs}")
+            case events.Measured(values=values) if "val/top1" in values:
+                self._evaluated(event.epoch, values["val/top1"])
+            case events.PhaseStarted(phase=phase):
+                self.console.print(f"{phase} …")
+            case events.Noticed(message=message):
+                self.console.print(message, style="yellow")
+            case events.TeacherProved(top1=top1, images=images, architecture=architecture):
+                self.console.print(f"teacher {architecture}: {top1:.1%} of {images} images")
+            case events.Finished(report=report):
+                self.console.print(_summary(report))
+
+    def _evaluated(self, epoch: int, top1: float) -> None:
+        self.progress.update(self.task, top1=f"top-1 {top1:.1%}")
+        if not self.console.is_terminal:
+            self.console.print(f"epoch {epoch}: top-1 {top1:.1%}")
+
+
+def _summary(report: dict[str, dict[str, dict[str, float]]]) -> Table:
+    table = Table("", "top-1", "parameters", "latency (ms)")
+    for name, metrics in report["metrics"].items():
+        if metrics:
+            table.add_row(name, f"{metrics['top1']:.1%}", f"{metrics['parameters']:,}", f"{metrics['latency_ms']:.2f}")
+    return table

@@ -1,0 +1,47 @@
+"""Alembic's way into the tables. The URL comes from `registry.db.alembic_config`, or from the settings on the command line."""
+
+from typing import Any, Literal
+
+from alembic import context
+from sqlalchemy import JSON, text
+
+from registry.db import AS_WRITER, UtcDateTime, make_engine
+from registry.settings import Settings
+from registry.tables import AutoId, Base
+
+
+def short_name(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:
+    """The names that script.py.mako gives to the types of this project."""
+    if kind != "type":
+        return False
+    if isinstance(item, UtcDateTime):
+        return "MOMENT"
+    if isinstance(item, JSON):
+        return "JSON"
+    return "AUTO_ID" if item is AutoId else False
+
+
+def run() -> None:
+    """Runs the migrations in one transaction, on SQLite with tables copied where it cannot alter them.
+
+    Of several programs that start at once, the first does the work and the others wait for it.
+    """
+    engine = make_engine(context.config.attributes.get("url") or Settings().database_url)
+    with engine.connect().execution_options(**AS_WRITER) as connection:
+        context.configure(
+            connection=connection,
+            target_metadata=Base.metadata,
+            render_as_batch=True,
+            render_item=short_name,
+            transactional_ddl=True,
+        )
+        with context.begin_transaction():
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('dlkd.migrations'))"))
+            context.run_migrations()
+    engine.dispose()
+
+
+if context.is_offline_mode():
+    raise SystemExit("Offline scripts are not made here: give the database's URL and run the migrations on it.")
+run()

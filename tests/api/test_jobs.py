@@ -1,0 +1,137 @@
+"""Jobs: submitted once, looked at, listed, cancelled."""
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from registry.testing import MemoryQueue
+from tests.api.conftest import CHECKPOINT, FakeWorker
+
+Spec = dict[str, Any]
+
+
+def test_a_job_is_queued_where_its_inputs_are_ready(client: TestClient, queue: MemoryQueue, spec: Spec) -> None:
+    queue.sent.clear()
+    answer = client.post("/v1/jobs", json=spec | {"name": "first"})
+    assert answer.status_code == 201
+    job = answer.json()
+    assert answer.headers["Location"] == f"/v1/jobs/{job['id']}"
+    assert (job["name"], job["status"], job["error"], job["model_id"], job["attempts"]) == ("first", "queued", None, None, [])
+    assert job["progress"] == dict.fromkeys(("phase", "epoch", "epochs", "step", "steps", "eta_seconds")) | {"fraction": 0.0}
+    assert job["spec"]["training"]["epochs"] == 2
+    assert job["spec"]["method"] == {"name": "plain", "views": "single"}
+    assert job["created_at"].endswith("Z")
+    assert client.get(f"/v1/jobs/{job['id']}").json() == job
+    assert queue.sent == [("train", job["id"])]
+
+
+def test_a_job_waits_for_the_check_of_its_teacher(client: TestClient, queue: MemoryQueue, worker: FakeWorker, spec: Spec) -> None:
+    teacher = client.post("/v1/teachers", files={"file": ("big.th", CHECKPOINT)}).json()
+    queue.sent.clear()
+    job = client.post("/v1/jobs", json=spec | {"teacher": {"id": teacher["id"]}}).json()
+    assert (job["status"], job["spec"]["method"]["name"], queue.sent) == ("validating", "dlkd", [])
+    worker.check_teacher()
+    assert client.get(f"/v1/jobs/{job['id']}").json()["status"] == "queued"
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "code"),
+    [
+        ({"dataset": {"id": "dataset_none"}}, "/dataset/id", "dataset_unknown"),
+        ({"teacher": {"id": "teacher_none"}}, "/teacher/id", "teacher_unknown"),
+        ({"teacher": {"model_id": "model_none"}}, "/teacher/model_id", "model_unknown"),
+        ({"student": {"architecture": "vit_b_16"}}, "/student/architecture", "image_too_small"),
+    ],
+)
+def test_inputs_that_are_not_there_or_do_not_fit_are_named(
+    client: TestClient, spec: Spec, change: Spec, pointer: str, code: str
+) -> None:
+    answer = client.post("/v1/jobs", json=spec | change)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert [entry["pointer"] for entry in answer.json()["errors"]] == [pointer]
+    assert client.get("/v1/jobs").json()["items"] == []
+
+
+def test_a_teacher_of_other_classes_is_refused_at_once(client: TestClient, worker: FakeWorker, spec: Spec) -> None:
+    teacher = client.post("/v1/teachers", files={"file": ("big.th", CHECKPOINT)}).json()
+    worker.check_teacher(num_classes=10)
+    answer = client.post("/v1/jobs", json=spec | {"teacher": {"id": teacher["id"]}})
+    assert (answer.status_code, answer.json()["code"]) == (422, "classes_do_not_fit")
+    mapped = spec | {"teacher": {"id": teacher["id"], "class_map": [3, 5]}}
+    assert client.post("/v1/jobs", json=mapped).status_code == 201
+
+
+def test_the_same_request_sent_twice_with_one_key_is_one_job(client: TestClient, queue: MemoryQueue, spec: Spec) -> None:
+    queue.sent.clear()
+    answers = [client.post("/v1/jobs", json=spec, headers={"Idempotency-Key": "once"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+    assert answers[0].headers["Location"] == answers[1].headers["Location"]
+    assert len(client.get("/v1/jobs").json()["items"]) == len(queue.sent) == 1
+
+
+def test_another_request_with_the_same_key_is_refused(client: TestClient, spec: Spec) -> None:
+    client.post("/v1/jobs", json=spec, headers={"Idempotency-Key": "once"})
+    answer = client.post("/v1/jobs", json=spec | {"name": "other"}, headers={"Idempotency-Key": "once"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_a_refused_request_leaves_its_key_free(client: TestClient, spec: Spec) -> None:
+    headers = {"Idempotency-Key": "once"}
+    assert client.post("/v1/jobs", json=spec | {"dataset": {"id": "none"}}, headers=headers).status_code == 422
+    assert client.post("/v1/jobs", json=spec, headers=headers).status_code == 201
+
+
+def test_jobs_are_listed_newest_first_by_state_and_in_pages(client: TestClient, spec: Spec) -> None:
+    ids = [client.post("/v1/jobs", json=spec).json()["id"] for _ in range(3)]
+    client.post(f"/v1/jobs/{ids[1]}/cancel")
+    first = client.get("/v1/jobs", params={"limit": 2}).json()
+    rest = client.get("/v1/jobs", params={"limit": 1_000_000, "cursor": first["next_cursor"]}).json()
+    assert [job["id"] for job in first["items"] + rest["items"]] == ids[::-1]
+    assert [job["id"] for job in client.get("/v1/jobs", params={"status": "cancelled"}).json()["items"]] == [ids[1]]
+
+
+def test_the_checks_of_uploads_are_no_jobs_of_the_client(client: TestClient, queue: MemoryQueue, dataset: str) -> None:
+    assert dataset
+    assert client.get("/v1/jobs").json()["items"] == []
+    assert client.get(f"/v1/jobs/{queue.sent[0][1]}").status_code == 404
+
+
+def test_a_waiting_job_is_cancelled_at_once_and_twice_is_once(client: TestClient, spec: Spec) -> None:
+    job = client.post("/v1/jobs", json=spec).json()
+    answers = [client.post(f"/v1/jobs/{job['id']}/cancel") for _ in range(2)]
+    assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(200, "cancelled")] * 2
+    assert answers[1].json()["finished_at"] is not None
+
+
+def test_a_running_job_is_told_to_stop(client: TestClient, worker: FakeWorker, spec: Spec) -> None:
+    job = client.post("/v1/jobs", json=spec).json()
+    worker.claim("train")
+    assert client.post(f"/v1/jobs/{job['id']}/cancel").json()["status"] == "cancelling"
+
+
+def test_a_job_that_ended_cannot_be_cancelled(client: TestClient, worker: FakeWorker, spec: Spec) -> None:
+    job = client.post("/v1/jobs", json=spec).json()
+    worker.train(worker.claim("train"))
+    answer = client.post(f"/v1/jobs/{job['id']}/cancel")
+    assert (answer.status_code, answer.json()["code"]) == (409, "job_ended")
+
+
+def test_a_job_that_ended_names_its_model_and_attempts(client: TestClient, worker: FakeWorker, spec: Spec) -> None:
+    job = client.post("/v1/jobs", json=spec).json()
+    model_id = worker.train(worker.claim("train"))
+    ended = client.get(f"/v1/jobs/{job['id']}").json()
+    assert (ended["status"], ended["model_id"], ended["progress"]["fraction"]) == ("succeeded", model_id, 1.0)
+    assert [(attempt["number"], attempt["status"]) for attempt in ended["attempts"]] == [(1, "succeeded")]
+    assert ended["started_at"] is not None
+
+
+def test_metrics_are_thinned_and_keep_their_last_point(client: TestClient, worker: FakeWorker, spec: Spec) -> None:
+    job = client.post("/v1/jobs", json=spec).json()
+    worker.train(worker.claim("train"))
+    points = client.get(f"/v1/jobs/{job['id']}/metrics", params={"max_points": 10}).json()["series"]["val/top1"]
+    assert len(points) <= 10
+    assert points[-1] == {"step": 100, "epoch": 1, "attempt": 1, "value": 1.0}
+    assert client.get(f"/v1/jobs/{job['id']}/metrics", params={"name": "loss"}).json() == {"series": {}}
+    assert client.get("/v1/jobs/job_none/metrics").status_code == 404

@@ -1,0 +1,79 @@
+"""The loop that looks after all jobs: every worker runs it, the leader among them acts."""
+
+import logging
+from datetime import timedelta
+from threading import Event as Flag
+from threading import Thread
+from time import monotonic
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from registry import artifacts, jobs, leaders, sweeps, workers
+from registry.endings import Settled
+from worker.housekeeping import tidy
+from worker.kit import Kit
+
+_log = logging.getLogger(__name__)
+LEADER = "dispatcher"
+_STALE_HINT = timedelta(seconds=5)
+_TIDY_SECONDS = 30.0
+
+
+class Dispatcher(Thread):
+    """Notes that this worker lives; as the leader also expires leases, sends hints and tidies up."""
+
+    def __init__(self, kit: Kit, facts: dict[str, Any]) -> None:
+        super().__init__(name="dispatcher", daemon=True)
+        self._kit = kit
+        self._facts = facts
+        self._stopping = Flag()
+        self._tidy_due = monotonic()
+        # A leader or worker that misses some rounds is taken for dead.
+        self._patience = timedelta(seconds=max(10.0, 5 * kit.settings.dispatch_seconds))
+
+    def run(self) -> None:
+        """Round after round; one that fails is logged, and the next one tries again."""
+        while not self._stopping.is_set():
+            try:
+                self.round()
+            except Exception:  # noqa: BLE001 - the store or the database may be away; the loop must live on
+                _log.exception("a round of the dispatcher failed")
+            self._stopping.wait(self._kit.settings.dispatch_seconds)
+
+    def stop(self) -> None:
+        """Ends the loop and lets another worker lead at once."""
+        self._stopping.set()
+        self.join()
+        try:
+            with self._kit.database.write() as session:
+                leaders.resign(session, LEADER, self._kit.worker_id)
+                workers.leave(session, self._kit.worker_id)
+        except SQLAlchemyError as error:
+            _log.warning("could not sign off: %s", error)
+
+    def round(self) -> None:
+        """One look around."""
+        with self._kit.database.write() as session:
+            if not workers.seen(session, self._kit.worker_id):
+                workers.announce(session, self._kit.worker_id, self._facts)
+            leads = leaders.lead(session, LEADER, self._kit.worker_id, self._patience)
+        if leads:
+            self._dispatch()
+        if leads and monotonic() >= self._tidy_due:
+            tidy(self._kit)
+            self._tidy_due = monotonic() + _TIDY_SECONDS
+
+    def _dispatch(self) -> None:
+        with self._kit.database.write() as session:
+            settled = sweeps.expire(session)
+            late = [(job.queue, job.id) for job in jobs.promote(session)]
+            hints = sweeps.due_hints(session, stale=_STALE_HINT, alive=self._patience)
+        for queue, job_id in dict.fromkeys([*settled.hints, *late, *hints]):
+            self._kit.queue.send(queue, job_id)
+        self._forget(settled)
+
+    def _forget(self, settled: Settled) -> None:
+        for digest in settled.forget:
+            with self._kit.database.write() as session:
+                artifacts.forget(session, self._kit.store, digest)

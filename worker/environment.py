@@ -1,0 +1,32 @@
+"""The surroundings of a trainer: no secrets, some limits."""
+
+import os
+import re
+import resource
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+_SECRET = re.compile(r"^DLKD_|KEY|TOKEN|SECRET|PASSW|CREDENTIAL|_URL$|_URI$|_DSN$", re.IGNORECASE)
+
+
+def clean(environment: Mapping[str, str], *, threads: int) -> dict[str, str]:
+    """The variables that a trainer may see: a checkpoint or an image that takes it over finds no key here."""
+    kept = {name: value for name, value in environment.items() if not _SECRET.search(name)}
+    return {**kept, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+
+
+def settle_in(directory: Path, *, memory_bytes: int | None, gpu: str) -> None:
+    """Makes the directory this process's own place and puts the limits on it. For a trainer, before it touches its input."""
+    os.chdir(directory)
+    os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    os.environ["TMPDIR"] = str(directory)
+    tempfile.tempdir = None  # looked up again
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if memory_bytes is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        limit = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    with suppress(OSError):  # absent outside Linux
+        Path("/proc/self/oom_score_adj").write_text("1000")  # when memory runs out, this process goes and not the worker

@@ -1,0 +1,86 @@
+"""A worker process: ready slots, an ear at the broker, and the dispatcher, until TERM or INT."""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from threading import Event as Flag
+from types import FrameType
+
+from registry.artifacts import Store
+from registry.db import Database, check_head
+from registry.ids import new_id
+from registry.queue import CeleryQueue
+from registry.settings import Settings
+from worker import inventory
+from worker.app import Ear
+from worker.dispatcher import Dispatcher
+from worker.kit import Kit
+from worker.scratch import own_folder
+from worker.slots import Slots
+from worker.warm import Warm
+
+TRAINER = (sys.executable, "-P", "-m", "worker.trainer")
+_log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, trainer: Sequence[str] = TRAINER) -> int:
+    """Works until a TERM or INT, then saves checkpoints, gives the leases back and returns 0.
+
+    A second signal ends it at once: its trainers notice and end, too, and the leases run out.
+    """
+    stop = Flag()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    with working(settings, trainer):
+        stop.wait()
+        _log.info("draining")
+    return 0
+
+
+@contextmanager
+def working(settings: Settings, trainer: Sequence[str] = TRAINER) -> Iterator[Kit]:
+    """A worker for the block; leaving it drains. Raises `DatabaseBehind` where the migrations have not been run."""
+    with ExitStack() as stack:
+        database = Database(settings.database_url)
+        stack.callback(database.close)
+        check_head(database.engine)
+        kit = _equip(settings, trainer, database, stack)
+        devices = [inventory.processor(), *inventory.gpus()]
+        slots = Slots(kit)
+        dispatcher = Dispatcher(kit, inventory.facts(settings, devices))
+        ear = Ear(settings, slots)
+        dispatcher.start()
+        stack.callback(dispatcher.stop)
+        slots.start()
+        stack.callback(slots.drain)
+        ear.start()
+        stack.callback(ear.stop)
+        _log.info("worker %s is ready: %s", kit.worker_id, inventory.slots(settings))
+        yield kit
+
+
+def _equip(settings: Settings, trainer: Sequence[str], database: Database, stack: ExitStack) -> Kit:
+    worker_id = new_id("worker")
+    scratch = stack.enter_context(own_folder(settings.data / "work", worker_id))
+    trainers = Warm(trainer, threads=inventory.trainer_threads(settings))
+    stack.callback(trainers.close)
+    trainers.refill()
+    return Kit(
+        worker_id=worker_id,
+        settings=settings,
+        database=database,
+        store=Store(settings.store_url),
+        queue=CeleryQueue(settings),
+        trainers=trainers,
+        scratch=scratch,
+        gpus=len(inventory.gpus()),
+    )

@@ -29,7 +29,8 @@ e2e: $(READY)  ## the long stories: real processes, real data
 	$(BIN)/python -m pytest -m e2e -v
 
 demo: $(READY)  ## distil, compare, download, check; your own with TEACHER=file DATA=zip STUDENT=name
-	@$(BIN)/python -m dlkd_client.demo $(if $(TEACHER),--teacher "$(TEACHER)") $(if $(DATA),--data "$(DATA)") $(if $(STUDENT),--student "$(STUDENT)")
+	@$(BIN)/python -m dlkd_client.demo $(if $(TEACHER),--teacher "$(TEACHER)") $(if $(DATA),--data "$(DATA)") $(if $(STUDENT),--student "$(STUDENT)") \
+	  $(if $(EPOCHS),--epochs "$(EPOCHS)") $(if $(SEEDS),--seeds "$(SEEDS)")
 
 up: $(READY)  ## start the service on http://127.0.0.1:8000 with its files in ./data
 	@$(BIN)/dlkd up --data data --port 8000

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from dlkd_client.onnx_check import Measured, run_onnx
 from dlkd_client.progress import Bars
 
 _STUDENT = "student.onnx"
+_POLL_SECONDS = 0.3
 # A minute of training, not the paper's 240 epochs of 50,000 images: see "Short budgets" in docs/benchmarks.md.
 _DIGITS = {"batch_size": 32, "learning_rate": 0.1, "schedule": {"name": "cosine"}, "flip": False, "evaluate_every": 2}
 _SHORT_DLKD = {"name": "dlkd", "views": "single", "alignment": 2.0, "correlation": 2.0}
@@ -108,7 +110,7 @@ def run(plan: Plan, client: Client, console: Console) -> Table:
     with _step(console, "Bring the teacher"):
         source = _uploaded(plan.teacher_file, client, console) if plan.teacher_file else _trained(plan, dataset, client, console)
     with _step(console, f"Train {plan.student} alone and by {plan.method['name']}, {plan.seeds} seed(s) each"):
-        alone, distilled = _students(plan, dataset, source, client, console)
+        distilled, alone = _students(plan, dataset, source, client, console)
     with _step(console, "Download the student and run it outside the service"):
         checked = {name: _checked(client, model, plan, name) for name, model in _files(alone, distilled, source).items()}
         console.print(
@@ -132,12 +134,17 @@ def _trained(plan: Plan, dataset: Dataset, client: Client, console: Console) -> 
         "training": {**plan.training, "epochs": 12},
         "export": ["safetensors", "onnx"],
     }
-    (model,) = _finish({"teacher wrn_16_2": spec}, client, console).values()
+    (model,) = _finish({"teacher wrn_16_2": client.submit(spec)}, client, console)
     return Source({"model_id": model.id}, model.architecture, model.parameters, model, model.file(_STUDENT).size)
 
 
 def _students(plan: Plan, dataset: Dataset, source: Source, client: Client, console: Console) -> tuple[list[Model], list[Model]]:
-    specs: dict[str, dict[str, Any]] = {}
+    """The students by distillation and those alone, one of each seed."""
+    ways: dict[str, dict[str, Any]] = {
+        plan.method["name"]: {"teacher": source.ref, "method": plan.method},
+        "alone": {"teacher": None},
+    }
+    jobs: dict[str, Job] = {}
     for seed in range(plan.seeds):
         common: dict[str, Any] = {
             "student": {"architecture": plan.student},
@@ -145,20 +152,28 @@ def _students(plan: Plan, dataset: Dataset, source: Source, client: Client, cons
             "training": {**plan.training, "seed": seed},
             "export": ["safetensors", "onnx"] if seed == 0 else ["safetensors"],
         }
-        ways: dict[str, dict[str, Any]] = {
-            "alone": {"teacher": None},
-            plan.method["name"]: {"teacher": source.ref, "method": plan.method},
-        }
         for name, parts in ways.items():
             label = f"{plan.student} {name}, seed {seed}"
-            specs[label] = {**common, **parts, "name": label}
-    models = list(_finish(specs, client, console).values())
+            jobs[label] = client.submit({**common, **parts, "name": label})
+    _tell_proof(next(iter(jobs.values())), client, console)
+    models = _finish(jobs, client, console)
     return models[0::2], models[1::2]
 
 
-def _finish(specs: dict[str, dict[str, Any]], client: Client, console: Console) -> dict[str, Model]:
-    """Submits the jobs, shows them while they work, and returns their models."""
-    jobs = {label: client.submit(spec) for label, spec in specs.items()}
+def _tell_proof(job: Job, client: Client, console: Console) -> None:
+    """What the teacher was found to be worth on the evaluation images, before a step was trained."""
+    while True:
+        ended = client.job(job.id).ended  # asked before the events, so that none of an ended job is missed
+        proof = next((event.data for event in client.events(job.id) if event.type == "teacher"), None)
+        if proof is not None:
+            console.print(f"  teacher {proof['architecture']}: {proof['top1']:.1%} of {proof['images']} evaluation images")
+        if proof is not None or ended:
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def _finish(jobs: dict[str, Job], client: Client, console: Console) -> list[Model]:
+    """Shows the jobs while they work, and returns their models."""
     with Bars(console) as bars, ThreadPoolExecutor(len(jobs)) as pool:
         waiting = [pool.submit(client.wait, job.id, on_progress=bars.line(label).show) for label, job in jobs.items()]
         ended: list[Job] = [one.result() for one in waiting]
@@ -167,7 +182,7 @@ def _finish(specs: dict[str, dict[str, Any]], client: Client, console: Console) 
             raise NotReady(
                 f"{label} ({job.id}) {job.status}: {job.error or ''}", code=job.error.code if job.error else job.status
             )
-    return {label: client.model(job.model_id or "") for label, job in zip(jobs, ended, strict=True)}
+    return [client.model(job.model_id or "") for job in ended]
 
 
 def _files(alone: list[Model], distilled: list[Model], source: Source) -> dict[str, Model]:

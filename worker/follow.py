@@ -56,6 +56,11 @@ class Follower:
     def _ended(self) -> Ending:
         return self._stopped() or died(self._trainer.end(), self._trainer.log_tail())
 
+    def _whole_log(self) -> list[str]:
+        """The end of the log once there is no more to come: what was written before an event may be read after it."""
+        self._trainer.end()
+        return self._trainer.log_tail()
+
     def _stopped(self) -> Ending | None:
         if self._stopping is None:
             return None
@@ -84,10 +89,10 @@ class Follower:
         now, settings = monotonic(), self._kit.settings
         if self._claim.kind != "distill" and now - self._began > settings.check_seconds:
             words = f"The check took longer than {settings.check_seconds:.0f} s."
-            return failed("check_too_long", words, "Send a smaller file.", log=self._trainer.log_tail(), retryable=False)
+            return failed("check_too_long", words, "Send a smaller file.", log=self._whole_log(), retryable=False)
         if now - self._heard > settings.hang_seconds:
             words = f"The trainer said nothing for {settings.hang_seconds:.0f} s."
-            return failed("trainer_hung", words, "Look at the device and the log.", log=self._trainer.log_tail())
+            return failed("trainer_hung", words, "Look at the device and the log.", log=self._whole_log())
         return None
 
     def _take(self, line: bytes) -> Ending | None:
@@ -96,10 +101,10 @@ class Follower:
             event = events.event_adapter.validate_json(line)
         except ValidationError:
             words = f"The trainer said what is no event: {line[:200]!r}"
-            return failed("trainer_garbled", words, "Please report it with the log.", log=self._trainer.log_tail())
+            return failed("trainer_garbled", words, "Please report it with the log.", log=self._whole_log())
         match event:
             case events.Failed(error=error):
-                return self._stopped() or Ending("failed", error=error, log=self._trainer.log_tail())
+                return self._stopped() or Ending("failed", error=error, log=self._whole_log())
             case events.Finished(report=report):
                 return Ending("finished", report=report, files=tuple(self._files))
         self._note(event)
@@ -125,6 +130,7 @@ class Follower:
         self._pulse.progress(phase=phase)
         self._pulse.event("phase", {"phase": phase})
         if phase == "exporting":
+            self._pulse.beat()  # the state must not run ahead of the progress
             persist(self._kit, self._pulse, lambda session: claims.enter(session, self._claim, JobStatus.EXPORTING))
 
     def _checkpoint(self, path: Path, step: int) -> None:

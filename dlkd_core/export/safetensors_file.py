@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from dlkd_core.evaluation.accuracy import Forward
 from dlkd_core.export.student import Student
@@ -27,7 +27,7 @@ class SafetensorsFile:
             "normalization": student.normalization.model_dump_json(),
             "size": json.dumps(student.size),
         }
-        save_file({key: value.contiguous().clone() for key, value in student.weights.items()}, path, facts)
+        path.write_bytes(_in_order(save({key: value.contiguous().clone() for key, value in student.weights.items()}, facts)))
 
     def load(self, path: Path) -> Forward:
         """The file's own network, built from its metadata alone."""
@@ -43,3 +43,13 @@ class SafetensorsFile:
             weights=weights,
         )
         return torch.inference_mode()(student.deployable())
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file with its metadata sorted, which the library writes in a random order: equal students are equal files."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the values stay aligned
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]

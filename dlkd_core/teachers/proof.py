@@ -6,6 +6,7 @@ from math import sqrt
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from dlkd_core.data.packed import Packed, Split
 from dlkd_core.errors import ClassesDoNotFit, TeacherAtChance
@@ -39,7 +40,7 @@ class Proof:
 
 
 def prove(logits: Logits, data: Packed, given: Normalization | None, class_map: tuple[int, ...] | None) -> Proof:
-    """Accuracy on the val split; without a `given` normalisation the usual ones and the data's own are tried.
+    """Accuracy on the val split, under the `given` normalisation or the likeliest of the usual ones and the data's own.
 
     Raises:
         ClassesDoNotFit: the teacher has other classes than the data set and no class_map, or the map does not fit.
@@ -49,14 +50,27 @@ def prove(logits: Logits, data: Packed, given: Normalization | None, class_map: 
     candidates = {"given": given} if given else {**USUAL, "data": statistics(data.train)}
     trial = _trial(split)
     seen = {name: logits_of(logits(choice), trial.images) for name, choice in candidates.items()}
-    tried = {name: _top1(value, trial.labels, data.classes, class_map) for name, value in seen.items()}
-    best = max(tried, key=lambda name: tried[name])
-    own = logits_of(logits(candidates[best]), split.images)
-    result = score_logits(mapped(own, data.classes, class_map), split.labels.cpu())
+    ours = {name: mapped(value, data.classes, class_map) for name, value in seen.items()}
+    tried = {name: score_logits(value, trial.labels.cpu()).top1 for name, value in ours.items()}
+    chosen = candidates[_likeliest(ours, trial.labels.cpu())]
+    result = score_logits(mapped(logits_of(logits(chosen), split.images), data.classes, class_map), split.labels.cpu())
     if result.top1 <= _guessing(len(data.classes), len(split)):
-        hint = _reordering(seen.values(), trial.labels, data.classes)
+        hint = _reordering(seen.values(), trial.labels.cpu(), data.classes)
         raise TeacherAtChance(_at_chance(result, data.classes, tried), hint=hint)
-    return Proof(candidates[best], result, tried)
+    return Proof(chosen, result, tried)
+
+
+def _likeliest(logits: dict[str, Tensor], labels: Tensor) -> str:
+    """The first of the names that is not clearly worse than the best: a few images' luck must not decide between near ones."""
+    losses = {name: cross_entropy(value.double(), labels, reduction="none") for name, value in logits.items()}
+    best = min(losses.values(), key=lambda loss: loss.mean().item())
+    return next(name for name, loss in losses.items() if not _clearly_worse(loss, best))
+
+
+def _clearly_worse(losses: Tensor, best: Tensor) -> bool:
+    """Whether the mean difference of the same images' losses is more than two of its standard errors."""
+    difference = losses - best
+    return bool(difference.mean() > 2 * difference.std() / sqrt(len(difference)))
 
 
 def mapped(logits: Tensor, classes: tuple[str, ...], class_map: tuple[int, ...] | None) -> Tensor:
@@ -88,10 +102,6 @@ def _trial(split: Split) -> Split:
     return Split(split.images[rows], split.labels[rows])
 
 
-def _top1(logits: Tensor, labels: Tensor, classes: tuple[str, ...], class_map: tuple[int, ...] | None) -> float:
-    return score_logits(mapped(logits, classes, class_map), labels.cpu()).top1
-
-
 def _guessing(classes: int, images: int) -> float:
     chance = 1 / classes
     return chance + _SIGMAS * sqrt(chance * (1 - chance) / images)
@@ -107,7 +117,7 @@ def _at_chance(result: Scores, classes: tuple[str, ...], tried: dict[str, float]
 
 def _reordering(seen: Iterable[Tensor], labels: Tensor, classes: tuple[str, ...]) -> str | None:
     """A class_map that would explain what the teacher says under one of the normalisations, where there is one."""
-    explained, order = max((_best_order(logits, labels.cpu(), len(classes)) for logits in seen), key=lambda found: found[0])
+    explained, order = max((_best_order(logits, labels, len(classes)) for logits in seen), key=lambda found: found[0])
     if explained < _REORDERED or len(set(order)) < len(order):
         return None
     return f"Its classes seem to be in another order: class_map {order} would give {explained:.1%}."

@@ -1,0 +1,19 @@
+# The HTTP door, and the commands `dlkd db` and `dlkd key`: no torch in here.
+FROM python:3.13-slim
+COPY requirements.lock pyproject.toml README.md LICENSE /src/
+COPY api /src/api
+COPY worker /src/worker
+COPY dlkd_core /src/dlkd_core
+COPY registry /src/registry
+COPY dlkd_client /src/dlkd_client
+COPY migrations /src/migrations
+RUN pip install --no-cache-dir --constraint /src/requirements.lock "/src[api]" \
+ && useradd --create-home --uid 10001 dlkd \
+ && install -d -o dlkd -g dlkd /data /store
+USER dlkd
+WORKDIR /data
+ENV DLKD_HOST=0.0.0.0 PYTHONUNBUFFERED=1
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+  CMD ["python", "-c", "import urllib.request as r; r.urlopen(r.Request('http://127.0.0.1:8000/livez', headers={'Host': 'localhost'}), timeout=2)"]
+CMD ["dlkd", "api"]

@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(_words(error), style="red", highlight=False, markup=False)
         return 1
     except KeyboardInterrupt:
-        console.print(f"Stopped. Run again with --resume to go on from {given.out / 'checkpoint.pt'}.")
+        console.print(_stopped(given.out / "checkpoint.pt"))
         return 130
     return 0
 
@@ -36,6 +36,10 @@ def _run(spec: DistillationSpec, out: Path, console: Console, *, resume: bool) -
     from dlkd_core.terminal import run_to_report
 
     run_to_report(spec, out, console, resume_from=out / FILE if resume and (out / FILE).exists() else None)
+
+
+def _stopped(checkpoint: Path) -> str:
+    return f"Stopped. Run again with --resume to go on from {checkpoint}." if checkpoint.exists() else "Stopped."
 
 
 def _words(error: Exception) -> str:

@@ -9,6 +9,7 @@ DistillationError
 │   ├── ArchitectureUnknown
 │   ├── KeysDoNotFit
 │   ├── ClassesDoNotFit
+│   ├── ImagesDoNotFit
 │   └── TeacherAtChance
 ├── DatasetError                the images
 │   ├── ArchiveUnreadable
@@ -82,6 +83,11 @@ class KeysDoNotFit(TeacherError):
 class ClassesDoNotFit(TeacherError):
     code = "classes_do_not_fit"
     default_hint = "Give class_map: for each class of the data set, in order, the teacher's class index."
+
+
+class ImagesDoNotFit(TeacherError):
+    code = "images_do_not_fit"
+    default_hint = "Bring images of the teacher's size, or export the teacher with dynamic height and width."
 
 
 class TeacherAtChance(TeacherError):

@@ -16,8 +16,8 @@ from dlkd_core.data.batches import Batches
 from dlkd_core.data.views import Augmentation
 from dlkd_core.device import describe, pick_device
 from dlkd_core.errors import OutOfMemory
-from dlkd_core.evaluation import latency_ms, scores
-from dlkd_core.export import Student, publish
+from dlkd_core.evaluation import agreement, cost, quality, scores
+from dlkd_core.export import Student, Work, publish
 from dlkd_core.losses import build as build_objective
 from dlkd_core.losses.term import Setting
 from dlkd_core.models import Tapped, build
@@ -75,18 +75,18 @@ def _run(spec: DistillationSpec, directory: Path, resume_from: Path | None) -> I
     yield from train(work, start)
 
     yield events.PhaseStarted(phase="evaluating")
-    student = _student(inputs, work)
-    report = _report(inputs, student, work)
+    exported = Work(_student(inputs, work), data.train, data.val)
+    report = _report(inputs, exported, work)
 
     yield events.PhaseStarted(phase="exporting")
-    yield from publish(student, spec.export, data.val, directory)
+    yield from publish(exported, spec.export, directory)
     yield events.Finished(report=report)
 
 
 def _proved(teacher: Taught) -> events.TeacherProved:
     proof = teacher.proof
     return events.TeacherProved(
-        architecture=teacher.loaded.architecture,
+        architecture=teacher.loaded.title,
         parameters=teacher.loaded.parameters,
         top1=proof.scores.top1,
         images=proof.scores.images,
@@ -160,18 +160,17 @@ def _student(inputs: _Inputs, work: Run) -> Student:
     )
 
 
-def _report(inputs: _Inputs, student: Student, work: Run) -> dict[str, Any]:
+def _report(inputs: _Inputs, exported: Work, work: Run) -> dict[str, Any]:
+    student = exported.student
     deployable = student.deployable()  # what is exported is what is measured, not what was trained
-    image = inputs.data.val.images[:1].float() / 255
-    metrics = {
-        **scores(deployable, inputs.data.val).facts(),
-        "parameters": _parameters(deployable),
-        "latency_ms": latency_ms(deployable, image),
-    }
+    image = exported.val.images[:1].float() / 255
+    metrics = {**quality(exported.expected, exported.val.labels), **cost(deployable, deployable, image)}
+    if inputs.teacher:
+        metrics["agreement"] = agreement(exported.expected, inputs.teacher.proof.logits)
     return {
         "architecture": student.architecture,
         "options": dict(student.options),
-        "parameters": _parameters(deployable),
+        "parameters": metrics["parameters"],
         "classes": list(student.classes),
         "image": {"channels": 3, "height": student.size[0], "width": student.size[1]},
         "normalization": student.normalization.model_dump(mode="json"),
@@ -186,10 +185,10 @@ def _teacher_metrics(inputs: _Inputs, image: torch.Tensor) -> dict[str, Any] | N
         return None
     tapped = teacher.tapped.to("cpu")  # its last use: timed beside the student, on the same processor
     return {
-        **teacher.proof.scores.facts(),
-        "architecture": teacher.loaded.architecture,
-        "parameters": teacher.loaded.parameters,
-        "latency_ms": latency_ms(tapped.logits, image),
+        **quality(teacher.proof.logits, inputs.data.val.labels),
+        **cost(tapped, tapped.logits, image),
+        "parameters": teacher.loaded.parameters,  # a graph's are not torch's to count
+        "architecture": teacher.loaded.title,
         "normalization": teacher.proof.normalization.model_dump(mode="json"),
     }
 
@@ -204,10 +203,6 @@ def _lineage(inputs: _Inputs, work: Run) -> dict[str, Any]:
         "device": describe(inputs.device),
         "teacher_sha256": inputs.teacher.sha256 if inputs.teacher else None,
     }
-
-
-def _parameters(network: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _digest(inputs: _Inputs) -> str:

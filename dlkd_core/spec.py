@@ -25,7 +25,7 @@ def _known_architecture(name: str) -> str:
 ArchitectureName = Annotated[
     str, AfterValidator(_known_architecture), Field(json_schema_extra={"enum": list(ARCHITECTURES)}, examples=["resnet20"])
 ]
-ExporterName = Literal["safetensors", "onnx"]
+ExporterName = Literal["safetensors", "onnx", "onnx_fp16", "onnx_int8", "torch_export"]
 assert set(get_args(ExporterName)) == set(EXPORTERS)  # noqa: S101  # the type above and the catalog are one list
 
 
@@ -43,6 +43,9 @@ class TeacherOptions(Frozen):
     normalization: Normalization | None = Field(None, description="Left out: the usual ones are tried and the best is taken")
     class_map: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
         None, description="For each class of the data set, in order, the teacher's class index"
+    )
+    features: str | None = Field(
+        None, max_length=1000, description="Of an ONNX graph: the tensor before the classifier; left out: found"
     )
 
 

@@ -1,10 +1,11 @@
 """A run on a terminal: a bar with the latest accuracy while it works, plain lines where nobody watches."""
 
 import json
+import signal
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Self
 
 from rich.console import Console
@@ -21,11 +22,12 @@ REPORT = "report.json"
 def run_to_report(spec: DistillationSpec, out: Path, console: Console, *, resume_from: Path | None = None) -> dict[str, Any]:
     """Runs `spec` with its progress on the console; returns the report, also written to `out/report.json`.
 
-    Interrupted, it leaves a checkpoint in `out`.
+    Interrupted while it trains, it leaves a checkpoint in `out`. Call it from the main thread: it listens to Ctrl-C.
     """
     report: dict[str, Any] = {}
-    with closing(run(spec, out, resume_from=resume_from)) as work:
+    with closing(run(spec, out, resume_from=resume_from)) as work, _Interrupt() as interrupt:
         for event in _watched(work, console):
+            interrupt.follow(event)
             if isinstance(event, events.Finished):
                 report = event.report
     (out / REPORT).write_text(json.dumps(report, indent=2) + "\n")
@@ -37,6 +39,32 @@ def _watched(work: Generator[events.Event], console: Console) -> Iterator[events
         for event in work:
             screen.show(event)
             yield event
+
+
+class _Interrupt:
+    """Ctrl-C while training waits for the end of the step, so that a checkpoint can be left; the second one does not wait."""
+
+    def __init__(self) -> None:
+        self.training = self.asked = False
+
+    def __enter__(self) -> Self:
+        self.before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        signal.signal(signal.SIGINT, self.before)
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        if self.asked or not self.training:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def follow(self, event: events.Event) -> None:
+        """To be told of every event; raises KeyboardInterrupt between two of them when it was asked to."""
+        if isinstance(event, events.PhaseStarted):
+            self.training = event.phase == "training"
+        if self.asked:
+            raise KeyboardInterrupt
 
 
 class _Screen:

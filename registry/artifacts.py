@@ -23,6 +23,7 @@ from registry.errors import FileCorrupt, FileMissing, UploadTooLarge
 from registry.tables import Artifact, Dataset, ModelFile, Teacher
 
 CHUNK = 2**20
+UPLOAD_PREFIX = "dlkd-upload-"  # the machine's own temporary place may hold others' files, too
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Writer:
         self._limit = limit
         self._hash = hashlib.sha256()
         self._size = 0
-        self._file: IO[bytes] = tempfile.NamedTemporaryFile(dir=store.scratch, prefix="upload-")  # noqa: SIM115 - closed by __exit__
+        self._file: IO[bytes] = tempfile.NamedTemporaryFile(dir=store.scratch, prefix=UPLOAD_PREFIX)  # noqa: SIM115 - closed by __exit__
         self.stored: Stored
 
     def write(self, chunk: bytes) -> None:

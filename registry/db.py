@@ -64,9 +64,11 @@ def now(session: Session) -> datetime:
 
 
 def finite(value: Any) -> Any:
-    """The same JSON value with null in place of NaN and infinities, which JSON does not have."""
+    """The same JSON value without what a database cannot hold: null in place of NaN and infinities, U+FFFD in place of U+0000."""
+    if isinstance(value, str):
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
     if isinstance(value, dict):
-        return {key: finite(part) for key, part in value.items()}
+        return {finite(key): finite(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [finite(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -23,6 +23,14 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def stripes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A zip of 180 small images in three classes."""
+    from tests.stripes import write_stripes  # noqa: PLC0415 - few tests need numpy
+
+    return write_stripes(tmp_path_factory.mktemp("stripes") / "stripes.zip")
+
+
+@pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """The URL of a PostgreSQL server of our own, without durability."""
     folder = Path(tempfile.mkdtemp(prefix="dlkd-postgresql-"))  # a short path: sockets want one

@@ -22,6 +22,7 @@ class Ear:
 
     def __init__(self, settings: Settings, slots: Slots) -> None:
         self._app = make_celery(settings)
+        self._app.set_default()  # where the pool's thread looks the task up
         register(self._app, slots)
         queues = [channel(queue) for queue in inventory.slots(settings)]
         # The plain controller: no signal handlers, no banner. The rows tell who is alive, so no gossip either.

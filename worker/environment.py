@@ -8,12 +8,17 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-_SECRET = re.compile(r"^DLKD_|KEY|TOKEN|SECRET|PASSW|CREDENTIAL|_URL$|_URI$|_DSN$", re.IGNORECASE)
+# What Python, torch and the libraries below them read. Anything else may be a secret, whatever it is called.
+_KEPT = re.compile(
+    r"PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|VIRTUAL_ENV|XDG_CACHE_HOME|LD_\w+|DYLD_\w+|PYTHON\w+"
+    r"|(CUDA|CUDNN|CUBLAS|NVIDIA|NCCL|HIP|HSA|ROCM|MIOPEN|TORCH|PYTORCH|TORCHINDUCTOR|TRITON|OMP|KMP|GOMP|MKL|OPENBLAS|MALLOC)_\w+"
+)
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH")
 
 
 def clean(environment: Mapping[str, str], *, threads: int) -> dict[str, str]:
     """The variables that a trainer may see: a checkpoint or an image that takes it over finds no key here."""
-    kept = {name: value for name, value in environment.items() if not _SECRET.search(name)}
+    kept = {name: value for name, value in environment.items() if _KEPT.fullmatch(name) and not _SECRET.search(name)}
     return {**kept, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
 
 

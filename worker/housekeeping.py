@@ -48,6 +48,6 @@ def _messages(kit: Kit) -> None:
 
 def _uploads(kit: Kit) -> None:
     """Uploads that a killed program left half-way."""
-    for path in kit.store.scratch.glob("upload-*"):
+    for path in kit.store.scratch.glob(f"{artifacts.UPLOAD_PREFIX}*"):
         if path.stat().st_mtime < time() - _UPLOAD_SECONDS:
             path.unlink(missing_ok=True)

@@ -1,8 +1,11 @@
 """The files of an attempt: brought from the store, kept by digest, and named in the trainer's request."""
 
 import os
+import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from dlkd_core.spec import DistillationSpec
@@ -11,6 +14,9 @@ from registry.claims import Claim
 from worker import inventory
 from worker.kit import Kit
 from worker.wire import Check, Distill, Request
+
+_ENDING = re.compile(r"(?:\.[a-z0-9]{1,16}){1,2}$")
+_cache = Lock()  # the slots of a worker share it
 
 
 def prepare(kit: Kit, claim: Claim, directory: Path, slot: int) -> Request:
@@ -44,6 +50,7 @@ def _spec(claim: Claim, files: dict[str, Path]) -> DistillationSpec:
             "options": found.get("options") or {},
             "normalization": asked.get("normalization") or found.get("normalization"),
             "class_map": asked.get("class_map"),
+            "features": asked.get("features"),
         }
     return DistillationSpec.model_validate(spec)
 
@@ -58,34 +65,42 @@ def _resume(store: Store, claim: Claim, given: Path) -> Path | None:
 
 def _place(kit: Kit, facts: dict[str, Any], given: Path) -> Path:
     """The file under the ending that it came with; its own name is not to be trusted."""
-    endings = "".join(Path(facts["filename"]).suffixes[-2:]).lower()
-    path = given / f"{len(list(given.iterdir()))}{endings if endings.isascii() and '/' not in endings else ''}"
+    path = given / f"{len(list(given.iterdir()))}{_ending(facts['filename'])}"
     local = kit.store.local_path(facts["digest"])
     if local is not None:
         path.symlink_to(local)
     else:
-        os.link(_cached(kit, facts["digest"]), path)
+        _fetch(kit, facts["digest"], path)
     return path
 
 
-def _cached(kit: Kit, digest: str) -> Path:
-    """The file in this worker's cache; the longest unused ones make room for it."""
-    path = kit.scratch / "cache" / digest
-    if path.exists():
+def _ending(filename: str) -> str:
+    found = _ENDING.search(filename.lower())
+    return found.group() if found else ""
+
+
+def _fetch(kit: Kit, digest: str, path: Path) -> None:
+    """Links the file from this worker's cache, or fetches it and leaves a link there."""
+    cached = kit.scratch / "cache" / digest
+    try:
+        os.link(cached, path)
         os.utime(path)
-    else:
+    except FileNotFoundError:
         kit.store.fetch_to(digest, path)
-        _make_room(path.parent, kit.settings.cache_bytes, keep=path)
-    return path
+        with _cache:
+            _keep(path, cached, kit.settings.cache_bytes)
 
 
-def _make_room(cache: Path, limit: int, *, keep: Path) -> None:
-    newest_first = sorted((path for path in cache.iterdir() if path != keep), key=lambda path: path.stat().st_mtime, reverse=True)
-    used = keep.stat().st_size
-    for path in newest_first:
-        used += path.stat().st_size
+def _keep(path: Path, cached: Path, limit: int) -> None:
+    """The longest unused files make room; attempts that use them have links of their own."""
+    cached.parent.mkdir(exist_ok=True)
+    with suppress(FileExistsError):  # another slot fetched the same
+        os.link(path, cached)
+    used = 0
+    for file in sorted(cached.parent.iterdir(), key=lambda file: file.stat().st_mtime_ns, reverse=True):
+        used += file.stat().st_size
         if used > limit:
-            path.unlink(missing_ok=True)  # attempts that use it have a link of their own
+            file.unlink()
 
 
 def clear(directory: Path) -> None:

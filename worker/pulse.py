@@ -38,7 +38,7 @@ class Pulse:
         self._thread.start()
 
     def stop(self) -> None:
-        """Beats no more; what was not written yet stays in `flush`'s hands."""
+        """Beats no more; what was not written by then is lost."""
         self._done.set()
         self._thread.join()
 

@@ -18,14 +18,14 @@ def own_folder(base: Path, name: str) -> Iterator[Path]:
         _remove_if_dead(other)
     folder = base / name
     folder.mkdir(mode=0o700)
-    with (folder / _LOCK).open("w") as lock:
+    with (folder / f".{_LOCK}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        Path(lock.name).rename(folder / _LOCK)  # whoever sees it finds it held
         try:
             yield folder
         finally:
-            shutil.rmtree(
-                folder, ignore_errors=True
-            )  # a trainer that is being killed may still be writing: the next start removes it
+            # A trainer that is being killed may still be writing: the next start removes what is left.
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_if_dead(folder: Path) -> None:

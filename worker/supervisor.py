@@ -71,8 +71,8 @@ class _Attempt:
             request = inputs.prepare(self._kit, self._claim, self.directory, slot)
             trainer = self._kit.trainers.take()
             self._kit.trainers.refill()
-            trainer.keep_alive(self._kit.settings.heartbeat_seconds, lambda: not self._pulse.lost)
             trainer.ask(request)
+            trainer.keep_alive(self._kit.settings.heartbeat_seconds, lambda: not self._pulse.lost)
             self._persist(lambda session: claims.enter(session, self._claim, JobStatus.RUNNING))
             result = Follower(self._kit, self._claim, self._pulse, trainer).follow(draining)
             return result, self._store(result) if result.kind == "finished" else []

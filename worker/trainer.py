@@ -26,7 +26,8 @@ from dlkd_core.pipeline import run
 from worker.environment import settle_in
 from worker.wire import Check, Distill, Request, request_adapter
 
-_NO_MEMORY = ("can't allocate memory", "out of memory", "bad_alloc", "Cannot allocate memory")
+# The last is what oneDNN says.
+_NO_MEMORY = ("can't allocate memory", "out of memory", "bad_alloc", "Cannot allocate memory", "could not create a primitive")
 
 
 class Lines:

@@ -2,5 +2,6 @@
 
 from dlkd_core.export.published import publish
 from dlkd_core.export.student import Student
+from dlkd_core.export.work import Work
 
-__all__ = ["Student", "publish"]
+__all__ = ["Student", "Work", "publish"]

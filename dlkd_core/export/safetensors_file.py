@@ -8,17 +8,20 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from dlkd_core.evaluation.accuracy import Forward
+from dlkd_core.export.agreement import CloseLogits
 from dlkd_core.export.student import Student
+from dlkd_core.export.work import Work
 from dlkd_core.spec import Normalization
 
 
 class SafetensorsFile:
     """Writes and reads `student.safetensors`."""
 
-    tolerance = 1e-4  # of the largest logit: the weights are the same, the memory layout may not be
+    agreement = CloseLogits(1e-4)  # the weights are the same, the memory layout may not be
 
-    def write(self, student: Student, path: Path) -> None:
+    def write(self, work: Work, path: Path) -> None:
         """The weights, contiguous, with architecture, options, classes, normalisation and image size as metadata."""
+        student = work.student
         facts = {
             "format": "pt",
             "architecture": student.architecture,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from dlkd_core.models import Network
-from dlkd_core.teachers.names import CLASSIFIERS, Shape, canonical, is_auxiliary, of_layer, some
+from dlkd_core.teachers.names import CLASSIFIERS, canonical, is_auxiliary, of_layer, some
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Fit:
 
 def classifiers(tensors: Mapping[str, Tensor], own: str) -> list[str]:
     """Layers of the file that may be the classifier: that of the network's own name, else the usual names."""
-    present = [name for name in (own, *CLASSIFIERS) if f"{name}.weight" in tensors and tensors[f"{name}.weight"].dim() in {2, 4}]
+    present = [name for name in (own, *CLASSIFIERS) if f"{name}.weight" in tensors and _classifies(tensors[f"{name}.weight"])]
     return present[:1] if own in present else present
 
 
@@ -49,10 +49,20 @@ def fit(tensors: Mapping[str, Tensor], network: Network, classifier: str | None)
         elif not is_auxiliary(name):
             unexpected.append(name)
     missing = [name for name, tensor in expected.items() if name not in laid and tensor.is_meta]
-    shapes = {name: (_shape(tensor), _shape(expected[name])) for name, tensor in laid.items()}
-    misshapen = [f"{name}: {theirs} in the file, {own} in the network" for name, (theirs, own) in shapes.items() if theirs != own]
+    misshapen = [_compared(name, tensor, expected[name]) for name, tensor in laid.items() if not _fits(tensor, expected[name])]
     return Fit(laid, missing, unexpected, misshapen)
 
 
-def _shape(tensor: Tensor) -> Shape:
-    return tuple(tensor.shape)
+def _classifies(weight: Tensor) -> bool:
+    """A linear layer's weight, or a convolution's, for at least one class."""
+    return weight.dim() in {2, 4} and len(weight) > 0
+
+
+def _fits(theirs: Tensor, own: Tensor) -> bool:
+    """Whole numbers are no weights: they were fractions once, and the scale is lost."""
+    return theirs.shape == own.shape and theirs.is_floating_point() >= own.is_floating_point()
+
+
+def _compared(name: str, theirs: Tensor, own: Tensor) -> str:
+    kind = "" if theirs.is_floating_point() else f" of {str(theirs.dtype).removeprefix('torch.')}"
+    return f"{name}: {tuple(theirs.shape)}{kind} in the file, {tuple(own.shape)} in the network"

@@ -3,28 +3,56 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from dlkd_core.models import Network
+from dlkd_core.errors import KeysDoNotFit
+from dlkd_core.models import Network, Tapped
 from dlkd_core.models.skeleton import skeleton
-from dlkd_core.teachers.read import read_checkpoint
-from dlkd_core.teachers.recognise import Recognised, recognise
+from dlkd_core.spec import Normalization
+from dlkd_core.teachers.onnx_graph import read_graph
+from dlkd_core.teachers.onnx_teacher import OnnxSource, OnnxTeacher
+from dlkd_core.teachers.read import format_of, read_checkpoint
+from dlkd_core.teachers.recognise import Recognised, check_classes, recognise
 from dlkd_core.teachers.sniff import Format
+
+
+class Source(Protocol):
+    """Something that can be shown images, once a normalisation is chosen."""
+
+    def tapped(self, normalization: Normalization, device: torch.device) -> Tapped | OnnxTeacher:
+        """Plain images in [0, 1] to `Outputs`, on the device, frozen."""
+
+
+@dataclass(frozen=True)
+class NetworkSource:
+    """A network of the catalog with its weights."""
+
+    network: Network
+
+    def tapped(self, normalization: Normalization, device: torch.device) -> Tapped:
+        """The network itself, wrapped: several wraps of it do not disturb each other."""
+        self.network.module.to(device).to(memory_format=torch.channels_last)
+        return Tapped(self.network, normalization.mean, normalization.std).eval().to(device)
 
 
 @dataclass(frozen=True)
 class LoadedTeacher:
-    """A network with its checkpoint's weights, in float32 on the CPU; `options` are complete."""
+    """What a file holds; floats in float32. `architecture` is None for an ONNX graph; `options` are complete."""
 
-    network: Network
+    source: Source
     format: Format
-    architecture: str
+    architecture: str | None
     options: dict[str, Any]
     num_classes: int
     parameters: int
+
+    @property
+    def title(self) -> str:
+        """What it is, for people."""
+        return self.architecture or "ONNX graph"
 
 
 def load_teacher(
@@ -33,17 +61,33 @@ def load_teacher(
     architecture: str | None = None,
     options: Mapping[str, Any] | None = None,
     num_classes: int | None = None,
+    features: str | None = None,
 ) -> LoadedTeacher:
-    """The network of a checkpoint; what is left out is recognised.
+    """The network of a checkpoint, or an ONNX graph; what is left out is recognised.
 
     Raises:
         TeacherError: unreadable, refused, of no known architecture, or not what was said (see `recognise`).
     """
+    if format_of(path) == "onnx":
+        return _graph(path, architecture, num_classes, features)
     checkpoint = read_checkpoint(path)
     found = recognise(checkpoint.tensors, architecture=architecture, options=options, num_classes=num_classes)
     network = _assembled(found)
     parameters = sum(parameter.numel() for parameter in network.module.parameters())
-    return LoadedTeacher(network, checkpoint.format, found.architecture, found.options, found.num_classes, parameters)
+    source = NetworkSource(network)
+    return LoadedTeacher(source, checkpoint.format, found.architecture, found.options, found.num_classes, parameters)
+
+
+def _graph(path: Path, architecture: str | None, num_classes: int | None, features: str | None) -> LoadedTeacher:
+    if architecture is not None:
+        raise KeysDoNotFit(
+            f"An ONNX graph is a network of its own, not a {architecture} of the catalog.",
+            hint="Leave the architecture out.",
+            pointer="/teacher/architecture",
+        )
+    graph = read_graph(path, features)
+    check_classes(graph.num_classes, num_classes)
+    return LoadedTeacher(OnnxSource(graph), "onnx", None, {}, graph.num_classes, graph.parameters)
 
 
 def inspect_teacher(path: Path, architecture: str | None = None, num_classes: int | None = None) -> dict[str, Any]:
@@ -62,7 +106,7 @@ def _assembled(found: Recognised) -> Network:
     network = skeleton(found.architecture, found.num_classes, found.options)
     weights = {name: _own(tensor) for name, tensor in found.tensors.items()}
     network.module.load_state_dict(weights, assign=True)
-    network.module.eval()
+    network.module.eval().requires_grad_(requires_grad=False)
     return network
 
 

@@ -35,6 +35,7 @@ class Proof:
     """What the teacher shows on the evaluation split."""
 
     normalization: Normalization
+    logits: Tensor  # over the data set's classes, (N, classes) on the CPU
     scores: Scores
     tried: dict[str, float]  # top-1 by name of normalisation, on the trial images
 
@@ -53,11 +54,12 @@ def prove(logits: Logits, data: Packed, given: Normalization | None, class_map: 
     ours = {name: mapped(value, data.classes, class_map) for name, value in seen.items()}
     tried = {name: score_logits(value, trial.labels.cpu()).top1 for name, value in ours.items()}
     chosen = candidates[_likeliest(ours, trial.labels.cpu())]
-    result = score_logits(mapped(logits_of(logits(chosen), split.images), data.classes, class_map), split.labels.cpu())
+    shown = mapped(logits_of(logits(chosen), split.images), data.classes, class_map)
+    result = score_logits(shown, split.labels.cpu())
     if result.top1 <= _guessing(len(data.classes), len(split)):
         hint = _reordering(seen.values(), trial.labels.cpu(), data.classes)
         raise TeacherAtChance(_at_chance(result, data.classes, tried), hint=hint)
-    return Proof(chosen, result, tried)
+    return Proof(chosen, shown, result, tried)
 
 
 def _likeliest(logits: dict[str, Tensor], labels: Tensor) -> str:

@@ -35,7 +35,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         CheckpointUnreadable: no checkpoint, damaged, or cut off.
         CheckpointRefused: needs code to be read, or holds something else than dense, finite weights.
     """
-    kind = _sniff(path)
+    kind = format_of(path)
     if kind == "onnx":
         raise CheckpointRefused(
             "ONNX teachers are not read yet: send weights", hint="Send the network's state dict or safetensors."
@@ -48,7 +48,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(kind, plain_names(tensors))
 
 
-def _sniff(path: Path) -> Format:
+def format_of(path: Path) -> Format:
+    """What the file's first bytes say; `CheckpointUnreadable` where it is no format of teachers."""
     try:
         with path.open("rb") as file:
             return sniff_format(file.read(_HEAD))
@@ -68,15 +69,16 @@ def _check_kind(name: str, tensor: Tensor) -> None:
 
 
 def _check_extent(tensors: Mapping[str, Tensor], size: int) -> None:
-    """A few bytes can claim to be a tensor of any size: its values must be in the file, one by one."""
-    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors.values()}
-    if sum(storages.values()) > size:
-        raise CheckpointRefused("The tensors claim more values than the file has bytes for.")
+    """A few bytes can claim to be tensors of any size: their values must be in the file, one by one."""
     for name, tensor in tensors.items():
-        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        if tensor.nbytes > tensor.untyped_storage().nbytes():
             raise CheckpointRefused(
                 f"{name} repeats values of a smaller tensor.", hint="Save a copy of it: tensor.contiguous() or tensor.clone()."
             )
+    if sum(tensor.nbytes for tensor in tensors.values()) > size:
+        raise CheckpointRefused(
+            "The tensors claim more values than the file has bytes for.", hint="Save a copy of each tensor: tensor.clone()."
+        )
 
 
 def _check_finite(tensors: Mapping[str, Tensor]) -> None:

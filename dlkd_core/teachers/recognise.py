@@ -44,13 +44,18 @@ def recognise(
         UnknownChoice, SpecError: no such architecture, or no such options.
     """
     found = _named(tensors, architecture, options) if architecture else _sought(tensors)
-    if num_classes is not None and found.num_classes != num_classes:
+    check_classes(found.num_classes, num_classes)
+    return found
+
+
+def check_classes(found: int, told: int | None) -> None:
+    """Raises `ClassesDoNotFit` where another number of classes was told than was found."""
+    if told is not None and found != told:
         raise ClassesDoNotFit(
-            f"The checkpoint's classifier has {found.num_classes} classes, not {num_classes}.",
+            f"The checkpoint's classifier has {found} classes, not {told}.",
             hint="Leave num_classes out to take the checkpoint's.",
             pointer="/num_classes",
         )
-    return found
 
 
 def _sought(tensors: Mapping[str, Tensor]) -> Recognised:

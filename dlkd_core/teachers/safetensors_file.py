@@ -5,7 +5,6 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from dlkd_core.teachers.sniff import HEADER_LIMIT
 
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 _MAX_TENSORS = 100_000
+_MAX_EXTENT = 1 << 48  # product of the sides that are not 0: torch fails at a tensor of any more, even one without values
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -34,7 +34,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise _damaged(f"it speaks of {end} bytes of values and the file has {length}")
     try:
         return load_file(path)
-    except SafetensorError as error:
+    except Exception as error:  # a hostile header can fail in any way: sides that no tensor can have, metadata that is no text
         raise _damaged(str(error)) from error
 
 
@@ -69,12 +69,13 @@ def _span(name: str, entry: Any) -> tuple[int, int, str]:
     """Where the tensor's bytes begin and end; its type and shape must give just that length."""
     try:
         dtype, shape, (begin, stop) = entry["dtype"], entry["shape"], entry["data_offsets"]
-        numbers = [begin, stop, *shape]
+        numbers, width = [begin, stop, *shape], _BYTES.get(dtype)
     except (TypeError, KeyError, ValueError) as error:
         raise _damaged(f"{name} has no dtype, shape and data_offsets") from error
-    if dtype not in _BYTES:
+    if width is None:
         raise CheckpointRefused(f"{name} holds values of type {dtype}.", hint="Send the weights in float32 or float16.")
-    if not all(type(number) is int and number >= 0 for number in numbers) or stop - begin != prod(shape) * _BYTES[dtype]:
+    sound = all(type(number) is int and number >= 0 for number in numbers)
+    if not sound or stop - begin != prod(shape) * width or prod(side or 1 for side in shape) > _MAX_EXTENT:
         raise _damaged(f"the bytes {begin} to {stop} of {name} do not fit its shape {shape} of {dtype}")
     return begin, stop, name
 

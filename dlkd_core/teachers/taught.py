@@ -12,6 +12,7 @@ from dlkd_core.models import Tapped
 from dlkd_core.outputs import Outputs
 from dlkd_core.spec import Normalization, TeacherFile
 from dlkd_core.teachers.load import LoadedTeacher, load_teacher
+from dlkd_core.teachers.onnx_teacher import OnnxTeacher
 from dlkd_core.teachers.proof import Proof, mapped, prove
 
 NOBODY = Outputs(torch.empty(0), torch.empty(0), ())  # what a run without a teacher is shown
@@ -23,7 +24,7 @@ class Taught:
 
     loaded: LoadedTeacher
     proof: Proof
-    tapped: Tapped
+    tapped: Tapped | OnnxTeacher
     classes: tuple[str, ...]
     class_map: tuple[int, ...] | None
     sha256: str
@@ -40,16 +41,13 @@ def bring(teacher: TeacherFile, data: Packed, device: torch.device) -> Taught:
     Raises:
         TeacherError: unreadable, of no known architecture, with other classes, or at chance.
     """
-    loaded = load_teacher(teacher.path, architecture=teacher.architecture, options=teacher.options or None)
-    loaded.network.module.requires_grad_(requires_grad=False).eval().to(device).to(memory_format=torch.channels_last)
+    loaded = load_teacher(
+        teacher.path, architecture=teacher.architecture, options=teacher.options or None, features=teacher.features
+    )
 
     def logits(normalization: Normalization) -> Forward:
-        return _tap(loaded, normalization, device).logits
+        return loaded.source.tapped(normalization, device).logits
 
     proof = prove(logits, data, teacher.normalization, teacher.class_map)
-    tapped = _tap(loaded, proof.normalization, device)
+    tapped = loaded.source.tapped(proof.normalization, device)
     return Taught(loaded, proof, tapped, data.classes, teacher.class_map, sha256(teacher.path))
-
-
-def _tap(loaded: LoadedTeacher, normalization: Normalization, device: torch.device) -> Tapped:
-    return Tapped(loaded.network, normalization.mean, normalization.std).eval().to(device)

@@ -25,9 +25,9 @@ def read_torch(path: Path) -> Any:
     if zipfile.is_zipfile(path):
         _check_archive(path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), path.open("rb") as file:  # given a path, torch would go by its ending
             warnings.simplefilter("ignore")  # advice to programmers about files that are not theirs
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _unpickling(str(error)) from error
     except Exception as error:  # a damaged or hostile file can fail in any way
@@ -52,6 +52,8 @@ def _check_archive(path: Path) -> None:
         raise CheckpointUnreadable("The file is a zip archive, but none of torch.save: there is no data.pkl in it.")
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise CheckpointRefused("The archive is compressed, which torch.save never does.", hint=_STATE_DICT)
+    if sum(member.file_size for member in members) > path.stat().st_size:
+        raise CheckpointRefused("The members of the archive lie over each other: it looks like a bomb.", hint=_STATE_DICT)
 
 
 def _unpickling(message: str) -> CheckpointRefused | CheckpointUnreadable:

@@ -1,0 +1,65 @@
+"""The training loop on its own: noise for images, a fixed projection for a teacher."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dlkd_core.catalog import METHODS
+from dlkd_core.checkpoint import State
+from dlkd_core.data.batches import Batches
+from dlkd_core.data.packed import Split
+from dlkd_core.data.views import Augmentation
+from dlkd_core.losses import build as build_objective
+from dlkd_core.losses.term import Setting
+from dlkd_core.models import Tapped, build
+from dlkd_core.outputs import Outputs, Shapes
+from dlkd_core.spec import TrainingSpec
+from dlkd_core.training import Run
+
+CLASSES, WIDTH, IMAGES = 3, 12, 20
+PROJECTION = torch.randn(3 * 8 * 8, WIDTH, generator=torch.Generator().manual_seed(5)) / 8
+
+
+def teacher(images: Tensor) -> Outputs:
+    """Features and logits that depend on nothing but the images."""
+    features = images.flatten(1) @ PROJECTION
+    return Outputs(features[:, :CLASSES], features, (images,))
+
+
+def new_run(directory: Path, method: str = "plain", score: Callable[[], dict[str, float]] = dict, **training: Any) -> Run:
+    """Two epochs of three batches over twenty images, the last one of four; keywords replace parts of the training."""
+    directory.mkdir(parents=True, exist_ok=True)
+    spec = TrainingSpec.model_validate({"epochs": 2, "batch_size": 8, "learning_rate": 0.05, **training})
+    chosen = METHODS[method](name=method)
+    generator = torch.Generator().manual_seed(1)
+    split = Split(
+        torch.randint(0, 256, (IMAGES, 3, 8, 8), dtype=torch.uint8, generator=generator), torch.arange(IMAGES) % CLASSES
+    )
+    torch.manual_seed(spec.seed)
+    student = Tapped(build("resnet8", CLASSES), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    augmentation = Augmentation(chosen.views, padding=1, flip=spec.flip)
+    with torch.no_grad():
+        sample = split.images[:2].float() / 255
+        shapes, taught = Shapes.of(student.eval()(sample)), Shapes.of(teacher(sample))
+    objective = build_objective(chosen, Setting(shapes, taught, CLASSES, augmentation.count, IMAGES))
+    optimizer = torch.optim.SGD([*student.parameters(), *objective.parameters()], lr=1.0, momentum=0.9)
+    batches = Batches(split, spec.batch_size, augmentation, spec.seed)
+    return Run(spec, batches, teacher, State(student, objective, optimizer), score, directory, "this run")
+
+
+def everything(state: State) -> dict[str, Tensor]:
+    """Every tensor that the next step depends on, by name."""
+    momentum = {
+        f"momentum.{number}": held["momentum_buffer"] for number, held in state.optimizer.state_dict()["state"].items()
+    }
+    heads = {f"objective.{name}": tensor for name, tensor in state.objective.state_dict().items()}
+    parts = {**state.student.state_dict(), **heads, **momentum}
+    return {name: tensor.clone() for name, tensor in parts.items()}
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    """Whether they agree bit for bit."""
+    return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())

@@ -1,0 +1,119 @@
+"""Slots claim, work and claim again; woken or by themselves."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from registry import jobs
+from registry.tables import Job
+from registry.uploads import CHECKS
+from tests.worker.conftest import Workshop, soon
+from worker.kit import Kit
+from worker.slots import Slots
+
+SUCCEED = "export()\nfinish()"
+TRAIN = jobs.TRAIN
+
+
+class Running:
+    """Slots that are drained with the test."""
+
+    def __init__(self) -> None:
+        self.all: list[Slots] = []
+
+    def __call__(self, kit: Kit) -> Slots:
+        self.all.append(Slots(kit))
+        self.all[-1].start()
+        return self.all[-1]
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    running = Running()
+    yield running
+    for slots in running.all:
+        slots.drain()
+
+
+def count(workshop: Workshop, status: str) -> int:
+    with workshop.database.read() as session:
+        return session.query(Job).filter_by(status=status, queue=TRAIN).count()
+
+
+def test_a_slot_works_through_its_queue_without_being_woken_again(workshop: Workshop, running: Running) -> None:
+    dataset = {"id": workshop.ready_dataset()}
+    for _ in range(3):
+        workshop.submit(dataset=dataset)
+    running(workshop.kit(SUCCEED, poll_seconds=3600))
+    soon(lambda: count(workshop, "succeeded") == 3)
+
+
+def test_a_hint_wakes_the_slots_of_its_queue_at_once(workshop: Workshop, running: Running) -> None:
+    dataset = {"id": workshop.ready_dataset()}
+    kit = workshop.kit(SUCCEED, poll_seconds=3600)
+    slots = running(kit)
+    soon(lambda: all(not slot.woken.is_set() for slot in slots._slots))
+    workshop.submit(dataset=dataset)
+    slots.wake(TRAIN)
+    soon(lambda: count(workshop, "succeeded") == 1)
+
+
+def test_an_idle_slot_asks_the_database_whatever_the_broker_does(workshop: Workshop, running: Running) -> None:
+    dataset = {"id": workshop.ready_dataset()}
+    running(workshop.kit(SUCCEED))
+    workshop.submit(dataset=dataset)
+    soon(lambda: count(workshop, "succeeded") == 1)
+
+
+def test_as_many_jobs_run_at_once_as_there_are_slots_and_checks_beside_them(workshop: Workshop, running: Running) -> None:
+    dataset = {"id": workshop.ready_dataset()}
+    for _ in range(3):
+        workshop.submit(dataset=dataset)
+    waiting = workshop.dataset()
+    running(workshop.kit("until_stopped()", slots=2))
+    soon(lambda: count(workshop, "running") == 2)
+    with workshop.database.read() as session:
+        check = session.query(Job).filter_by(queue=CHECKS, subject_id=waiting).one().id
+    soon(lambda: workshop.job(check).status == "running")
+    assert count(workshop, "queued") == 1
+
+
+def test_draining_gives_back_what_runs_and_claims_no_more(workshop: Workshop) -> None:
+    dataset = {"id": workshop.ready_dataset()}
+    job_ids = [workshop.submit(dataset=dataset) for _ in range(2)]
+    slots = Slots(workshop.kit("step(4)\nuntil_stopped()\nsave(4)"))
+    slots.start()
+    soon(lambda: count(workshop, "running") == 1)
+    slots.drain()
+    found = [workshop.job(job_id) for job_id in job_ids]
+    assert [(job.status, job.checkpoint_step, job.spent) for job in found] == [("queued", 4, 0), ("queued", None, 0)]
+
+
+def test_a_slot_outlives_a_database_that_is_away(workshop: Workshop, running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    workshop.submit()
+    kit = workshop.kit(SUCCEED)
+    with workshop.away():
+        running(kit)
+        soon(lambda: "the database does not answer" in caplog.text)
+    soon(lambda: count(workshop, "succeeded") == 1)
+
+
+def test_a_slot_outlives_an_attempt_that_cannot_even_begin(workshop: Workshop, running: Running) -> None:
+    job_id = workshop.submit()
+    kit = workshop.kit(SUCCEED)
+    in_the_way: Path = kit.scratch / f"{job_id}-1"
+    in_the_way.write_text("a file where a folder should be")
+    running(kit)
+    soon(lambda: workshop.job(job_id).status == "succeeded")
+    assert workshop.job(job_id).attempt == 2
+
+
+def test_a_job_that_failed_waits_for_its_time(workshop: Workshop, running: Running) -> None:
+    job_id = workshop.submit()
+    running(workshop.kit("os.kill(os.getpid(), signal.SIGKILL)", retry_seconds=3600))
+    soon(lambda: workshop.job(job_id).status == "queued" and workshop.job(job_id).spent == 1)
+    job = workshop.job(job_id)
+    assert job.not_before is not None
+    assert job.not_before > job.created_at + timedelta(minutes=5)

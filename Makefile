@@ -36,7 +36,8 @@ up: $(READY)  ## start the service on http://127.0.0.1:8000 with its files in ./
 	@$(BIN)/dlkd up --data data --port 8000
 
 bench: $(READY)  ## measure what is measured
-	@set -e; for script in benchmarks/*.py; do $(BIN)/python "$$script"; done
+	$(BIN)/python -m benchmarks.start_up
+	$(BIN)/python -m benchmarks.short_budget
 
 clean:  ## remove caches and builds; .venv and data stay
 	rm -rf dist out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,6 +1,6 @@
 """How the methods do on a budget of seconds: handwritten digits, resnet8 taught by wrn_16_2, mean and spread over seeds.
 
-python benchmarks/short_budget.py [--epochs 6] [--seeds 3]
+python -m benchmarks.short_budget [--epochs 6] [--seeds 3]
 """
 
 import argparse

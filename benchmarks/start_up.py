@@ -1,6 +1,6 @@
 """How long the doors take to open: imports in fresh processes, median and range.
 
-python benchmarks/start_up.py [--runs 5]
+python -m benchmarks.start_up [--runs 5]
 """
 
 import argparse

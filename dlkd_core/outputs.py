@@ -14,6 +14,14 @@ class Outputs(NamedTuple):
     maps: tuple[Tensor, ...]  # block outputs, shallow to deep, each (N, C, H, W)
 
 
+class Targets(NamedTuple):
+    """What a batch is to learn, one entry an image, whatever its views."""
+
+    labels: Tensor  # (batch,)
+    rows: Tensor  # (batch,): the images' places in the training split
+    epoch: int = 1  # from 1
+
+
 @dataclass(frozen=True)
 class Shapes:
     """The shapes of `Outputs`, without the first dimension."""

@@ -138,7 +138,7 @@ def _setting(inputs: _Inputs, student: Tapped, views: int) -> Setting:
     shapes = Shapes.of(student.eval()(sample))
     student.train(training)
     teacher = Shapes.of(inputs.teacher(sample)) if inputs.teacher else None
-    return Setting(shapes, teacher, len(data.classes), views, len(data.train))
+    return Setting(shapes, teacher, len(data.classes), views, len(data.train), data.train.labels)
 
 
 def _score(student: Tapped, data: Packed) -> dict[str, float]:

@@ -55,12 +55,12 @@ def train(run: Run, start: int = 0) -> Iterator[Event]:
     series = _Series(run)
     step = start
     try:
-        for images, labels in run.batches.from_step(start, run.steps):  # (batch * views, 3, H, W), (batch,)
+        for images, targets in run.batches.from_step(start, run.steps):  # (batch * views, 3, H, W), (batch,)
             for group in optimizer.param_groups:
                 group["lr"] = run.rate(step)
             with torch.no_grad():
                 teacher_out = run.teacher(images)
-            loss, terms = objective(student(images), teacher_out, labels)
+            loss, terms = objective(student(images), teacher_out, targets)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()

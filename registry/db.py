@@ -18,7 +18,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import DateTime, TypeDecorator
+from sqlalchemy.types import DateTime, String, TypeDecorator
 
 from registry.errors import DatabaseBehind
 
@@ -41,6 +41,20 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class PlainText(TypeDecorator[str]):
+    """Text of clients. PostgreSQL holds no U+0000: U+FFFD stands in its place, on both databases."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else _without_nul(value)
+
+
+def _without_nul(text: str) -> str:
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 class _DatabaseNow(FunctionElement[datetime]):
@@ -66,7 +80,7 @@ def now(session: Session) -> datetime:
 def finite(value: Any) -> Any:
     """The same JSON value without what a database cannot hold: null in place of NaN and infinities, U+FFFD in place of U+0000."""
     if isinstance(value, str):
-        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        return _without_nul(value)
     if isinstance(value, dict):
         return {finite(key): finite(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

@@ -7,7 +7,7 @@ from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, Meta
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from registry.db import UtcDateTime
+from registry.db import PlainText, UtcDateTime
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 AutoId = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only INTEGER keys itself
@@ -26,7 +26,7 @@ class Base(DeclarativeBase):
         datetime: UtcDateTime(),
         dict[str, Any]: Json,
         list[Any]: Json,
-        str: String(255),
+        str: PlainText(255),
         int: BigInteger(),
         float: Float(53),
     }

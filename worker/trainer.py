@@ -16,13 +16,12 @@ from threading import Event as Flag
 from threading import Thread
 from typing import IO
 
-from dlkd_core.teachers.load import inspect_teacher
-
 from dlkd_core import events
 from dlkd_core.checkpoint import FILE
 from dlkd_core.data.inspect import inspect_dataset
 from dlkd_core.errors import DistillationError, OutOfMemory
 from dlkd_core.pipeline import run
+from dlkd_core.teachers.load import inspect_teacher
 from worker.environment import settle_in
 from worker.wire import Check, Distill, Request, request_adapter
 

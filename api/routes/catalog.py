@@ -20,6 +20,7 @@ class CatalogOut(BaseModel):
     methods: list[dict[str, Any]] = Field(description="How a student learns")
     architectures: list[dict[str, Any]] = Field(description="Networks, as students and teachers")
     exporters: list[dict[str, Any]] = Field(description="Formats in which a student leaves")
+    sources: list[dict[str, Any]] = Field(description="Forms in which data sets come")
 
 
 @cache
@@ -30,7 +31,7 @@ def _menu() -> tuple[bytes, str]:
 
 @router.get("", operation_id="get_catalog", response_model=CatalogOut, responses={304: {"description": "Not modified"}})
 def get_catalog(request: Request) -> Response:
-    """Methods, architectures and exporters, with the JSON schemas of their parameters."""
+    """Methods, architectures, exporters and forms of data sets, with the JSON schemas of their parameters."""
     body, etag = _menu()
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if has_current(request, etag):

@@ -6,11 +6,14 @@ from typing import Any
 from dlkd_core.catalog.architectures import ARCHITECTURES
 from dlkd_core.catalog.exporters import EXPORTERS
 from dlkd_core.catalog.methods import METHODS
+from dlkd_core.catalog.sources import SOURCES
+
+_NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 
 
 def describe() -> dict[str, list[dict[str, Any]]]:
-    """Methods, architectures and exporters, each with a summary, its source and the JSON schema of its parameters."""
-    return {"methods": _methods(), "architectures": _architectures(), "exporters": _exporters()}
+    """Methods, architectures, exporters and forms of data sets, with summaries, sources and the schemas of their parameters."""
+    return {"methods": _methods(), "architectures": _architectures(), "exporters": _exporters(), "sources": _sources()}
 
 
 def _methods() -> list[dict[str, Any]]:
@@ -42,9 +45,13 @@ def _architectures() -> list[dict[str, Any]]:
 
 def _exporters() -> list[dict[str, Any]]:
     return [
-        {"name": entry.name, "file": entry.file, "summary": entry.summary, "schema": {"type": "object", "properties": {}}}
+        {"name": entry.name, "file": entry.file, "summary": entry.summary, "schema": _NO_PARAMETERS}
         for entry in EXPORTERS.values()
     ]
+
+
+def _sources() -> list[dict[str, Any]]:
+    return [{"name": entry.name, "summary": entry.summary, "schema": _NO_PARAMETERS} for entry in SOURCES.values()]
 
 
 def _first_line(thing: type) -> str:

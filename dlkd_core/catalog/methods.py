@@ -7,12 +7,30 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dlkd_core.catalog.terms import Alignment, Correlation, Hinton, Labels, SupervisedContrast, Term
+from dlkd_core.catalog.terms import (
+    Alignment,
+    Attention,
+    Congruence,
+    Contrast,
+    Correlation,
+    Decoupled,
+    Geometry,
+    Hint,
+    Hinton,
+    Labels,
+    NeuronSelectivity,
+    Probabilities,
+    Relations,
+    Similarity,
+    SupervisedContrast,
+    Term,
+    TermChoice,
+    Variational,
+    Weight,
+)
 from dlkd_core.frozen import Frozen
 
 Views = Literal["single", "rotation4"]
-Weighted = tuple[float, Term]
-Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class Method(Frozen):
@@ -24,11 +42,11 @@ class Method(Frozen):
     name: str
     views: Views = "single"
 
-    def terms(self) -> list[Weighted]:
-        """The weighted terms of the loss; those of weight zero are left out."""
-        return [(weight, term) for weight, term in self._terms() if weight > 0]
+    def weighted(self) -> list[Term]:
+        """The terms of the loss with their weights; those of weight zero are left out."""
+        return [term for term in self._weighted() if term.weight > 0]
 
-    def _terms(self) -> list[Weighted]:
+    def _weighted(self) -> list[Term]:
         raise NotImplementedError(type(self).__name__)
 
 
@@ -39,8 +57,8 @@ class Plain(Method):
 
     name: Literal["plain"] = "plain"
 
-    def _terms(self) -> list[Weighted]:
-        return [(1.0, Labels())]
+    def _weighted(self) -> list[Term]:
+        return [Labels()]
 
 
 class KD(Method):
@@ -53,8 +71,8 @@ class KD(Method):
     labels: Weight = 0.1
     teacher: Weight = 0.9
 
-    def _terms(self) -> list[Weighted]:
-        return [(self.labels, Labels()), (self.teacher, Hinton(temperature=self.temperature))]
+    def _weighted(self) -> list[Term]:
+        return [Labels(weight=self.labels), Hinton(weight=self.teacher, temperature=self.temperature)]
 
 
 class DLKD(Method):
@@ -74,11 +92,11 @@ class DLKD(Method):
     temperature: float = Field(0.5, gt=0, le=100, description="Of the correlation term")
     hidden_factor: int = Field(16, ge=1, le=64, description="Hidden width of the alignment head, in teacher feature widths")
 
-    def _terms(self) -> list[Weighted]:
+    def _weighted(self) -> list[Term]:
         return [
-            (self.labels, Labels()),
-            (self.alignment, Alignment(hidden_factor=self.hidden_factor)),
-            (self.correlation, Correlation(temperature=self.temperature)),
+            Labels(weight=self.labels),
+            Alignment(weight=self.alignment, hidden_factor=self.hidden_factor),
+            Correlation(weight=self.correlation, temperature=self.temperature),
         ]
 
 
@@ -89,9 +107,174 @@ class DLKDSup(DLKD):
     supcon: Weight = 1.0
     supcon_temperature: float = Field(0.07, gt=0, le=100)
 
-    def _terms(self) -> list[Weighted]:
-        return [*super()._terms(), (self.supcon, SupervisedContrast(temperature=self.supcon_temperature))]
+    def _weighted(self) -> list[Term]:
+        return [*super()._weighted(), SupervisedContrast(weight=self.supcon, temperature=self.supcon_temperature)]
 
 
-METHODS: dict[str, type[Method]] = {"plain": Plain, "kd": KD, "dlkd": DLKD, "dlkd_sup": DLKDSup}
-MethodChoice = Annotated[Plain | KD | DLKD | DLKDSup, Field(discriminator="name")]
+class _Compared(Method):
+    """Labels and one term, as the published code combines them."""
+
+    labels: Weight = 1.0
+
+    def _with(self, term: Term) -> list[Term]:
+        return [Labels(weight=self.labels), term]
+
+
+class DKD(_Compared):
+    """Decoupled knowledge distillation (Zhao et al. 2022): alpha 1, beta 8, T = 4, warm-up of 20 epochs."""
+
+    source = "https://arxiv.org/abs/2203.08679"
+
+    name: Literal["dkd"] = "dkd"
+    temperature: float = Field(4.0, gt=0, le=100)
+    alpha: Weight = 1.0
+    beta: Weight = Field(8.0, description="Published: 8; 6 for similar wide networks and vgg, 2 for resnet56 to resnet20")
+    warmup_epochs: int = Field(20, ge=0)
+
+    def _weighted(self) -> list[Term]:
+        term = Decoupled(temperature=self.temperature, alpha=self.alpha, beta=self.beta, warmup_epochs=self.warmup_epochs)
+        return self._with(term)
+
+
+class DIST(_Compared):
+    """Relations between and within classes by Pearson correlation (Huang et al. 2022): weight 2, tau = 4."""
+
+    source = "https://arxiv.org/abs/2205.10536"
+
+    name: Literal["dist"] = "dist"
+    relations: Weight = 2.0
+    temperature: float = Field(4.0, gt=0, le=100)
+
+    def _weighted(self) -> list[Term]:
+        return self._with(Relations(weight=self.relations, temperature=self.temperature))
+
+
+class FitNet(_Compared):
+    """Hints from a middle block (Romero et al. 2015), in one stage, weight 100."""
+
+    source = "https://arxiv.org/abs/1412.6550"
+
+    name: Literal["fitnet"] = "fitnet"
+    hint: Weight = 100.0
+
+    def _weighted(self) -> list[Term]:
+        return self._with(Hint(weight=self.hint))
+
+
+class AT(_Compared):
+    """Attention transfer (Zagoruyko, Komodakis 2017), weight 1000."""
+
+    source = "https://arxiv.org/abs/1612.03928"
+
+    name: Literal["at"] = "at"
+    attention: Weight = 1000.0
+
+    def _weighted(self) -> list[Term]:
+        return self._with(Attention(weight=self.attention))
+
+
+class SP(_Compared):
+    """Similarity-preserving distillation (Tung, Mori 2019), weight 3000."""
+
+    source = "https://arxiv.org/abs/1907.09682"
+
+    name: Literal["sp"] = "sp"
+    similarity: Weight = 3000.0
+
+    def _weighted(self) -> list[Term]:
+        return self._with(Similarity(weight=self.similarity))
+
+
+class CC(_Compared):
+    """Correlation congruence (Peng et al. 2019), weight 0.02."""
+
+    source = "https://arxiv.org/abs/1904.01802"
+
+    name: Literal["cc"] = "cc"
+    congruence: Weight = 0.02
+
+    def _weighted(self) -> list[Term]:
+        return self._with(Congruence(weight=self.congruence))
+
+
+class VID(_Compared):
+    """Variational information distillation (Ahn et al. 2019), weight 1."""
+
+    source = "https://arxiv.org/abs/1904.05835"
+
+    name: Literal["vid"] = "vid"
+    information: Weight = 1.0
+
+    def _weighted(self) -> list[Term]:
+        return self._with(Variational(weight=self.information))
+
+
+class RKD(_Compared):
+    """Relational knowledge distillation (Park et al. 2019): distances 25, angles 50."""
+
+    source = "https://arxiv.org/abs/1904.05068"
+
+    name: Literal["rkd"] = "rkd"
+    distance: Weight = 25.0
+    angle: Weight = 50.0
+
+    def _weighted(self) -> list[Term]:
+        return self._with(Geometry(distance=self.distance, angle=self.angle))
+
+
+class PKT(_Compared):
+    """Probabilistic knowledge transfer (Passalis, Tefas 2018), weight 30000."""
+
+    source = "https://arxiv.org/abs/1803.10837"
+
+    name: Literal["pkt"] = "pkt"
+    probabilities: Weight = 30_000.0
+
+    def _weighted(self) -> list[Term]:
+        return self._with(Probabilities(weight=self.probabilities))
+
+
+class NST(_Compared):
+    """Neuron selectivity transfer (Huang, Wang 2017), weight 50."""
+
+    source = "https://arxiv.org/abs/1707.01219"
+
+    name: Literal["nst"] = "nst"
+    selectivity: Weight = 50.0
+
+    def _weighted(self) -> list[Term]:
+        return self._with(NeuronSelectivity(weight=self.selectivity))
+
+
+class CRD(_Compared):
+    """Contrastive representation distillation (Tian et al. 2020): weight 0.8, 16,384 negatives; with `kd` 1 it is CRD+KD."""
+
+    source = "https://arxiv.org/abs/1910.10699"
+
+    name: Literal["crd"] = "crd"
+    contrast: Weight = 0.8
+    kd: Weight = Field(0.0, description="Of softened logits beside it, T = 4")
+    negatives: int = Field(16_384, ge=1, le=1_000_000, description="At most as many as there are images of other classes")
+
+    def _weighted(self) -> list[Term]:
+        return [*self._with(Contrast(weight=self.contrast, negatives=self.negatives)), Hinton(weight=self.kd)]
+
+
+class Combine(Method):
+    """Any terms with any weights."""
+
+    name: Literal["combine"] = "combine"
+    terms: tuple[TermChoice, ...] = Field((Labels(weight=0.1), Hinton(weight=0.9)), min_length=1, max_length=20)
+
+    def _weighted(self) -> list[Term]:
+        return list(self.terms)
+
+
+METHODS: dict[str, type[Method]] = {
+    str(method.model_fields["name"].default): method
+    for method in (Plain, KD, DLKD, DLKDSup, DKD, DIST, FitNet, AT, SP, CC, VID, RKD, PKT, NST, CRD, Combine)
+}
+MethodChoice = Annotated[
+    Plain | KD | DLKD | DLKDSup | DKD | DIST | FitNet | AT | SP | CC | VID | RKD | PKT | NST | CRD | Combine,
+    Field(discriminator="name"),
+]

@@ -1,10 +1,12 @@
 """The terms that a method's loss is the weighted sum of: parameters here, code in `dlkd_core.losses`."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from dlkd_core.frozen import Frozen
+
+Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class Term(Frozen):
@@ -14,44 +16,181 @@ class Term(Frozen):
     """
 
     target: ClassVar[str]
-    name: ClassVar[str]
+
+    name: str
+    weight: Weight = 1.0
+    warmup_epochs: int = Field(0, ge=0, description="The weight grows evenly over so many epochs; 0: whole from the start")
 
 
 class Labels(Term):
     """Cross-entropy with the labels, on the unrotated view alone."""
 
-    name = "labels"
     target = "dlkd_core.losses.labels:Labels"
+
+    name: Literal["labels"] = "labels"
 
 
 class Hinton(Term):
     """KL divergence of softened logits, times T squared (Hinton et al. 2015), on the unrotated view alone."""
 
-    name = "kd"
     target = "dlkd_core.losses.kd:Hinton"
+
+    name: Literal["kd"] = "kd"
     temperature: float = Field(4.0, gt=0)
 
 
 class Alignment(Term):
     """Each sample's representation to the teacher's: squared distance of unit vectors, over all views."""
 
-    name = "alignment"
     target = "dlkd_core.losses.alignment:Alignment"
+
+    name: Literal["alignment"] = "alignment"
     hidden_factor: int = Field(16, ge=1, le=64, description="Hidden width of the head, in teacher feature widths")
 
 
 class Correlation(Term):
     """The batch's similarity structure to the teacher's: KL of softmax(cosine / temperature), rotated against unrotated views."""
 
-    name = "correlation"
     target = "dlkd_core.losses.correlation:Correlation"
+
+    name: Literal["correlation"] = "correlation"
     temperature: float = Field(0.5, gt=0)
 
 
 class SupervisedContrast(Term):
     """Supervised contrastive loss over both networks' embeddings of all views (Khosla et al. 2020)."""
 
-    name = "supcon"
     target = "dlkd_core.losses.supcon:SupervisedContrast"
+
+    name: Literal["supcon"] = "supcon"
     temperature: float = Field(0.07, gt=0)
     dimensions: int = Field(128, ge=1, le=4096)
+
+
+class Decoupled(Term):
+    """Target and other classes apart (Zhao et al. 2022), on the unrotated view alone."""
+
+    target = "dlkd_core.losses.dkd:Decoupled"
+
+    name: Literal["dkd"] = "dkd"
+    temperature: float = Field(4.0, gt=0)
+    alpha: float = Field(1.0, ge=0, description="Of the target class against the rest")
+    beta: float = Field(8.0, ge=0, description="Among the other classes")
+
+
+class Relations(Term):
+    """Pearson correlation between and within classes (Huang et al. 2022), on the unrotated view alone."""
+
+    target = "dlkd_core.losses.dist:Relations"
+
+    name: Literal["dist"] = "dist"
+    temperature: float = Field(4.0, gt=0)
+    beta: float = Field(1.0, ge=0, description="Over the classes of an image")
+    gamma: float = Field(1.0, ge=0, description="Over the images of a class")
+
+
+class Attention(Term):
+    """Attention maps of all paired blocks (Zagoruyko, Komodakis 2017)."""
+
+    target = "dlkd_core.losses.at:Attention"
+
+    name: Literal["at"] = "at"
+
+
+class Similarity(Term):
+    """Similarities of the batch in the last block (Tung, Mori 2019)."""
+
+    target = "dlkd_core.losses.sp:Similarity"
+
+    name: Literal["sp"] = "sp"
+
+
+class NeuronSelectivity(Term):
+    """Distribution of the channels of all paired blocks (Huang, Wang 2017)."""
+
+    target = "dlkd_core.losses.nst:NeuronSelectivity"
+
+    name: Literal["nst"] = "nst"
+
+
+class Hint(Term):
+    """A middle block through a regressor (Romero et al. 2015)."""
+
+    target = "dlkd_core.losses.fitnet:Hint"
+
+    name: Literal["fitnet"] = "fitnet"
+
+
+class Variational(Term):
+    """Mutual information of all paired blocks (Ahn et al. 2019)."""
+
+    target = "dlkd_core.losses.vid:Variational"
+
+    name: Literal["vid"] = "vid"
+
+
+class Geometry(Term):
+    """Distances and angles between the samples of the batch (Park et al. 2019)."""
+
+    target = "dlkd_core.losses.rkd:Geometry"
+
+    name: Literal["rkd"] = "rkd"
+    distance: float = Field(25.0, ge=0)
+    angle: float = Field(50.0, ge=0)
+
+
+class Probabilities(Term):
+    """Probabilities of neighbourhood in the batch (Passalis, Tefas 2018)."""
+
+    target = "dlkd_core.losses.pkt:Probabilities"
+
+    name: Literal["pkt"] = "pkt"
+
+
+class Congruence(Term):
+    """Differences of neighbouring samples' embeddings (Peng et al. 2019)."""
+
+    target = "dlkd_core.losses.cc:Congruence"
+
+    name: Literal["cc"] = "cc"
+    dimensions: int = Field(128, ge=1, le=4096)
+
+
+class Contrast(Term):
+    """Contrast with memories of all training images (Tian et al. 2020), on the unrotated view alone."""
+
+    target = "dlkd_core.losses.crd:Contrast"
+
+    name: Literal["crd"] = "crd"
+    temperature: float = Field(0.07, gt=0)
+    dimensions: int = Field(128, ge=1, le=4096)
+    negatives: int = Field(16_384, ge=1, le=1_000_000, description="Of other classes; at most as many as there are")
+    momentum: float = Field(0.5, ge=0, lt=1, description="Of the memories")
+
+
+TERMS: dict[str, type[Term]] = {
+    str(term.model_fields["name"].default): term
+    for term in (
+        *(Labels, Hinton, Alignment, Correlation, SupervisedContrast, Decoupled, Relations, Attention, Similarity),
+        *(NeuronSelectivity, Hint, Variational, Geometry, Probabilities, Congruence, Contrast),
+    )
+}
+TermChoice = Annotated[
+    Labels
+    | Hinton
+    | Alignment
+    | Correlation
+    | SupervisedContrast
+    | Decoupled
+    | Relations
+    | Attention
+    | Similarity
+    | NeuronSelectivity
+    | Hint
+    | Variational
+    | Geometry
+    | Probabilities
+    | Congruence
+    | Contrast,
+    Field(discriminator="name"),
+]

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dlkd_core.data.packed import Split
 from dlkd_core.data.views import Augmentation, views
+from dlkd_core.outputs import Targets
 
 _ORDER, _VIEWS = 1, 2  # streams of random numbers that must not touch
 
@@ -30,8 +31,8 @@ class Batches:
         whole, rest = divmod(len(split), self.batch_size)
         self.per_epoch = whole + (rest > 1)
 
-    def from_step(self, step: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Views (B * count, 3, H, W) and labels (B,) of steps `step` up to `steps`."""
+    def from_step(self, step: int, steps: int) -> Iterator[tuple[Tensor, Targets]]:
+        """Views (B * count, 3, H, W) and targets (B,) of steps `step` up to `steps`."""
         order = torch.empty(0)
         for number in range(step, steps):
             epoch, place = divmod(number, self.per_epoch)
@@ -39,7 +40,7 @@ class Batches:
                 order = self._order(epoch)
             rows = order[place * self.batch_size : (place + 1) * self.batch_size]
             made = views(self.split.images[rows], self.augmentation, generator_of(self.seed, _VIEWS, number))
-            yield made, self.split.labels[rows]
+            yield made, Targets(self.split.labels[rows], rows, epoch + 1)
 
     def _order(self, epoch: int) -> Tensor:
         order = torch.randperm(len(self.split), generator=generator_of(self.seed, _ORDER, epoch))

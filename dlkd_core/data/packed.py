@@ -9,8 +9,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from dlkd_core.data.decoded import Decoded
 from dlkd_core.data.limits import DEFAULT_LIMITS, Limits
-from dlkd_core.data.packing import Decoded, decode_all
+from dlkd_core.data.packing import decode_all
 from dlkd_core.errors import ArchiveUnreadable
 
 _FORMAT = "dlkd-packed-1"

@@ -3,7 +3,8 @@
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -12,6 +13,7 @@ from dlkd_core.data.limits import Limits
 from dlkd_core.errors import ArchiveRefused, ArchiveUnreadable
 
 Member = tuple[PurePosixPath, bytes]
+Entry = tuple[PurePosixPath, Callable[[], bytes]]  # a name, and its content while the archive stands there
 _JUNK = {"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"}
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, NotImplementedError, RuntimeError, OSError)
 _RATIO_MATTERS_ABOVE = 64 << 20
@@ -24,18 +26,26 @@ def members(path: Path, limits: Limits) -> Iterator[Member]:
         ArchiveUnreadable: neither a folder nor a whole zip or tar.
         ArchiveRefused: a path that escapes, a link, a device, or a cap passed.
     """
-    if path.is_dir():
-        yield from _folder(path)
-        return
-    if not path.is_file():
-        raise ArchiveUnreadable(f"There is no file or folder {path.name!r}.")
+    read = ((name, content()) for name, content in _entries(path, limits))
     try:
-        yield from _counted(_archive(path, limits), path, limits)
+        yield from read if path.is_dir() else _counted(read, path, limits)
     except _BROKEN as error:
         raise ArchiveUnreadable(f"The archive cannot be read: {error}") from error
 
 
-def _archive(path: Path, limits: Limits) -> Iterator[Member]:
+def names(path: Path, limits: Limits) -> list[PurePosixPath]:
+    """The names alone, without reading the files of a folder or zip. Raises as `members` does."""
+    try:
+        return [name for name, _ in _entries(path, limits)]
+    except _BROKEN as error:
+        raise ArchiveUnreadable(f"The archive cannot be read: {error}") from error
+
+
+def _entries(path: Path, limits: Limits) -> Iterator[Entry]:
+    if path.is_dir():
+        return _folder(path)
+    if not path.is_file():
+        raise ArchiveUnreadable(f"There is no file or folder {path.name!r}.")
     if zipfile.is_zipfile(path):
         return _zip(path, limits)
     if tarfile.is_tarfile(path):
@@ -43,14 +53,14 @@ def _archive(path: Path, limits: Limits) -> Iterator[Member]:
     raise ArchiveUnreadable("The file is neither a zip nor a tar archive.")
 
 
-def _folder(root: Path) -> Iterator[Member]:
+def _folder(root: Path) -> Iterator[Entry]:
     for file in sorted(root.rglob("*")):
         name = PurePosixPath(file.relative_to(root).as_posix())
         if file.is_file() and not _is_junk(name):
-            yield name, file.read_bytes()
+            yield name, file.read_bytes
 
 
-def _zip(path: Path, limits: Limits) -> Iterator[Member]:
+def _zip(path: Path, limits: Limits) -> Iterator[Entry]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             name = _safe_name(info.filename, limits)
@@ -60,11 +70,15 @@ def _zip(path: Path, limits: Limits) -> Iterator[Member]:
             if info.flag_bits & 1:
                 raise ArchiveRefused(f"{info.filename!r} is encrypted.", hint="Pack the archive without a password.")
             if not info.is_dir() and not _is_junk(name):
-                with archive.open(info) as stream:
-                    yield name, _read(stream, name, limits)
+                yield name, partial(_member_of_zip, archive, info, name, limits)
 
 
-def _tar(path: Path, limits: Limits) -> Iterator[Member]:
+def _member_of_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: PurePosixPath, limits: Limits) -> bytes:
+    with archive.open(info) as stream:
+        return _read(stream, name, limits)
+
+
+def _tar(path: Path, limits: Limits) -> Iterator[Entry]:
     with tarfile.open(path, mode="r|*") as archive:
         for info in archive:
             name = _safe_name(info.name, limits)
@@ -74,7 +88,7 @@ def _tar(path: Path, limits: Limits) -> Iterator[Member]:
                 raise ArchiveRefused(f"{info.name!r} is a link or a device.")
             stream = archive.extractfile(info)
             if stream is not None and not _is_junk(name):
-                yield name, _read(stream, name, limits)
+                yield name, partial(_read, stream, name, limits)
 
 
 def _read(stream: IO[bytes], name: PurePosixPath, limits: Limits) -> bytes:

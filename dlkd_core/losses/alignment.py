@@ -9,7 +9,7 @@ from torch import Tensor
 from dlkd_core.catalog.terms import Alignment as AlignmentParams
 from dlkd_core.losses.heads import mlp_head
 from dlkd_core.losses.term import Setting, TermModule
-from dlkd_core.outputs import Outputs
+from dlkd_core.outputs import Outputs, Targets
 
 
 class Alignment(TermModule):
@@ -22,7 +22,7 @@ class Alignment(TermModule):
         width = setting.taught().features
         self.head = mlp_head(setting.student.features, params.hidden_factor * width, width)
 
-    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:  # noqa: ARG002 - one call for all terms
+    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - one call for all terms
         """A scalar in [0, 4]."""
         z = F.normalize(self.head(student.features), dim=-1)  # (rows, teacher width)
         u = F.normalize(teacher.features, dim=-1)

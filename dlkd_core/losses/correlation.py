@@ -11,7 +11,7 @@ from dlkd_core.catalog.terms import Correlation as CorrelationParams
 from dlkd_core.losses.heads import mlp_head
 from dlkd_core.losses.term import Setting, TermModule
 from dlkd_core.losses.views import rotated, unrotated
-from dlkd_core.outputs import Outputs
+from dlkd_core.outputs import Outputs, Targets
 
 
 class Correlation(TermModule):
@@ -30,7 +30,7 @@ class Correlation(TermModule):
         width = setting.student.features
         self.head = mlp_head(width, width, width)
 
-    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:  # noqa: ARG002 - one call for all terms
+    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - one call for all terms
         """A scalar; widths of student and teacher need not match."""
         log_q = self._relations(self.head(student.features))  # (queries, keys)
         log_p = self._relations(teacher.features)

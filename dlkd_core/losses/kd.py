@@ -7,7 +7,7 @@ from dlkd_core.catalog.terms import Hinton as HintonParams
 from dlkd_core.errors import ClassesDoNotFit
 from dlkd_core.losses.term import Setting, TermModule
 from dlkd_core.losses.views import unrotated
-from dlkd_core.outputs import Outputs
+from dlkd_core.outputs import Outputs, Targets
 
 
 class Hinton(TermModule):
@@ -17,13 +17,18 @@ class Hinton(TermModule):
 
     def __init__(self, params: HintonParams, setting: Setting) -> None:
         super().__init__(params, setting)
-        ours, theirs = setting.student.classes, setting.taught().classes
-        if ours != theirs:
-            raise ClassesDoNotFit(f"The teacher gives {theirs} logits and the student {ours}.")
+        same_classes(setting)
 
-    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:  # noqa: ARG002 - one call for all terms
+    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - one call for all terms
         """A scalar."""
         T, views = self.params.temperature, self.setting.views
         log_p = F.log_softmax(unrotated(teacher.logits, views) / T, dim=1)  # (batch, classes)
         log_q = F.log_softmax(unrotated(student.logits, views) / T, dim=1)
         return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True) * T**2
+
+
+def same_classes(setting: Setting) -> None:
+    """Raises `ClassesDoNotFit` where the two networks give logits of different classes."""
+    ours, theirs = setting.student.classes, setting.taught().classes
+    if ours != theirs:
+        raise ClassesDoNotFit(f"The teacher gives {theirs} logits and the student {ours}.")

@@ -11,7 +11,7 @@ from dlkd_core.catalog.terms import SupervisedContrast as SupervisedContrastPara
 from dlkd_core.losses.heads import UnitEmbedding
 from dlkd_core.losses.term import Setting, TermModule
 from dlkd_core.losses.views import by_image
-from dlkd_core.outputs import Outputs
+from dlkd_core.outputs import Outputs, Targets
 
 _EPSILON = 1e-7  # inside the logarithm
 
@@ -30,12 +30,12 @@ class SupervisedContrast(TermModule):
         self.embed_student = UnitEmbedding(setting.student.features, params.dimensions)
         self.embed_teacher = UnitEmbedding(setting.taught().features, params.dimensions)
 
-    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
+    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:
         """A scalar."""
         ours, theirs = self.embed_student(student.features), self.embed_teacher(teacher.features)
         rows = torch.cat([ours, theirs])  # (2 * batch * views, dimensions)
         itself = torch.eye(len(rows), dtype=torch.bool, device=rows.device)
-        positive = self._same_class(student.features, labels) & ~itself
+        positive = self._same_class(student.features, targets.labels) & ~itself
         log_p = _log_softmax_of_others(rows @ rows.T / self.params.temperature, itself)
         return -((log_p * positive).sum(dim=1) / positive.sum(dim=1)).mean()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dlkd_core.outputs import Outputs, Shapes
+from dlkd_core.outputs import Outputs, Shapes, Targets
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Setting:
     classes: int
     views: int  # views of an image, adjacent in the batch, the unrotated one first
     images: int  # images of the training split
+    labels: Tensor | None = None  # theirs, (images,)
 
     def taught(self) -> Shapes:
         """The teacher's shapes; a ValueError for a term that needs a teacher in a run without one."""
@@ -33,6 +34,6 @@ class TermModule(nn.Module):
         self.params = params
         self.setting = setting
 
-    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
-        """The loss, a scalar. Outputs hold batch * views rows, `labels` (batch,) are per image; the teacher has no gradient."""
+    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:
+        """The loss, a scalar. Outputs hold batch * views rows, targets (batch,) are per image; the teacher has no gradient."""
         raise NotImplementedError(type(self).__name__)

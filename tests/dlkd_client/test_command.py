@@ -50,7 +50,7 @@ def spec(dataset: str) -> str:
 def test_the_catalog_needs_no_service() -> None:
     assert "resnet20" in dlkd("catalog").stdout
     menu = json.loads(dlkd("catalog", "--json").stdout)
-    assert {"methods", "architectures", "exporters"} == menu.keys()
+    assert {"methods", "architectures", "exporters", "sources"} == menu.keys()
     assert {"dlkd", "plain"} <= {method["name"] for method in menu["methods"]}
 
 

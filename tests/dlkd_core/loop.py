@@ -44,7 +44,7 @@ def new_run(directory: Path, method: str = "plain", score: Callable[[], dict[str
     with torch.no_grad():
         sample = split.images[:2].float() / 255
         shapes, taught = Shapes.of(student.eval()(sample)), Shapes.of(teacher(sample))
-    objective = build_objective(chosen, Setting(shapes, taught, CLASSES, augmentation.count, IMAGES))
+    objective = build_objective(chosen, Setting(shapes, taught, CLASSES, augmentation.count, IMAGES, split.labels))
     optimizer = torch.optim.SGD([*student.parameters(), *objective.parameters()], lr=1.0, momentum=0.9)
     batches = Batches(split, spec.batch_size, augmentation, spec.seed)
     return Run(spec, batches, teacher, State(student, objective, optimizer), score, directory, "this run")
@@ -52,9 +52,7 @@ def new_run(directory: Path, method: str = "plain", score: Callable[[], dict[str
 
 def everything(state: State) -> dict[str, Tensor]:
     """Every tensor that the next step depends on, by name."""
-    momentum = {
-        f"momentum.{number}": held["momentum_buffer"] for number, held in state.optimizer.state_dict()["state"].items()
-    }
+    momentum = {f"momentum.{number}": held["momentum_buffer"] for number, held in state.optimizer.state_dict()["state"].items()}
     heads = {f"objective.{name}": tensor for name, tensor in state.objective.state_dict().items()}
     parts = {**state.student.state_dict(), **heads, **momentum}
     return {name: tensor.clone() for name, tensor in parts.items()}

@@ -49,11 +49,27 @@ def test_a_file_that_was_cut_off_is_corrupt(tmp_path: Path, kept: float) -> None
         state.load(tmp_path / FILE, digest="this run")
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", pickle.dumps({"step": 3}, 2), b"PK\x03\x04", b"\x80\x02" + b"\xff" * 50])
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", pickle.dumps({"step": 3}, 2), b"PK\x03\x04", b"\x80\x02\xff\xff"])
 def test_a_file_of_something_else_is_corrupt(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(CheckpointCorrupt):
         new_run(tmp_path).state.load(tmp_path / FILE, digest="this run")
+
+
+def test_a_flipped_bit_is_found_wherever_it_matters(tmp_path: Path) -> None:
+    state = trained(tmp_path)
+    whole, before = (tmp_path / FILE).read_bytes(), everything(state)
+    refused = 0
+    for place in range(50, len(whole), len(whole) // 60):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        (tmp_path / FILE).write_bytes(damaged)
+        try:
+            state.load(tmp_path / FILE, digest="this run")
+        except CheckpointCorrupt:
+            refused += 1
+        assert same(everything(state), before)  # refused, or in the padding
+    assert refused > 50
 
 
 def test_a_missing_file_and_one_that_holds_no_state_are_corrupt(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def stopped_after(run: Run, step: int) -> None:
     work.close()
 
 
-@pytest.mark.parametrize("method", ["plain", "kd", "dlkd", "dlkd_sup"])
+@pytest.mark.parametrize("method", ["plain", "kd", "dlkd", "dlkd_sup", "crd", "vid"])
 @pytest.mark.parametrize("stop", [1, 4, 5], ids=["first step", "mid-epoch", "last but one"])
 def test_a_resumed_run_ends_with_the_same_weights_heads_and_momentum_bit_for_bit(tmp_path: Path, method: str, stop: int) -> None:
     whole = new_run(tmp_path / "whole", method)

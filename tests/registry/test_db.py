@@ -2,13 +2,17 @@
 
 from datetime import UTC, datetime, timedelta
 from threading import Thread
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
 
+from registry import claims
 from registry.db import Database, finite, now, upsert
-from registry.tables import Artifact, Leader
+from registry.tables import Artifact, Job, Leader
+
+World = Any  # tests/registry/conftest.py
 
 
 def test_times_come_back_with_their_zone_and_compare_in_the_database(database: Database) -> None:
@@ -76,3 +80,15 @@ def test_upserts_write_new_rows_and_overwrite_or_leave_old_ones(database: Databa
 
 def test_what_json_cannot_hold_becomes_null() -> None:
     assert finite({"a": [1.5, float("nan"), (float("inf"), None)], "b": "nan"}) == {"a": [1.5, None, [None, None]], "b": "nan"}
+
+
+def test_what_no_database_can_hold_of_a_clients_or_programs_words_is_replaced(world: World) -> None:
+    claim = world.running(name="a\0b")
+    error = {"code": "internal_error", "message": "\0", "hint": "", "retryable": False}
+    world.do(claims.fail, claim, error=error, log_tail=["one\0two"])
+    job = world.job(claim.job_id)
+    assert job.name == "a\N{REPLACEMENT CHARACTER}b"
+    assert job.error is not None
+    assert job.error["log"] == ["one\N{REPLACEMENT CHARACTER}two"]
+    with world.database.read() as session:
+        assert session.get(Job, "job_\0") is None

@@ -10,16 +10,16 @@ from dlkd_core.spec import DistillationSpec
 from worker.wire import KEEP_ALIVE, STOP, Check, Distill, Request, request_adapter
 
 SPEC = DistillationSpec.model_validate({"student": {"architecture": "resnet8"}, "dataset": {"path": "/data/packed.safetensors"}})
-PLACE = {"directory": Path("/work"), "silence_seconds": 30.0}
+PLACE = {"directory": Path("/attempt"), "silence_seconds": 30.0}
 
 
 @pytest.mark.parametrize(
     "request_",
     [
         Distill(**PLACE, spec=SPEC, memory_bytes=2**30),
-        Distill(**PLACE, spec=SPEC, gpu="1", resume_from=Path("/work/resume.pt")),
-        Check(**PLACE, kind="check_teacher", path=Path("/work/0.pt"), architecture="resnet20", num_classes=10),
-        Check(**PLACE, kind="check_dataset", path=Path("/work/0.zip")),
+        Distill(**PLACE, spec=SPEC, gpu="1", resume_from=Path("/attempt/resume.pt")),
+        Check(**PLACE, kind="check_teacher", path=Path("/attempt/0.pt"), architecture="resnet20", num_classes=10),
+        Check(**PLACE, kind="check_dataset", path=Path("/attempt/0.zip")),
     ],
 )
 def test_a_request_is_one_line_and_comes_out_as_it_went_in(request_: Request) -> None:

@@ -101,7 +101,7 @@ def test_a_photograph_on_its_side_is_turned_upright(tmp_path: Path) -> None:
     [
         ({"val/dog": None}, "1 class.* of train have no image in val: 'dog'"),
         ({"train/dog": None}, "1 class.* of val have no image in train: 'dog'"),
-        ({"val": None}, "no image under val"),
+        ({"train": None}, "no image under train"),
         ({"train/dog": None, "val/dog": None}, "only one class"),
     ],
 )

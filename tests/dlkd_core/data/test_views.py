@@ -57,7 +57,7 @@ def batches(count: int, batch_size: int) -> Batches:
 def test_an_epoch_meets_every_image_once_and_each_epoch_in_another_order() -> None:
     work = batches(20, 8)
     assert work.per_epoch == 3
-    labels = [labels for _, labels in work.from_step(0, 6)]
+    labels = [targets.labels for _, targets in work.from_step(0, 6)]
     first, second = torch.cat(labels[:3]), torch.cat(labels[3:])
     assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(20))
     assert not torch.equal(first, second)
@@ -73,6 +73,7 @@ def test_a_last_batch_of_one_image_is_left_out() -> None:
 def test_any_step_can_be_made_again_from_its_number(step: int) -> None:
     work = batches(20, 8)
     whole = list(work.from_step(0, 6))[step:]
-    for (images, labels), (again, labels_again) in zip(whole, work.from_step(step, 6), strict=True):
+    for (images, targets), (again, targets_again) in zip(whole, work.from_step(step, 6), strict=True):
         assert torch.equal(images, again)
-        assert torch.equal(labels, labels_again)
+        assert torch.equal(targets.labels, targets_again.labels)
+        assert torch.equal(targets.rows, targets_again.rows)

@@ -1,19 +1,47 @@
-"""Outputs of two made-up networks of different widths, and terms in that setting."""
+"""Outputs of two made-up networks of different widths, sizes and depths, and terms in that setting."""
 
 from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
 
-from dlkd_core.catalog.terms import Term
+from dlkd_core.catalog import METHODS, Method
+from dlkd_core.catalog.methods import Combine
+from dlkd_core.catalog.terms import TERMS, Term
 from dlkd_core.losses.term import Setting, TermModule
-from dlkd_core.outputs import Outputs, Shapes
+from dlkd_core.outputs import Outputs, Shapes, Targets
 from dlkd_core.resolve import resolve
 
 Make = Callable[..., Outputs]
 Build = Callable[..., TermModule]
 
-CLASSES, STUDENT_WIDTH, TEACHER_WIDTH = 10, 12, 20
+CLASSES, STUDENT_WIDTH, TEACHER_WIDTH, IMAGES = 10, 12, 20, 64
+MAPS = {  # by the width of the features: the teacher has a block more, other channels, and sizes that are no multiples
+    STUDENT_WIDTH: ((4, 8, 8), (6, 4, 4), (8, 2, 2)),
+    TEACHER_WIDTH: ((5, 14, 14), (7, 8, 8), (9, 7, 7), (11, 3, 3)),
+}
+
+
+def shapes(width: int, classes: int = CLASSES) -> Shapes:
+    """Of the network with features of that width."""
+    return Shapes(classes, width, MAPS[width])
+
+
+def setting(views: int, *, teacher: int | None = TEACHER_WIDTH, classes: int = CLASSES) -> Setting:
+    """A run of the two networks over 64 images; `classes` are the teacher's."""
+    theirs = None if teacher is None else shapes(teacher, classes)
+    return Setting(shapes(STUDENT_WIDTH), theirs, CLASSES, views, IMAGES, torch.arange(IMAGES) % CLASSES)
+
+
+def targets(labels: Tensor, *, epoch: int = 1) -> Targets:
+    """Those labels, of the first images of the training split."""
+    return Targets(labels, torch.arange(len(labels)), epoch)
+
+
+def example(name: str) -> Method:
+    """The method with its defaults; `combine` has every term."""
+    return Combine(terms=tuple(term() for term in TERMS.values())) if name == "combine" else METHODS[name](name=name)
 
 
 @pytest.fixture
@@ -22,7 +50,8 @@ def make() -> Make:
 
     def outputs(rows: int, width: int = STUDENT_WIDTH, *, seed: int = 0) -> Outputs:
         generator = torch.Generator().manual_seed(seed)
-        return Outputs(torch.randn(rows, CLASSES, generator=generator), torch.randn(rows, width, generator=generator), ())
+        logits, features = (torch.randn(rows, size, generator=generator) for size in (CLASSES, width))
+        return Outputs(logits, features, tuple(torch.randn(rows, *shape, generator=generator) for shape in MAPS[width]))
 
     return outputs
 
@@ -33,8 +62,7 @@ def build() -> Build:
 
     def module(params: Term, *, views: int = 4, teacher: int | None = TEACHER_WIDTH, classes: int = CLASSES) -> TermModule:
         torch.manual_seed(0)
-        ours, theirs = Shapes(CLASSES, STUDENT_WIDTH, ()), None if teacher is None else Shapes(classes, teacher, ())
-        built: TermModule = resolve(params.target)(params, Setting(ours, theirs, CLASSES, views, images=64))
+        built: TermModule = resolve(params.target)(params, setting(views, teacher=teacher, classes=classes))
         return built
 
     return module

@@ -1,0 +1,76 @@
+"""Scores, against sums done by hand."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from dlkd_core.data.packed import Split
+from dlkd_core.evaluation.accuracy import logits_of, score_logits, scores
+
+LOGITS = torch.tensor(
+    [
+        [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0],  # by rank: 6 5 4 3 2, then 1 0
+        [6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0],
+        [0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0],
+        [1.0, 2.0, 3.0, 2.0, 1.0, 0.0, 0.0],
+    ]
+)
+
+
+def test_accuracy_is_what_counting_gives() -> None:
+    found = score_logits(LOGITS, torch.tensor([6, 4, 2, 6]))  # first, fifth, first, sixth or seventh
+    assert (found.top1, found.top5, found.images) == (2 / 4, 3 / 4, 4)
+
+
+def test_the_likelihood_is_the_mean_log_of_the_true_classes_softmax() -> None:
+    labels = [6, 4, 2, 6]
+    by_hand = [
+        -math.log(math.exp(row[label]) / sum(math.exp(value) for value in row))
+        for row, label in zip(LOGITS.tolist(), labels, strict=True)
+    ]
+    assert score_logits(LOGITS, torch.tensor(labels)).nll == pytest.approx(sum(by_hand) / 4)
+    assert score_logits(torch.zeros(3, 7), torch.tensor([0, 3, 6])).nll == pytest.approx(math.log(7))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_with_five_classes_or_fewer_every_image_is_among_the_first_five(classes: int) -> None:
+    logits = torch.rand(20, classes, generator=torch.Generator().manual_seed(0))
+    found = score_logits(logits, torch.zeros(20, dtype=torch.int64))
+    assert found.top5 == 1.0
+    assert 0 < found.top1 < 1
+
+
+def test_thousands_of_images_are_counted_to_the_last_one() -> None:
+    logits = torch.eye(2).repeat(10_000, 1)
+    labels = torch.tensor([0, 1]).repeat(10_000)
+    labels[123] = 1 - labels[123]
+    assert score_logits(logits, labels).top1 == 19_999 / 20_000
+
+
+def test_scores_are_plain_data() -> None:
+    assert set(score_logits(LOGITS, torch.tensor([6, 4, 2, 6])).facts()) == {"top1", "top5", "nll", "images"}
+
+
+def brightness(images: Tensor) -> Tensor:
+    """Two logits: bright, dark."""
+    mean = images.mean(dim=(1, 2, 3))
+    return torch.stack([mean, 1 - mean], dim=1)
+
+
+def test_a_network_sees_images_in_the_unit_range_in_batches_and_in_order() -> None:
+    images = torch.arange(10, dtype=torch.uint8).mul(28).view(-1, 1, 1, 1).expand(-1, 3, 2, 2).contiguous()
+    sizes: list[int] = []
+
+    def forward(part: Tensor) -> Tensor:
+        sizes.append(len(part))
+        assert not torch.is_grad_enabled()
+        assert part.dtype == torch.float32
+        return brightness(part)
+
+    logits = logits_of(forward, images, batch_size=4)
+    assert sizes == [4, 4, 2]
+    torch.testing.assert_close(logits, brightness(images.float() / 255))
+    labels = torch.tensor([1] * 4 + [0] * 6)  # 4 * 28 = 112 is dark, 5 * 28 = 140 is bright
+    assert scores(forward, Split(images, labels)).top1 == 9 / 10

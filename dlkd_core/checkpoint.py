@@ -1,15 +1,19 @@
 """Where training can go on from: everything that the next step depends on, in one file, renamed into place."""
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from dlkd_core.averaging import Average
 from dlkd_core.errors import CheckpointCorrupt
 from dlkd_core.losses import Objective
 from dlkd_core.models import Tapped
+from dlkd_core.precision import FLOAT32
+from dlkd_core.progress import Progress
+from dlkd_core.randomness import random_state, restore_random
 
 FILE = "checkpoint.pt"
 _FORMAT = "dlkd-checkpoint-1"
@@ -22,12 +26,21 @@ class State:
     student: Tapped
     objective: Objective
     optimizer: torch.optim.Optimizer
+    average: Average | None = None
+    scaler: torch.amp.GradScaler = field(default_factory=FLOAT32.scaler)
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def result(self) -> Tapped:
+        """The network that is evaluated and exported: the average where there is one."""
+        return self.average.student if self.average else self.student
 
     def save(self, directory: Path, *, step: int, digest: str) -> Path:
         """Writes the checkpoint of `step` finished steps; `digest` names the spec and inputs it belongs to."""
         path = directory / FILE
         partial = path.with_suffix(".partial")
-        torch.save({"format": _FORMAT, "digest": digest, "step": step, **self._parts(), "random": _random()}, partial)
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        torch.save({"format": _FORMAT, "digest": digest, "step": step, **parts, "random": random_state()}, partial)
         partial.replace(path)
         return path
 
@@ -40,27 +53,14 @@ class State:
         saved = _read(path)
         if saved.get("format") != _FORMAT or saved.get("digest") != digest:
             raise CheckpointCorrupt("The checkpoint belongs to another run.")
-        self.student.load_state_dict(saved["student"])
-        self.objective.load_state_dict(saved["objective"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        torch.set_rng_state(saved["random"]["cpu"])
-        if torch.cuda.is_available() and "cuda" in saved["random"]:
-            torch.cuda.set_rng_state_all(saved["random"]["cuda"])
+        for name, part in self._parts().items():
+            part.load_state_dict(saved[name])
+        restore_random(saved["random"])
         return int(saved["step"])
 
     def _parts(self) -> dict[str, Any]:
-        return {
-            "student": self.student.state_dict(),
-            "objective": self.objective.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-
-
-def _random() -> dict[str, Any]:
-    state: dict[str, Any] = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state_all()
-    return state
+        parts = {name: getattr(self, name) for name in ("student", "objective", "optimizer", "scaler", "progress")}
+        return {**parts, "average": self.average} if self.average else parts
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Outputs(NamedTuple):
-    """One forward pass over N = batch * views images; the views of an image are adjacent, the unrotated one first."""
+    """One forward pass over N = batch * views images; the views of an image are adjacent, the plainest first."""
 
     logits: Tensor  # (N, classes)
     features: Tensor  # (N, width): the input of the final classifier, pooled and flattened

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from dlkd_core import __version__, events
+from dlkd_core.averaging import Average
 from dlkd_core.checkpoint import State
 from dlkd_core.data import Packed, open_dataset
 from dlkd_core.data.batches import Batches
@@ -21,7 +22,9 @@ from dlkd_core.export import Student, Work, publish
 from dlkd_core.losses import build as build_objective
 from dlkd_core.losses.term import Setting
 from dlkd_core.models import Tapped, build
+from dlkd_core.optimizer import build as build_optimizer
 from dlkd_core.outputs import Shapes
+from dlkd_core.precision import pick_precision
 from dlkd_core.spec import DistillationSpec, Normalization
 from dlkd_core.teachers.proof import statistics
 from dlkd_core.teachers.taught import NOBODY, Taught, bring
@@ -76,11 +79,11 @@ def _run(spec: DistillationSpec, directory: Path, resume_from: Path | None) -> I
 
     yield events.PhaseStarted(phase="evaluating")
     exported = Work(_student(inputs, work), data.train, data.val)
-    report = _report(inputs, exported, work)
+    exported.report.update(_report(inputs, exported, work))
 
     yield events.PhaseStarted(phase="exporting")
     yield from publish(exported, spec.export, directory)
-    yield events.Finished(report=report)
+    yield events.Finished(report=exported.report)
 
 
 def _proved(teacher: Taught) -> events.TeacherProved:
@@ -104,24 +107,24 @@ def _prepare(inputs: _Inputs, directory: Path) -> Run:
     student = Tapped(network, normalization.mean, normalization.std).to(device).to(memory_format=torch.channels_last)
     augmentation = Augmentation(spec.method.views, _padding(spec, data), spec.training.flip)
     objective = build_objective(spec.method, _setting(inputs, student, augmentation.count)).to(device)
-    heads_and_student = [*student.parameters(), *objective.parameters()]
     training = spec.training
-    optimizer = torch.optim.SGD(
-        heads_and_student,
-        lr=training.learning_rate,
-        momentum=training.momentum,
-        weight_decay=training.weight_decay,
-        nesterov=training.nesterov,
-        fused=True,
+    precision = pick_precision(training.precision, device)
+    state = State(
+        student,
+        objective,
+        build_optimizer(training, [*student.parameters(), *objective.parameters()]),
+        Average(student, training.ema) if training.ema else None,
+        precision.scaler(),
     )
     return Run(
         spec=training,
         batches=Batches(data.train, training.batch_size, augmentation, training.seed),
         teacher=inputs.teacher or (lambda _images: NOBODY),
-        state=State(student, objective, optimizer),
-        score=lambda: _score(student, data),
+        state=state,
+        score=lambda: _score(state.result, data),
         directory=directory,
         digest=_digest(inputs),
+        precision=precision,
     )
 
 
@@ -138,7 +141,8 @@ def _setting(inputs: _Inputs, student: Tapped, views: int) -> Setting:
     shapes = Shapes.of(student.eval()(sample))
     student.train(training)
     teacher = Shapes.of(inputs.teacher(sample)) if inputs.teacher else None
-    return Setting(shapes, teacher, len(data.classes), views, len(data.train), data.train.labels)
+    classify = inputs.teacher.classify if inputs.teacher else None
+    return Setting(shapes, teacher, len(data.classes), views, len(data.train), data.train.labels, classify)
 
 
 def _score(student: Tapped, data: Packed) -> dict[str, float]:
@@ -148,7 +152,7 @@ def _score(student: Tapped, data: Packed) -> dict[str, float]:
 
 
 def _student(inputs: _Inputs, work: Run) -> Student:
-    tapped = work.state.student
+    tapped = work.state.result
     mean, std = tapped.mean.flatten().tolist(), tapped.std.flatten().tolist()
     return Student(
         architecture=inputs.spec.student.architecture,
@@ -168,6 +172,7 @@ def _report(inputs: _Inputs, exported: Work, work: Run) -> dict[str, Any]:
     if inputs.teacher:
         metrics["agreement"] = agreement(exported.expected, inputs.teacher.proof.logits)
     return {
+        "name": inputs.spec.name,
         "architecture": student.architecture,
         "options": dict(student.options),
         "parameters": metrics["parameters"],
@@ -197,7 +202,9 @@ def _lineage(inputs: _Inputs, work: Run) -> dict[str, Any]:
     return {
         "run": work.digest,
         "seed": inputs.spec.training.seed,
-        "steps": work.steps,
+        "steps": work.state.progress.steps,
+        "precision": work.precision.name,
+        "parts_of_a_batch": work.state.progress.parts,
         "dlkd": __version__,
         "torch": torch.__version__,
         "device": describe(inputs.device),

@@ -1,23 +1,26 @@
 """The loop. It knows no name of a loss, a network or a data set."""
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
+from dlkd_core.budget import Budget, Clock
 from dlkd_core.checkpoint import State
 from dlkd_core.data.batches import Batches
 from dlkd_core.errors import TrainingDiverged
-from dlkd_core.events import CheckpointSaved, Event, Measured, StepDone
-from dlkd_core.outputs import Outputs
+from dlkd_core.events import CheckpointSaved, Event, Measured, Noticed, StepDone
+from dlkd_core.precision import FLOAT32, Forward, Precision
 from dlkd_core.schedule import rate_at
+from dlkd_core.series import Series
 from dlkd_core.spec import TrainingSpec
+from dlkd_core.step import Stepper
 
-Teacher = Callable[[Tensor], Outputs]  # the one seam through which a teacher's outputs come
+Teacher = Forward  # the one seam through which a teacher's outputs come
 Scorer = Callable[[], dict[str, float]]
-_POINTS_PER_EPOCH = 10
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,11 @@ class Run:
     batches: Batches
     teacher: Teacher
     state: State
-    score: Scorer  # the student on the evaluation split
+    score: Scorer  # the state's result on the evaluation split
     directory: Path
     digest: str
+    precision: Precision = FLOAT32
+    clock: Clock = time.monotonic
 
     @property
     def steps(self) -> int:
@@ -47,58 +52,58 @@ def train(run: Run, start: int = 0) -> Iterator[Event]:
     """Trains from step `start` to the end. Closing the iterator leaves a checkpoint of the last finished step.
 
     Raises:
-        TrainingDiverged: a loss that is no finite number.
+        TrainingDiverged: a loss or weights that are no finite numbers; the checkpoint is the last good one.
     """
-    student, objective, optimizer = run.state.student, run.state.objective, run.state.optimizer
-    student.train()
-    objective.train()
-    series = _Series(run)
-    step = start
+    state, per_epoch = run.state, run.batches.per_epoch
+    state.student.train()
+    state.objective.train()
+    series, budget = Series(per_epoch), Budget(run.spec, state.progress, run.clock)
+    make_step, step = _stepper(run), start
     try:
+        if start % per_epoch == 0 and budget.owes(start // per_epoch):
+            yield from _end_of_epoch(run, start, series, budget)
+        verdict = budget.verdict()
         for images, targets in run.batches.from_step(start, run.steps):  # (batch * views, 3, H, W), (batch,)
-            for group in optimizer.param_groups:
+            if verdict:
+                yield Noticed(message=f"Training ends after step {step} of {run.steps}: {verdict}.")
+                break
+            for group in state.optimizer.param_groups:
                 group["lr"] = run.rate(step)
-            with torch.no_grad():
-                teacher_out = run.teacher(images)
-            loss, terms = objective(student(images), teacher_out, targets)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
+            terms = yield from make_step(images, targets)
             step += 1
-            yield StepDone(epoch=(step - 1) // run.batches.per_epoch + 1, epochs=run.spec.epochs, step=step, steps=run.steps)
-            yield from series.add(step, {"loss": loss.detach(), **terms})
-            if step % run.batches.per_epoch == 0 or step == run.steps:
-                yield from _end_of_epoch(run, step)
+            budget.tick(step)
+            last = step == run.steps or budget.spent
+            yield StepDone(epoch=(step - 1) // per_epoch + 1, epochs=run.spec.epochs, step=step, steps=run.steps)
+            yield from series.add(step, terms, run.rate(step - 1), last=last)
+            if step % per_epoch == 0 or last:
+                yield from _end_of_epoch(run, step, series, budget)
+            verdict = budget.verdict()
     except GeneratorExit:
-        run.state.save(run.directory, step=step, digest=run.digest)
+        with suppress(TrainingDiverged):  # the last good checkpoint stays
+            _save(run, step, series)
         raise
 
 
-def _end_of_epoch(run: Run, step: int) -> Iterator[Event]:
-    path = run.state.save(run.directory, step=step, digest=run.digest)
-    yield CheckpointSaved(path=str(path), step=step)
+def _stepper(run: Run) -> Stepper:
+    student = torch.compile(run.state.student) if run.spec.compile else run.state.student
+    return Stepper(run.state, run.precision.wrap(student), run.precision.wrap(run.teacher), run.spec.accumulate)
+
+
+def _end_of_epoch(run: Run, step: int, series: Series, budget: Budget) -> Iterator[Event]:
+    """The evaluation comes before the checkpoint, which holds what it means for the end of the run."""
     epoch = -(-step // run.batches.per_epoch)
-    if epoch % run.spec.evaluate_every == 0 or step == run.steps:
-        values = {f"val/{name}": value for name, value in run.score().items()}
+    values = None
+    if epoch % run.spec.evaluate_every == 0 or step == run.steps or budget.spent:
+        values = run.score()
         run.state.student.train()
-        yield Measured(epoch=epoch, step=step, values=values)
+        budget.judge(epoch, values)
+        budget.tick(step)
+    yield CheckpointSaved(path=str(_save(run, step, series)), step=step)
+    if values is not None:
+        yield Measured(epoch=epoch, step=step, values={f"val/{name}": value for name, value in values.items()})
 
 
-class _Series:
-    """The mean of each loss term between two points of the metric series; read back from the device only at a point."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.every = max(1, run.batches.per_epoch // _POINTS_PER_EPOCH)
-        self.seen: list[dict[str, Tensor]] = []
-
-    def add(self, step: int, values: dict[str, Tensor]) -> Iterator[Event]:
-        self.seen.append(values)
-        if step % self.every and step != self.run.steps:
-            return
-        means = {f"train/{name}": torch.stack([one[name] for one in self.seen]).mean().item() for name in values}
-        self.seen.clear()
-        epoch = (step - 1) // self.run.batches.per_epoch + 1
-        if not all(abs(value) < float("inf") for value in means.values()):  # false for NaN too
-            raise TrainingDiverged(f"The loss stopped being a finite number in epoch {epoch}, by step {step}: {means}.")
-        yield Measured(epoch=epoch, step=step, values={**means, "learning_rate": self.run.rate(step - 1)})
+def _save(run: Run, step: int, series: Series) -> Path:
+    series.check()
+    series.check_weights(run.state, step)
+    return run.state.save(run.directory, step=step, digest=run.digest)

@@ -45,5 +45,11 @@ EXPORTERS: dict[str, Exporter] = {
             summary="A program of torch.export: torch.export.load runs it without the network's code",
             target="dlkd_core.export.torch_export_file:TorchExportFile",
         ),
+        Exporter(
+            name="bundle",
+            file="student.zip",
+            summary="All of these that were asked for with a model card, the configuration and the lineage in one zip",
+            target="dlkd_core.export.bundle_file:BundleFile",
+        ),
     )
 }

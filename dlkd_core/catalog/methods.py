@@ -3,51 +3,32 @@
 Where a source is uncertain the docstring says so; see docs/decisions.md.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from dlkd_core.catalog.terms import (
-    Alignment,
-    Attention,
-    Congruence,
-    Contrast,
-    Correlation,
-    Decoupled,
-    Geometry,
-    Hint,
-    Hinton,
-    Labels,
-    NeuronSelectivity,
-    Probabilities,
-    Relations,
-    Similarity,
-    SupervisedContrast,
-    Term,
-    TermChoice,
-    Variational,
-    Weight,
+from dlkd_core.catalog.comparisons import (
+    AB,
+    AT,
+    CC,
+    CRD,
+    DIST,
+    DKD,
+    FT,
+    NST,
+    PKT,
+    RKD,
+    SEED,
+    SP,
+    SRRL,
+    SSKD,
+    VID,
+    CompRess,
+    FitNet,
+    ReviewKD,
 )
-from dlkd_core.frozen import Frozen
-
-Views = Literal["single", "rotation4"]
-
-
-class Method(Frozen):
-    """What every method has: its views of an image, and its weighted terms."""
-
-    needs_teacher: ClassVar[bool] = True
-    source: ClassVar[str] = ""
-
-    name: str
-    views: Views = "single"
-
-    def weighted(self) -> list[Term]:
-        """The terms of the loss with their weights; those of weight zero are left out."""
-        return [term for term in self._weighted() if term.weight > 0]
-
-    def _weighted(self) -> list[Term]:
-        raise NotImplementedError(type(self).__name__)
+from dlkd_core.catalog.method import Method, Views
+from dlkd_core.catalog.terms import Alignment, Correlation, Hinton, Labels, SupervisedContrast, Term, TermChoice, Weight
 
 
 class Plain(Method):
@@ -111,170 +92,19 @@ class DLKDSup(DLKD):
         return [*super()._weighted(), SupervisedContrast(weight=self.supcon, temperature=self.supcon_temperature)]
 
 
-class _Compared(Method):
-    """Labels and one term, as the published code combines them."""
-
-    labels: Weight = 1.0
-
-    def _with(self, term: Term) -> list[Term]:
-        return [Labels(weight=self.labels), term]
-
-
-class DKD(_Compared):
-    """Decoupled knowledge distillation (Zhao et al. 2022): alpha 1, beta 8, T = 4, warm-up of 20 epochs."""
-
-    source = "https://arxiv.org/abs/2203.08679"
-
-    name: Literal["dkd"] = "dkd"
-    temperature: float = Field(4.0, gt=0, le=100)
-    alpha: Weight = 1.0
-    beta: Weight = Field(8.0, description="Published: 8; 6 for similar wide networks and vgg, 2 for resnet56 to resnet20")
-    warmup_epochs: int = Field(20, ge=0)
-
-    def _weighted(self) -> list[Term]:
-        term = Decoupled(temperature=self.temperature, alpha=self.alpha, beta=self.beta, warmup_epochs=self.warmup_epochs)
-        return self._with(term)
-
-
-class DIST(_Compared):
-    """Relations between and within classes by Pearson correlation (Huang et al. 2022): weight 2, tau = 4."""
-
-    source = "https://arxiv.org/abs/2205.10536"
-
-    name: Literal["dist"] = "dist"
-    relations: Weight = 2.0
-    temperature: float = Field(4.0, gt=0, le=100)
-
-    def _weighted(self) -> list[Term]:
-        return self._with(Relations(weight=self.relations, temperature=self.temperature))
-
-
-class FitNet(_Compared):
-    """Hints from a middle block (Romero et al. 2015), in one stage, weight 100."""
-
-    source = "https://arxiv.org/abs/1412.6550"
-
-    name: Literal["fitnet"] = "fitnet"
-    hint: Weight = 100.0
-
-    def _weighted(self) -> list[Term]:
-        return self._with(Hint(weight=self.hint))
-
-
-class AT(_Compared):
-    """Attention transfer (Zagoruyko, Komodakis 2017), weight 1000."""
-
-    source = "https://arxiv.org/abs/1612.03928"
-
-    name: Literal["at"] = "at"
-    attention: Weight = 1000.0
-
-    def _weighted(self) -> list[Term]:
-        return self._with(Attention(weight=self.attention))
-
-
-class SP(_Compared):
-    """Similarity-preserving distillation (Tung, Mori 2019), weight 3000."""
-
-    source = "https://arxiv.org/abs/1907.09682"
-
-    name: Literal["sp"] = "sp"
-    similarity: Weight = 3000.0
-
-    def _weighted(self) -> list[Term]:
-        return self._with(Similarity(weight=self.similarity))
-
-
-class CC(_Compared):
-    """Correlation congruence (Peng et al. 2019), weight 0.02."""
-
-    source = "https://arxiv.org/abs/1904.01802"
-
-    name: Literal["cc"] = "cc"
-    congruence: Weight = 0.02
-
-    def _weighted(self) -> list[Term]:
-        return self._with(Congruence(weight=self.congruence))
-
-
-class VID(_Compared):
-    """Variational information distillation (Ahn et al. 2019), weight 1."""
-
-    source = "https://arxiv.org/abs/1904.05835"
-
-    name: Literal["vid"] = "vid"
-    information: Weight = 1.0
-
-    def _weighted(self) -> list[Term]:
-        return self._with(Variational(weight=self.information))
-
-
-class RKD(_Compared):
-    """Relational knowledge distillation (Park et al. 2019): distances 25, angles 50."""
-
-    source = "https://arxiv.org/abs/1904.05068"
-
-    name: Literal["rkd"] = "rkd"
-    distance: Weight = 25.0
-    angle: Weight = 50.0
-
-    def _weighted(self) -> list[Term]:
-        return self._with(Geometry(distance=self.distance, angle=self.angle))
-
-
-class PKT(_Compared):
-    """Probabilistic knowledge transfer (Passalis, Tefas 2018), weight 30000."""
-
-    source = "https://arxiv.org/abs/1803.10837"
-
-    name: Literal["pkt"] = "pkt"
-    probabilities: Weight = 30_000.0
-
-    def _weighted(self) -> list[Term]:
-        return self._with(Probabilities(weight=self.probabilities))
-
-
-class NST(_Compared):
-    """Neuron selectivity transfer (Huang, Wang 2017), weight 50."""
-
-    source = "https://arxiv.org/abs/1707.01219"
-
-    name: Literal["nst"] = "nst"
-    selectivity: Weight = 50.0
-
-    def _weighted(self) -> list[Term]:
-        return self._with(NeuronSelectivity(weight=self.selectivity))
-
-
-class CRD(_Compared):
-    """Contrastive representation distillation (Tian et al. 2020): weight 0.8, 16,384 negatives; with `kd` 1 it is CRD+KD."""
-
-    source = "https://arxiv.org/abs/1910.10699"
-
-    name: Literal["crd"] = "crd"
-    contrast: Weight = 0.8
-    kd: Weight = Field(0.0, description="Of softened logits beside it, T = 4")
-    negatives: int = Field(16_384, ge=1, le=1_000_000, description="At most as many as there are images of other classes")
-
-    def _weighted(self) -> list[Term]:
-        return [*self._with(Contrast(weight=self.contrast, negatives=self.negatives)), Hinton(weight=self.kd)]
-
-
 class Combine(Method):
     """Any terms with any weights."""
 
     name: Literal["combine"] = "combine"
-    terms: tuple[TermChoice, ...] = Field((Labels(weight=0.1), Hinton(weight=0.9)), min_length=1, max_length=20)
+    terms: tuple[TermChoice, ...] = Field((Labels(weight=0.1), Hinton(weight=0.9)), min_length=1, max_length=40)
 
     def _weighted(self) -> list[Term]:
         return list(self.terms)
 
 
+_Own = Plain | KD | DLKD | DLKDSup
+_Compared = DKD | DIST | FitNet | AT | SP | CC | VID | RKD | PKT | NST | FT | AB | CRD | SSKD | SRRL | ReviewKD | SEED | CompRess
 METHODS: dict[str, type[Method]] = {
-    str(method.model_fields["name"].default): method
-    for method in (Plain, KD, DLKD, DLKDSup, DKD, DIST, FitNet, AT, SP, CC, VID, RKD, PKT, NST, CRD, Combine)
+    str(method.model_fields["name"].default): method for method in get_args(_Own | _Compared | Combine)
 }
-MethodChoice = Annotated[
-    Plain | KD | DLKD | DLKDSup | DKD | DIST | FitNet | AT | SP | CC | VID | RKD | PKT | NST | CRD | Combine,
-    Field(discriminator="name"),
-]
+MethodChoice = Annotated[_Own | _Compared | Combine, Field(discriminator="name")]

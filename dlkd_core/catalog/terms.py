@@ -1,6 +1,6 @@
 """The terms that a method's loss is the weighted sum of: parameters here, code in `dlkd_core.losses`."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -23,7 +23,7 @@ class Term(Frozen):
 
 
 class Labels(Term):
-    """Cross-entropy with the labels, on the unrotated view alone."""
+    """Cross-entropy with the labels, on the first view alone."""
 
     target = "dlkd_core.losses.labels:Labels"
 
@@ -31,7 +31,7 @@ class Labels(Term):
 
 
 class Hinton(Term):
-    """KL divergence of softened logits, times T squared (Hinton et al. 2015), on the unrotated view alone."""
+    """KL divergence of softened logits, times T squared (Hinton et al. 2015), on the first view alone."""
 
     target = "dlkd_core.losses.kd:Hinton"
 
@@ -49,7 +49,7 @@ class Alignment(Term):
 
 
 class Correlation(Term):
-    """The batch's similarity structure to the teacher's: KL of softmax(cosine / temperature), rotated against unrotated views."""
+    """The batch's similarity structure to the teacher's: KL of softmax(cosine / temperature), other views to the first."""
 
     target = "dlkd_core.losses.correlation:Correlation"
 
@@ -68,7 +68,7 @@ class SupervisedContrast(Term):
 
 
 class Decoupled(Term):
-    """Target and other classes apart (Zhao et al. 2022), on the unrotated view alone."""
+    """Target and other classes apart (Zhao et al. 2022), on the first view alone."""
 
     target = "dlkd_core.losses.dkd:Decoupled"
 
@@ -79,7 +79,7 @@ class Decoupled(Term):
 
 
 class Relations(Term):
-    """Pearson correlation between and within classes (Huang et al. 2022), on the unrotated view alone."""
+    """Pearson correlation between and within classes (Huang et al. 2022), on the first view alone."""
 
     target = "dlkd_core.losses.dist:Relations"
 
@@ -157,7 +157,7 @@ class Congruence(Term):
 
 
 class Contrast(Term):
-    """Contrast with memories of all training images (Tian et al. 2020), on the unrotated view alone."""
+    """Contrast with memories of all training images (Tian et al. 2020), on the first view alone."""
 
     target = "dlkd_core.losses.crd:Contrast"
 
@@ -168,29 +168,97 @@ class Contrast(Term):
     momentum: float = Field(0.5, ge=0, lt=1, description="Of the memories")
 
 
-TERMS: dict[str, type[Term]] = {
-    str(term.model_fields["name"].default): term
-    for term in (
-        *(Labels, Hinton, Alignment, Correlation, SupervisedContrast, Decoupled, Relations, Attention, Similarity),
-        *(NeuronSelectivity, Hint, Variational, Geometry, Probabilities, Congruence, Contrast),
-    )
-}
-TermChoice = Annotated[
-    Labels
-    | Hinton
-    | Alignment
+class RotatedLogits(Term):
+    """Softened logits of all views but the first (Xu et al. 2020)."""
+
+    target = "dlkd_core.losses.sskd:RotatedLogits"
+
+    name: Literal["sskd_logits"] = "sskd_logits"
+    temperature: float = Field(4.0, gt=0)
+
+
+class SelfSupervision(Term):
+    """Similarities of the other views to the first, without those that the teacher finds hardest (Xu et al. 2020)."""
+
+    target = "dlkd_core.losses.sskd:SelfSupervision"
+
+    name: Literal["sskd"] = "sskd"
+    temperature: float = Field(0.5, gt=0)
+    keep: float = Field(0.75, ge=0, le=1, description="Share kept of the rows whose own image the teacher does not rank first")
+
+
+class SoftmaxRegression(Term):
+    """Features, and what the teacher's own classifier makes of them (Yang et al. 2021)."""
+
+    target = "dlkd_core.losses.srrl:SoftmaxRegression"
+
+    name: Literal["srrl"] = "srrl"
+    regression: float = Field(1.0, ge=0, description="Of the teacher's classifier, beside the features")
+
+
+class Review(Term):
+    """Blocks fused from deep to shallow, compared at several sizes (Chen et al. 2021)."""
+
+    target = "dlkd_core.losses.reviewkd:Review"
+
+    name: Literal["reviewkd"] = "reviewkd"
+
+
+class Factors(Term):
+    """Factors of the last block, by a paraphraser and a translator (Kim et al. 2018)."""
+
+    target = "dlkd_core.losses.ft:Factors"
+
+    name: Literal["ft"] = "ft"
+    rate: float = Field(0.5, gt=0, le=4, description="Channels of a factor, in channels of the teacher's block")
+
+
+class Boundaries(Term):
+    """Which neurons of all paired blocks are active (Heo et al. 2019)."""
+
+    target = "dlkd_core.losses.ab:Boundaries"
+
+    name: Literal["ab"] = "ab"
+    margin: float = Field(1.0, gt=0)
+
+
+class Instances(Term):
+    """Similarities to a queue of the teacher's embeddings (Fang et al. 2021); no labels."""
+
+    target = "dlkd_core.losses.seed:Instances"
+
+    name: Literal["seed"] = "seed"
+    student_temperature: float = Field(0.2, gt=0)
+    teacher_temperature: float = Field(0.01, gt=0)
+    queue: int = Field(65_536, ge=1, le=1_000_000, description="At most as many as there are training images")
+
+
+class Compression(Term):
+    """Similarities to queues of both networks' features (Koohpayegani et al. 2020); no labels."""
+
+    target = "dlkd_core.losses.compress:Compression"
+
+    name: Literal["compress"] = "compress"
+    temperature: float = Field(0.04, gt=0)
+    queues: Literal[1, 2] = Field(2, description="1: the student meets the teacher's queue; 2: each network its own")
+    queue: int = Field(128_000, ge=1, le=1_000_000, description="At most as many as there are training images")
+
+
+_OfLogits = Labels | Hinton | Decoupled | Relations | RotatedLogits
+_OfFeatures = (
+    Alignment
     | Correlation
     | SupervisedContrast
-    | Decoupled
-    | Relations
-    | Attention
-    | Similarity
-    | NeuronSelectivity
-    | Hint
-    | Variational
     | Geometry
     | Probabilities
     | Congruence
-    | Contrast,
-    Field(discriminator="name"),
-]
+    | Contrast
+    | SelfSupervision
+    | Instances
+    | Compression
+    | SoftmaxRegression
+)
+_OfMaps = Attention | Similarity | NeuronSelectivity | Hint | Variational | Review | Factors | Boundaries
+_Any = _OfLogits | _OfFeatures | _OfMaps
+TERMS: dict[str, type[Term]] = {str(term.model_fields["name"].default): term for term in get_args(_Any)}
+TermChoice = Annotated[_Any, Field(discriminator="name")]

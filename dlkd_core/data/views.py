@@ -1,7 +1,7 @@
 """The views of an image, made in batches on the device: mirrored once, then rotated, then each view cropped on its own.
 
 The paper's order (Ding et al.; ifding/DLKD dataset/cifar100.py): flip, rot90 by 0..3 quarter turns, random crop of the
-zero-padded image. All draws come from one seed, so that a step can be made again.
+zero-padded image. Or two crops, see `moco`. All draws come from one seed, so that a step can be made again.
 """
 
 from dataclasses import dataclass
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dlkd_core.data.moco import two_crops
 from dlkd_core.errors import SpecError
 
-VIEWS = {"single": 1, "rotation4": 4}
+VIEWS = {"single": 1, "rotation4": 4, "moco": 2}
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Augmentation:
     """What `views` does to a batch."""
 
     kind: str = "single"
-    padding: int = 4
+    padding: int = 4  # not of moco, which crops in another way
     flip: bool = True
 
     @property
@@ -37,13 +38,15 @@ def views(images: Tensor, augmentation: Augmentation, generator: torch.Generator
         generator: on the CPU whatever the device, so that all devices draw the same.
 
     Returns:
-        (B * count, 3, H, W) float32 in [0, 1]; the views of an image adjacent, the unrotated first.
+        (B * count, 3, H, W) float32 in [0, 1]; the views of an image adjacent, the plainest first.
     """
+    if augmentation.kind == "moco":
+        return two_crops(images, generator, flip=augmentation.flip)
     batch = len(images)
     if augmentation.flip:
         mirrored = (torch.rand(batch, generator=generator) < 0.5).to(images.device)
         images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
-    if augmentation.count > 1:
+    if augmentation.kind == "rotation4":
         images = _rotations(images)
     if augmentation.padding:
         images = _crop(images, augmentation.padding, generator)

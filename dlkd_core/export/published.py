@@ -20,7 +20,7 @@ def publish(work: Work, formats: Sequence[str], directory: Path) -> Iterator[Fil
         ExportDisagrees: the file is further from the student than its format allows.
     """
     labels, image = work.val.labels, work.val.images[:1].float() / 255
-    for name in formats:
+    for name in sorted(formats, key=list(EXPORTERS).index):  # the bundle, which holds the others, stands last there
         entry = EXPORTERS[name]
         exporter = resolve(entry.target)()
         path = directory / entry.file
@@ -30,7 +30,7 @@ def publish(work: Work, formats: Sequence[str], directory: Path) -> Iterator[Fil
         broken = exporter.agreement.broken(logits, work.expected, labels)
         if broken:
             raise ExportDisagrees(f"{entry.file} is not the student: it {broken}.")
-        yield FileExported(
+        file = FileExported(
             name=entry.file,
             format=name,
             path=str(path),
@@ -39,6 +39,8 @@ def publish(work: Work, formats: Sequence[str], directory: Path) -> Iterator[Fil
             top1=score_logits(logits, labels).top1,
             latency_ms=latency_ms(forward, image),
         )
+        work.made.append(file)
+        yield file
 
 
 def sha256(path: Path) -> str:

@@ -4,8 +4,9 @@ import contextlib
 import io
 import json
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import onnx
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from dlkd_core.data.packed import Split
 from dlkd_core.evaluation import logits_of
+from dlkd_core.events import FileExported
 from dlkd_core.export.student import Student
 
 _CALIBRATION_IMAGES = 512
@@ -20,11 +22,16 @@ _CALIBRATION_IMAGES = 512
 
 @dataclass(frozen=True)
 class Work:
-    """A student to export, on the CPU. `train` and `val` are the splits that it was trained and evaluated on."""
+    """A student to export, on the CPU. `train` and `val` are the splits that it was trained and evaluated on.
+
+    `report` is filled in once the student was measured; `made` are the files that were published so far.
+    """
 
     student: Student
     train: Split
     val: Split
+    report: dict[str, Any] = field(default_factory=dict)
+    made: list[FileExported] = field(default_factory=list)
 
     @cached_property
     def expected(self) -> Tensor:

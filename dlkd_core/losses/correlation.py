@@ -17,9 +17,9 @@ from dlkd_core.outputs import Outputs, Targets
 class Correlation(TermModule):
     """mean over queries of KL( softmax(S_T / t) || softmax(S_S / t) ), S the cosines of queries and keys.
 
-    Queries are the rotated views, keys the unrotated ones; the softmax is over the keys, a query's own unrotated image among
-    them. With one view an image, queries and keys are the same rows, and each row's similarity to itself, which is 1 in both
-    networks, is left out.
+    Queries are the rotated views (of moco the strong crop), keys the unrotated ones (the plain crop); the softmax is over the
+    keys, a query's own image among them. With one view an image, queries and keys are the same rows, and each row's similarity
+    to itself, which is 1 in both networks, is left out.
     """
 
     params: CorrelationParams

@@ -23,7 +23,7 @@ class Contrast(TermModule):
     """L_S + L_T, L = -1/B sum_i ( log p+ / (p+ + K/N) + sum_k log (K/N) / (p_k + K/N) ), p = exp(<e, m> / T) / Z.
 
     e are unit embeddings of one network, m the other network's memory of the N training images; Z is fixed by the first
-    batch. On the unrotated view alone.
+    batch. On the first view alone.
     """
 
     params: ContrastParams

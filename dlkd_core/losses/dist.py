@@ -12,11 +12,13 @@ from dlkd_core.losses.term import Setting, TermModule
 from dlkd_core.losses.views import unrotated
 from dlkd_core.outputs import Outputs, Targets
 
+_EPSILON = 1e-8
+
 
 class Relations(TermModule):
     """tau^2 ( beta (1 - mean_i rho(Y_S[i, :], Y_T[i, :])) + gamma (1 - mean_c rho(Y_S[:, c], Y_T[:, c])) ), Y = softmax(z / tau).
 
-    rho is Pearson's correlation; on the unrotated view alone.
+    rho is Pearson's correlation; on the first view alone.
     """
 
     params: RelationsParams
@@ -34,5 +36,7 @@ class Relations(TermModule):
 
 
 def _pearson(a: Tensor, b: Tensor) -> Tensor:
-    """Of the rows of two matrices."""
-    return F.cosine_similarity(a - a.mean(dim=1, keepdim=True), b - b.mean(dim=1, keepdim=True), dim=1)
+    """Of the rows of two matrices; the constant tells where a class has next to no variance, and is the published one."""
+    a, b = (rows - rows.mean(dim=1, keepdim=True) for rows in (a, b))
+    lengths: Tensor = a.norm(dim=1) * b.norm(dim=1)
+    return (a * b).sum(dim=1) / (lengths + _EPSILON)

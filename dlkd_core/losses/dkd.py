@@ -17,7 +17,7 @@ _OUT = 1000.0  # taken from a logit, it leaves the softmax
 
 
 class Decoupled(TermModule):
-    """T^2 ( alpha KL(b_T || b_S) + beta KL(q_T || q_S) ), mean over images, on the unrotated view alone.
+    """T^2 ( alpha KL(b_T || b_S) + beta KL(q_T || q_S) ), mean over images, on the first view alone.
 
     b = (p_y, 1 - p_y) of p = softmax(z / T); q is the softmax over the other classes.
     """

@@ -19,8 +19,8 @@ class Hint(TermModule):
         pairs = paired_shapes(setting)
         self.place = min(_HINT, len(pairs) - 1)
         ours, theirs = pairs[self.place]
-        self.pools = not _fits(ours, theirs)
-        self.regressor = nn.Sequential(_convolution(ours, theirs), nn.BatchNorm2d(theirs[0]), nn.ReLU())
+        self.pools = not fits(ours, theirs)
+        self.regressor = nn.Sequential(convolution(ours, theirs), nn.BatchNorm2d(theirs[0]), nn.ReLU())
 
     def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - one call for all terms
         """A scalar."""
@@ -35,18 +35,19 @@ class Hint(TermModule):
         return F.mse_loss(ours, theirs)
 
 
-def _fits(ours: tuple[int, ...], theirs: tuple[int, ...]) -> bool:
+def fits(ours: tuple[int, ...], theirs: tuple[int, ...]) -> bool:
     """Whether one of the published convolutions takes the student's size to the teacher's; otherwise the larger map is pooled."""
     (_, h, w), (_, H, W) = ours, theirs
     return (h, w) in ((2 * H, 2 * W), (H, W)) or (2 * h, 2 * w) == (H, W) or (h >= H and w >= W)
 
 
-def _convolution(ours: tuple[int, ...], theirs: tuple[int, ...]) -> nn.Module:
+def convolution(ours: tuple[int, ...], theirs: tuple[int, ...]) -> nn.Module:
+    """RepDistiller's: to the teacher's width and size where it `fits`, to its width alone where not."""
     (c, h, w), (C, H, W) = ours, theirs
     if (h, w) == (2 * H, 2 * W):
         return nn.Conv2d(c, C, 3, stride=2, padding=1)
     if (2 * h, 2 * w) == (H, W):
         return nn.ConvTranspose2d(c, C, 4, stride=2, padding=1)
-    if _fits(ours, theirs):
+    if fits(ours, theirs):
         return nn.Conv2d(c, C, (1 + h - H, 1 + w - W))
     return nn.Conv2d(c, C, 1)

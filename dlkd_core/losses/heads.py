@@ -9,6 +9,11 @@ def mlp_head(width: int, hidden: int, out: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, out))
 
 
+def projection(width: int, out: int) -> nn.Sequential:
+    """(N, width) to (N, out) through one hidden layer of the first width, row by row."""
+    return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out))
+
+
 class UnitEmbedding(nn.Linear):
     """(N, width) to (N, dimensions), rows of unit length."""
 

@@ -11,7 +11,7 @@ from dlkd_core.outputs import Outputs, Targets
 
 
 class Hinton(TermModule):
-    """T^2 * KL( softmax(z_T / T) || softmax(z_S / T) ), mean over images, on the unrotated view alone."""
+    """T^2 * KL( softmax(z_T / T) || softmax(z_S / T) ), mean over images, on the first view alone."""
 
     params: HintonParams
 

@@ -9,7 +9,7 @@ from dlkd_core.outputs import Outputs, Targets
 
 
 class Labels(TermModule):
-    """CE(z_S, y), on the unrotated view alone."""
+    """CE(z_S, y), on the first view alone."""
 
     def forward(self, student: Outputs, teacher: Outputs | None, targets: Targets) -> Tensor:  # noqa: ARG002 - one call for all terms
         """A scalar; the teacher is not looked at."""

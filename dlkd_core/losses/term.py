@@ -1,5 +1,6 @@
 """What a loss term is: a module that owns its heads and sees both networks' outputs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +16,10 @@ class Setting:
     student: Shapes
     teacher: Shapes | None
     classes: int
-    views: int  # views of an image, adjacent in the batch, the unrotated one first
+    views: int  # views of an image, adjacent in the batch, the first the plainest
     images: int  # images of the training split
     labels: Tensor | None = None  # theirs, (images,)
+    classify: Callable[[Tensor], Tensor] | None = None  # the teacher's own classifier: pooled features (N, t) to logits
 
     def taught(self) -> Shapes:
         """The teacher's shapes; a ValueError for a term that needs a teacher in a run without one."""

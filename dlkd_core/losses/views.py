@@ -1,4 +1,4 @@
-"""Rows of a batch by image and view: the views of an image are adjacent, the unrotated one first."""
+"""Rows of a batch by image and view: the views of an image are adjacent, the plainest one first."""
 
 from torch import Tensor
 

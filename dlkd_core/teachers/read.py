@@ -38,7 +38,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     kind = format_of(path)
     if kind == "onnx":
         raise CheckpointRefused(
-            "ONNX teachers are not read yet: send weights", hint="Send the network's state dict or safetensors."
+            "The file is an ONNX graph, not the weights of a network.", hint="Send the network's state dict or safetensors."
         )
     tensors = read_safetensors(path) if kind == "safetensors" else find_tensors(read_torch(path))
     for name, tensor in tensors.items():

@@ -7,11 +7,20 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import torch
+from torch.serialization import safe_globals
 
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
 
 _WANTED = re.compile(r"GLOBAL (\S+) (?:was not an allowed|whose module)")
+# NumPy's numbers, which training scripts save beside the weights (best_acc): plain values, and nothing that runs.
+_SCALAR = np.float64(0).__reduce__()[0]
+_NUMBERS: list[Any] = [
+    *((_SCALAR, f"numpy.{package}.multiarray.scalar") for package in ("core", "_core")),
+    np.dtype,
+    *{type(np.dtype(code)) for code in "?bhilqBHILQefd"},
+]
 _STATE_DICT = "Save the weights alone, with torch.save(model.state_dict(), ...), and send that file."
 
 
@@ -25,7 +34,11 @@ def read_torch(path: Path) -> Any:
     if zipfile.is_zipfile(path):
         _check_archive(path)
     try:
-        with warnings.catch_warnings(), path.open("rb") as file:  # given a path, torch would go by its ending
+        with (
+            warnings.catch_warnings(),
+            safe_globals(_NUMBERS),
+            path.open("rb") as file,
+        ):  # given a path, torch would go by its ending
             warnings.simplefilter("ignore")  # advice to programmers about files that are not theirs
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dlkd_core.averaging import Average
 from dlkd_core.catalog import METHODS
 from dlkd_core.checkpoint import State
 from dlkd_core.data.batches import Batches
@@ -15,6 +16,7 @@ from dlkd_core.data.views import Augmentation
 from dlkd_core.losses import build as build_objective
 from dlkd_core.losses.term import Setting
 from dlkd_core.models import Tapped, build
+from dlkd_core.optimizer import build as build_optimizer
 from dlkd_core.outputs import Outputs, Shapes
 from dlkd_core.spec import TrainingSpec
 from dlkd_core.training import Run
@@ -26,13 +28,18 @@ PROJECTION = torch.randn(3 * 8 * 8, WIDTH, generator=torch.Generator().manual_se
 def teacher(images: Tensor) -> Outputs:
     """Features and logits that depend on nothing but the images."""
     features = images.flatten(1) @ PROJECTION
-    return Outputs(features[:, :CLASSES], features, (images,))
+    return Outputs(classify(features), features, (images,))
+
+
+def classify(features: Tensor) -> Tensor:
+    """The teacher's logits of its features."""
+    return features[:, :CLASSES]
 
 
 def new_run(directory: Path, method: str = "plain", score: Callable[[], dict[str, float]] = dict, **training: Any) -> Run:
     """Two epochs of three batches over twenty images, the last one of four; keywords replace parts of the training."""
     directory.mkdir(parents=True, exist_ok=True)
-    spec = TrainingSpec.model_validate({"epochs": 2, "batch_size": 8, "learning_rate": 0.05, **training})
+    spec = TrainingSpec.model_validate({"epochs": 2, "batch_size": 8, "weight_decay": 0, **training})
     chosen = METHODS[method](name=method)
     generator = torch.Generator().manual_seed(1)
     split = Split(
@@ -44,17 +51,20 @@ def new_run(directory: Path, method: str = "plain", score: Callable[[], dict[str
     with torch.no_grad():
         sample = split.images[:2].float() / 255
         shapes, taught = Shapes.of(student.eval()(sample)), Shapes.of(teacher(sample))
-    objective = build_objective(chosen, Setting(shapes, taught, CLASSES, augmentation.count, IMAGES, split.labels))
-    optimizer = torch.optim.SGD([*student.parameters(), *objective.parameters()], lr=1.0, momentum=0.9)
+    objective = build_objective(chosen, Setting(shapes, taught, CLASSES, augmentation.count, IMAGES, split.labels, classify))
+    optimizer = build_optimizer(spec, [*student.parameters(), *objective.parameters()])
+    average = Average(student, spec.ema) if spec.ema else None
     batches = Batches(split, spec.batch_size, augmentation, spec.seed)
-    return Run(spec, batches, teacher, State(student, objective, optimizer), score, directory, "this run")
+    return Run(spec, batches, teacher, State(student, objective, optimizer, average), score, directory, "this run")
 
 
 def everything(state: State) -> dict[str, Tensor]:
     """Every tensor that the next step depends on, by name."""
-    momentum = {f"momentum.{number}": held["momentum_buffer"] for number, held in state.optimizer.state_dict()["state"].items()}
+    held = state.optimizer.state_dict()["state"]
+    moments = {f"{name}.{number}": tensor for number, one in held.items() for name, tensor in one.items()}
     heads = {f"objective.{name}": tensor for name, tensor in state.objective.state_dict().items()}
-    parts = {**state.student.state_dict(), **heads, **momentum}
+    average = {f"average.{name}": tensor for name, tensor in (state.average.state_dict() if state.average else {}).items()}
+    parts = {**state.student.state_dict(), **heads, **moments, **average}
     return {name: tensor.clone() for name, tensor in parts.items()}
 
 

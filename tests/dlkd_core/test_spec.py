@@ -23,7 +23,9 @@ def test_a_job_of_three_names_is_the_papers_run() -> None:
     assert (spec.method.views, spec.method.temperature, spec.method.hidden_factor) == ("rotation4", 0.5, 16)
     training = spec.training
     assert (training.epochs, training.batch_size, training.learning_rate) == (240, 64, 0.05)
-    assert (training.momentum, training.weight_decay, training.nesterov) == (0.9, 5e-4, False)
+    assert (training.optimizer, training.momentum, training.weight_decay, training.nesterov) == ("sgd", 0.9, 5e-4, False)
+    assert (training.ema, training.patience, training.max_seconds, training.accumulate) == (None, None, None, 1)
+    assert (training.precision, training.compile) == ("float32", False)
     assert [share * 240 for share in training.schedule.milestones] == [150, 180, 210]
     assert (training.schedule.name, training.schedule.gamma, training.schedule.warmup_epochs) == ("step", 0.1, 0)
     assert {"safetensors", "onnx"} <= set(spec.export)
@@ -76,6 +78,16 @@ def pointers(error: ValidationError) -> list[str]:
         ({"training": {"seed": -1}}, "/training/seed"),
         ({"training": {"schedule": {"milestones": [0.5, 1]}}}, "/training/schedule/milestones/1"),
         ({"training": {"epoch": 3}}, "/training/epoch"),
+        ({"training": {"optimizer": "lion"}}, "/training/optimizer"),
+        ({"training": {"optimizer": "adamw", "nesterov": True}}, "/training"),
+        ({"training": {"ema": 1}}, "/training/ema"),
+        ({"training": {"ema": 0}}, "/training/ema"),
+        ({"training": {"patience": 0}}, "/training/patience"),
+        ({"training": {"max_seconds": 0}}, "/training/max_seconds"),
+        ({"training": {"max_seconds": float("inf")}}, "/training/max_seconds"),
+        ({"training": {"accumulate": 0}}, "/training/accumulate"),
+        ({"training": {"precision": "float8"}}, "/training/precision"),
+        ({"training": {"compile": "sometimes"}}, "/training/compile"),
         ({"export": ["tflite"]}, "/export/0"),
         ({"export": ["onnx", "onnx"]}, "/export"),
         ({"name": "x" * 201}, "/name"),

@@ -9,6 +9,7 @@ import pytest
 
 from dlkd_core.catalog import ARCHITECTURES, EXPORTERS, METHODS, describe, find_architecture
 from dlkd_core.catalog.terms import Term
+from dlkd_core.data.views import VIEWS
 from dlkd_core.errors import UnknownChoice
 from dlkd_core.losses import build as build_objective
 from dlkd_core.losses.term import TermModule
@@ -43,8 +44,7 @@ def test_every_network_of_the_paper_resolves_and_builds_with_its_default_options
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_resolves_and_builds_its_terms(name: str) -> None:
     method = example(name)
-    views = 4 if method.views == "rotation4" else 1
-    objective = build_objective(method, setting(views))
+    objective = build_objective(method, setting(VIEWS[method.views]))
     assert list(objective.terms) == [term.name for term in method.weighted()]
     assert all(isinstance(term, TermModule) for term in objective.terms.values())
 

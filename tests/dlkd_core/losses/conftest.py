@@ -31,7 +31,12 @@ def shapes(width: int, classes: int = CLASSES) -> Shapes:
 def setting(views: int, *, teacher: int | None = TEACHER_WIDTH, classes: int = CLASSES) -> Setting:
     """A run of the two networks over 64 images; `classes` are the teacher's."""
     theirs = None if teacher is None else shapes(teacher, classes)
-    return Setting(shapes(STUDENT_WIDTH), theirs, CLASSES, views, IMAGES, torch.arange(IMAGES) % CLASSES)
+    return Setting(shapes(STUDENT_WIDTH), theirs, CLASSES, views, IMAGES, torch.arange(IMAGES) % CLASSES, classify)
+
+
+def classify(features: Tensor) -> Tensor:
+    """The made-up teacher's classifier: the features' sums by class, (N, CLASSES)."""
+    return features.view(len(features), CLASSES, -1).sum(dim=2)
 
 
 def targets(labels: Tensor, *, epoch: int = 1) -> Targets:
@@ -41,7 +46,11 @@ def targets(labels: Tensor, *, epoch: int = 1) -> Targets:
 
 def example(name: str) -> Method:
     """The method with its defaults; `combine` has every term."""
-    return Combine(terms=tuple(term() for term in TERMS.values())) if name == "combine" else METHODS[name](name=name)
+    return (
+        Combine(views="rotation4", terms=tuple(term() for term in TERMS.values()))
+        if name == "combine"
+        else METHODS[name](name=name)
+    )
 
 
 @pytest.fixture

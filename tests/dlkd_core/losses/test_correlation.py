@@ -50,3 +50,18 @@ def test_with_one_view_the_loss_is_the_sum_written_out(make: Make, build: Build)
 def test_rows_that_are_no_whole_images_are_an_error(make: Make, build: Build) -> None:
     with pytest.raises(ValueError, match="6 rows are not a whole number of images of 4 views"):
         build(Correlation())(make(6), make(6, TEACHER_WIDTH), TARGETS)
+
+
+def test_with_two_crops_the_second_ones_ask_and_the_first_ones_answer(make: Make, build: Build) -> None:
+    term, student, teacher = build(Correlation(temperature=0.5), views=2), make(8), make(8, TEACHER_WIDTH, seed=1)
+    term.head = nn.Identity()
+    expected = 0.0
+    for query in range(1, 8, 2):
+        p, q = (
+            torch.stack([torch.cosine_similarity(rows[query], rows[key], dim=0) for key in range(0, 8, 2)])
+            .div(0.5)
+            .softmax(dim=0)
+            for rows in (teacher.features, student.features)
+        )
+        expected += (p * (p / q).log()).sum().item() / 4
+    assert term(student, teacher, TARGETS).item() == pytest.approx(expected, rel=1e-4)

@@ -6,6 +6,7 @@ import torch
 from dlkd_core.catalog import METHODS
 from dlkd_core.catalog.methods import DLKD, KD, Combine, Plain
 from dlkd_core.catalog.terms import Hinton, Labels
+from dlkd_core.data.views import VIEWS
 from dlkd_core.errors import SpecError
 from dlkd_core.losses import build
 from dlkd_core.outputs import Outputs
@@ -25,7 +26,7 @@ def learnable(outputs: Outputs) -> Outputs:
 def test_every_method_builds_for_unlike_networks_and_a_step_lowers_its_loss(make: Make, name: str) -> None:
     torch.manual_seed(0)
     method = example(name)
-    views = 4 if method.views == "rotation4" else 1
+    views = VIEWS[method.views]
     objective = build(method, setting(views))
     student, teacher = learnable(make(4 * views)), make(4 * views, TEACHER_WIDTH, seed=1)
     learnt = [student.logits, student.features, *student.maps, *objective.parameters()]

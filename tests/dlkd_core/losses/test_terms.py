@@ -5,13 +5,16 @@ import torch
 
 from dlkd_core.catalog.terms import (
     Attention,
+    Boundaries,
     Contrast,
     Decoupled,
+    Factors,
     Geometry,
     Hint,
     NeuronSelectivity,
     Probabilities,
     Relations,
+    Review,
     Similarity,
     Term,
     Variational,
@@ -25,8 +28,16 @@ from dlkd_core.resolve import resolve
 from tests.dlkd_core.losses.conftest import CLASSES, IMAGES, STUDENT_WIDTH, TEACHER_WIDTH, Build, Make, shapes, targets
 
 TARGETS = targets(torch.tensor([0, 1, 0, 2]))
-WITHOUT_HEADS = [Decoupled(), Relations(), Attention(), Similarity(), NeuronSelectivity(), Geometry(), Probabilities()]
-OF_MAPS = [Attention(), Similarity(), NeuronSelectivity(), Hint(), Variational()]
+WITHOUT_HEADS = [
+    Decoupled(),
+    Relations(temperature=1.0),
+    Attention(),
+    Similarity(),
+    NeuronSelectivity(),
+    Geometry(),
+    Probabilities(),
+]
+OF_MAPS = [Attention(), Similarity(), NeuronSelectivity(), Hint(), Variational(), Review(), Factors(), Boundaries()]
 
 
 @pytest.mark.parametrize("params", WITHOUT_HEADS, ids=lambda params: params.name)

@@ -1,5 +1,6 @@
 """A teacher at work on a data set."""
 
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from dlkd_core.data import Packed, open_dataset
 from dlkd_core.errors import ClassesDoNotFit, TeacherAtChance
 from dlkd_core.models import Tapped
 from dlkd_core.spec import Normalization, TeacherFile
+from dlkd_core.teachers.load import NetworkSource
+from dlkd_core.teachers.onnx_teacher import OnnxSource
 from dlkd_core.teachers.taught import NOBODY, Taught, bring
 
 from .checkpoints import network, saved
@@ -56,6 +59,28 @@ def test_it_shows_its_logits_over_the_data_sets_classes_and_its_features_as_they
     assert torch.equal(shown.logits, whole.logits[:, list(CLASS_MAP)])
     assert torch.equal(shown.features, whole.features)
     assert len(shown.maps) == 3
+
+
+def test_its_own_classifier_makes_of_its_features_what_it_shows_and_passes_gradients_to_them_alone(
+    taught: Taught, data: Packed
+) -> None:
+    shown, classify = taught(data.val.images[:7].float() / 255), taught.classify
+    assert classify is not None
+    features = shown.features.clone().requires_grad_()
+    logits = classify(features)
+    torch.testing.assert_close(logits.detach(), shown.logits)
+    logits.sum().backward()
+    assert features.grad is not None
+    assert features.grad.any()
+    assert isinstance(taught.tapped, Tapped)
+    assert all(weight.grad is None for weight in taught.tapped.parameters())
+
+
+def test_a_classifier_that_is_no_linear_layer_is_not_shown(taught: Taught) -> None:
+    convolution = NetworkSource(network("squeezenet1_1", 5))
+    graph = OnnxSource(None)  # type: ignore[arg-type]  # never run
+    for source in (convolution, graph):
+        assert replace(taught, loaded=replace(taught.loaded, source=source)).classify is None
 
 
 def test_it_learns_nothing_and_an_image_counts_for_itself_alone(taught: Taught, data: Packed) -> None:

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
+from dlkd_core.teachers.read import read_checkpoint
 from dlkd_core.teachers.torch_file import read_torch
 
 from .checkpoints import network, saved, state
@@ -64,13 +65,21 @@ def test_a_pickle_that_runs_a_command_is_refused_by_its_name_and_never_run(tmp_p
     [
         (network().module, r"dlkd_core\.models\.cifar_resnet\.CifarResNet"),
         ({"state_dict": {}, "args": Namespace(lr=0.1)}, r"argparse\.Namespace"),
-        ({"state_dict": {}, "best": np.float64(93.1)}, r"numpy\._core\.multiarray\.scalar"),
+        ({"state_dict": {}, "curve": np.zeros(3)}, r"numpy\._core\.multiarray\._reconstruct"),
     ],
-    ids=["whole network", "arguments", "numpy scalar"],
+    ids=["whole network", "arguments", "array of numpy"],
 )
 def test_a_file_with_more_than_weights_is_refused_and_what_it_wants_is_named(tmp_path: Path, content: Any, wanted: str) -> None:
     with pytest.raises(CheckpointRefused, match=wanted):
         read_torch(saved(tmp_path / "a.pth", content))
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_numbers_of_numpy_beside_the_weights_do_no_harm(tmp_path: Path, *, legacy: bool) -> None:
+    content = {"state_dict": state(), "best_acc": np.float64(93.1), "epoch": np.int32(7), "done": np.bool_(True)}  # noqa: FBT003 - a value
+    found = read_torch(saved(tmp_path / "best.pth", content, legacy=legacy))
+    assert (found["best_acc"], found["epoch"], found["done"]) == (93.1, 7, True)
+    assert read_checkpoint(tmp_path / "best.pth").tensors.keys() == state().keys()
 
 
 def test_a_torchscript_archive_is_refused_as_such(tmp_path: Path) -> None:

@@ -1,0 +1,141 @@
+"""The model card of a student, in the form of the Hugging Face hub."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dlkd_core.events import FileExported
+
+
+def config(report: dict[str, Any]) -> dict[str, Any]:
+    """What a program needs to use the weights: architecture, options, classes, image size and normalisation."""
+    names = ("architecture", "options", "classes", "image", "normalization", "parameters")
+    return {**{name: report[name] for name in names}, "input": "image: (batch, 3, H, W) float32 RGB in [0, 1]"}
+
+
+def card(report: dict[str, Any], files: Sequence[FileExported], title: str) -> str:
+    """The card as Markdown with its front matter."""
+    metrics = report["metrics"]
+    parts = [
+        _front_matter(report, title),
+        f"# {title}\n\n{_summary(report)}",
+        f"## What it is worth\n\n{_quality(metrics)}",
+        f"## Files\n\n{_files(files)}",
+        f"## How to use it\n\n{_usage(report, files)}",
+        f"## Where it comes from\n\n{_lineage(report)}",
+        f"## Licence\n\n{_LICENCE}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+_LICENCE = (
+    "Not stated. The weights derive from the teacher's weights and from the training images: what their licences allow decides "
+    "what may be done with this model. Name it here before you pass the model on."
+)
+
+
+def _front_matter(report: dict[str, Any], title: str) -> str:
+    student = report["metrics"]["student"]
+    result = {
+        "name": title,
+        "results": [
+            {
+                "task": {"type": "image-classification"},
+                "dataset": {"name": "val split of the job's data set", "type": "image-folder"},
+                "metrics": [{"type": "accuracy", "value": round(student["top1"], 4)}],
+            }
+        ],
+    }
+    fields = {
+        "license": "other",
+        "pipeline_tag": "image-classification",
+        "library_name": "dlkd",
+        "tags": ["knowledge-distillation", report["architecture"]],
+        "model-index": [result],
+    }
+    return "---\n" + "\n".join(f"{name}: {json.dumps(value)}" for name, value in fields.items()) + "\n---"  # JSON is YAML
+
+
+def _summary(report: dict[str, Any]) -> str:
+    teacher, height, width = report["metrics"]["teacher"], report["image"]["height"], report["image"]["width"]
+    taught = (
+        f"distilled from a {teacher['architecture']} ({teacher['parameters']:,} parameters)"
+        if teacher
+        else "trained on labels alone"
+    )
+    return (
+        f"A {report['architecture']} with {report['parameters']:,} parameters, {taught}, that tells "
+        f"{len(report['classes'])} classes apart in images of {height} x {width} pixels."
+    )
+
+
+def _quality(metrics: dict[str, Any]) -> str:
+    """Teacher beside student."""
+    columns = {name: found for name, found in metrics.items() if found}
+    rows: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
+        ("top-1", lambda found: f"{found['top1']:.2%}"),
+        ("top-5", lambda found: f"{found['top5']:.2%}"),
+        ("calibration error (ECE)", lambda found: f"{found['ece']:.4f}"),
+        ("negative log-likelihood", lambda found: f"{found['nll']:.4f}"),
+        ("parameters", lambda found: f"{found['parameters']:,}"),
+        ("multiply-accumulates", lambda found: f"{found['macs']:,}" if found["macs"] else ""),
+        ("latency of one image, median (ms)", lambda found: f"{found['latency_ms']:.2f}"),
+        ("images a second, batches of 64", lambda found: f"{found['throughput']:,.0f}"),
+    ]
+    lines = [f"| | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
+    lines += [f"| {name} | {' | '.join(show(found) for found in columns.values())} |" for name, show in rows]
+    agree = metrics["student"].get("agreement")
+    told = f"\n\nStudent and teacher agree on {agree:.2%} of the images." if agree is not None else ""
+    return "\n".join(lines) + f"\n\nMeasured on the {metrics['student']['images']:,} images of the val split, on the CPU.{told}"
+
+
+def _files(files: Sequence[FileExported]) -> str:
+    lines = ["| file | bytes | top-1 | latency (ms) | sha256 |", "|---|---|---|---|---|"]
+    lines += [f"| {one.name} | {one.size:,} | {one.top1:.2%} | {one.latency_ms:.2f} | `{one.sha256}` |" for one in files]
+    return "\n".join(lines) + "\n\nEach was loaded back and run on the val split before it was published."
+
+
+def _usage(report: dict[str, Any], files: Sequence[FileExported]) -> str:
+    graphs = [one.name for one in files if one.name.endswith(".onnx")]
+    return _onnx_snippet(report, graphs[0]) if graphs else _torch_snippet(report)
+
+
+def _onnx_snippet(report: dict[str, Any], graph: str) -> str:
+    size = report["image"]
+    return f"""```python
+import json
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+classes = json.load(open("config.json"))["classes"]
+image = Image.open("picture.png").convert("RGB").resize(({size["width"]}, {size["height"]}))
+pixels = np.asarray(image, np.float32).transpose(2, 0, 1)[None] / 255
+logits = onnxruntime.InferenceSession("{graph}").run(["logits"], {{"image": pixels}})[0]
+print(classes[logits.argmax()])
+```"""
+
+
+def _torch_snippet(report: dict[str, Any]) -> str:
+    size = report["image"]
+    return f"""```python
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from dlkd_core.export.safetensors_file import SafetensorsFile
+from PIL import Image
+
+classes = json.load(open("config.json"))["classes"]
+image = Image.open("picture.png").convert("RGB").resize(({size["width"]}, {size["height"]}))
+pixels = torch.from_numpy(np.asarray(image, np.float32).transpose(2, 0, 1)[None] / 255)
+logits = SafetensorsFile().load(Path("student.safetensors"))(pixels)
+print(classes[logits.argmax()])
+```"""
+
+
+def _lineage(report: dict[str, Any]) -> str:
+    told = {name: value for name, value in report["lineage"].items() if value is not None}
+    return "\n".join(f"- {name.replace('_', ' ')}: `{value}`" for name, value in told.items())

@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from dlkd_core.data.packed import Split
 
+_MOST_IMAGES, _FEWEST_IMAGES, _PIXELS = 256, 16, 2**20  # at once
+
 Forward = Callable[[Tensor], Tensor]  # images (N, 3, H, W) float in [0, 1] -> logits (N, classes)
 
 
@@ -27,14 +29,20 @@ class Scores:
 
 
 @torch.inference_mode()
-def logits_of(forward: Forward, images: Tensor, batch_size: int = 256) -> Tensor:
+def logits_of(forward: Forward, images: Tensor) -> Tensor:
     """Logits (N, classes), on the CPU, of uint8 images (N, 3, H, W)."""
-    return torch.cat([forward(part.float().div_(255)).float().cpu() for part in torch.split(images, batch_size)])
+    parts = torch.split(images, _batch_size(images))
+    return torch.cat([forward(part.float().div_(255)).float().cpu() for part in parts])
 
 
-def scores(forward: Forward, split: Split, batch_size: int = 256) -> Scores:
+def _batch_size(images: Tensor) -> int:
+    """Fewer at once the larger they are: a few hundred megabytes of activations, not gigabytes."""
+    return min(_MOST_IMAGES, max(_FEWEST_IMAGES, _PIXELS // (images.shape[2] * images.shape[3])))
+
+
+def scores(forward: Forward, split: Split) -> Scores:
     """Scores of a network on a split."""
-    return score_logits(logits_of(forward, split.images, batch_size), split.labels.cpu())
+    return score_logits(logits_of(forward, split.images), split.labels.cpu())
 
 
 def score_logits(logits: Tensor, labels: Tensor) -> Scores:

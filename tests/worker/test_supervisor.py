@@ -189,14 +189,13 @@ def test_a_worker_that_lost_its_lease_writes_nothing(workshop: Workshop, begun: 
     assert left_in(kit) == []
 
 
-def test_the_end_of_a_job_waits_for_a_database_that_is_away(workshop: Workshop, begun: list[Supervised], tmp_path: Path) -> None:
-    kit = workshop.kit(
-        f"hear()\nexport()\nfinish()\nPath({str(tmp_path / 'said')!r}).touch()\nuntil_stopped()", progress_seconds=3600
-    )
-    supervised = begin(workshop, kit, begun)
+def test_the_end_of_a_job_waits_for_a_database_that_is_away(
+    workshop: Workshop, begun: list[Supervised], caplog: pytest.LogCaptureFixture
+) -> None:
+    supervised = begin(workshop, workshop.kit("hear()\nexport()\nfinish()", progress_seconds=3600), begun)
     with workshop.away():
         supervised.draining.set()
-        soon((tmp_path / "said").exists)
+        soon(lambda: "the database does not answer" in caplog.text)
     supervised.end()
     assert workshop.job(supervised.claim.job_id).status == "succeeded"
 

@@ -60,7 +60,7 @@ def brightness(images: Tensor) -> Tensor:
 
 
 def test_a_network_sees_images_in_the_unit_range_in_batches_and_in_order() -> None:
-    images = torch.arange(10, dtype=torch.uint8).mul(28).view(-1, 1, 1, 1).expand(-1, 3, 2, 2).contiguous()
+    images = torch.arange(10, dtype=torch.uint8).mul(28).view(-1, 1, 1, 1).expand(-1, 3, 2, 2).repeat(30, 1, 1, 1)
     sizes: list[int] = []
 
     def forward(part: Tensor) -> Tensor:
@@ -69,8 +69,19 @@ def test_a_network_sees_images_in_the_unit_range_in_batches_and_in_order() -> No
         assert part.dtype == torch.float32
         return brightness(part)
 
-    logits = logits_of(forward, images, batch_size=4)
-    assert sizes == [4, 4, 2]
+    logits = logits_of(forward, images)
+    assert sizes == [256, 44]
     torch.testing.assert_close(logits, brightness(images.float() / 255))
-    labels = torch.tensor([1] * 4 + [0] * 6)  # 4 * 28 = 112 is dark, 5 * 28 = 140 is bright
+    labels = torch.tensor([1] * 4 + [0] * 6).repeat(30)  # 4 * 28 = 112 is dark, 5 * 28 = 140 is bright
     assert scores(forward, Split(images, labels)).top1 == 9 / 10
+
+
+def test_large_images_come_in_smaller_batches() -> None:
+    sizes: list[int] = []
+
+    def forward(part: Tensor) -> Tensor:
+        sizes.append(len(part))
+        return brightness(part)
+
+    logits_of(forward, torch.zeros(1, 3, 224, 224, dtype=torch.uint8).expand(50, -1, -1, -1))
+    assert sizes == [20, 20, 10]

@@ -6,25 +6,50 @@ import socket
 import sys
 
 import uvicorn
+from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
 
+from api import tracing
 from api.app import create_app
+from registry import keys
+from registry.addresses import is_loopback
 from registry.artifacts import Store
 from registry.db import Database
+from registry.logbook import open_log
 from registry.queue import CeleryQueue
-from registry.settings import Settings
+from registry.settings import Settings, words
+from registry.tracing import TracingMissing
 
 SOCKET_VARIABLE = "DLKD_SOCKET"  # number of a listening socket that the parent opened and passed on
 _DRAIN_SECONDS = 10
+_log = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """Serves until INT or TERM; open requests get some seconds to end."""
+    """Serves until INT or TERM; open requests get some seconds to end. 1 where it must not or cannot start."""
     inherited = os.environ.pop(SOCKET_VARIABLE, None)
-    settings = Settings()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        sys.stderr.write(words(error) + "\n")
+        return 1
+    open_log(settings)
     database = Database(settings.database_url)
     try:
-        app = create_app(settings, database, CeleryQueue(settings), Store(settings.store_url))
+        _refuse_to_serve_nobody(settings, database)
+        _serve(settings, database, [socket.socket(fileno=int(inherited))] if inherited else None)
+    except (PublicWithoutKey, TracingMissing) as error:
+        _log.error("%s", error)
+        return 1
+    finally:
+        database.close()
+    return 0
+
+
+def _serve(settings: Settings, database: Database, sockets: list[socket.socket] | None) -> None:
+    store = Store(settings.store_url, public_url=settings.store_public_url)
+    app = create_app(settings, database, CeleryQueue(settings), store)
+    with tracing.traced(settings, database.engine, app):
         config = uvicorn.Config(
             app,
             host=settings.host,
@@ -34,10 +59,27 @@ def main() -> int:
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
-        uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(inherited))] if inherited else None)
-    finally:
-        database.close()
-    return 0
+        uvicorn.Server(config).run(sockets=sockets)
+
+
+class PublicWithoutKey(Exception):
+    """Other machines could call, and nobody has a key."""
+
+
+def _refuse_to_serve_nobody(settings: Settings, database: Database) -> None:
+    """A service that the world can reach and that has no key yet is not set up: say so before it looks as if it worked."""
+    if is_loopback(settings.host):
+        return
+    try:
+        with database.read() as session:
+            if keys.any_exists(session):
+                return
+    except SQLAlchemyError as error:
+        _log.warning("the database does not answer yet: %s", error)  # /readyz says so, too; without it no key is any good
+        return
+    raise PublicWithoutKey(
+        f"{settings.host} can be reached from other machines and there is no key: run `dlkd key add NAME` first."
+    )
 
 
 if __name__ == "__main__":

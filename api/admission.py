@@ -10,9 +10,10 @@ from api.changes import Hints, change
 from api.deps import Services
 from api.schemas import UploadOut
 from api.uploads import F, Received
-from registry import artifacts
+from registry import artifacts, quotas
 from registry.errors import RegistryError
 from registry.keys import Principal
+from registry.quotas import Limits
 from registry.tables import Dataset, Teacher
 from registry.uploads import CHECKS
 
@@ -30,6 +31,7 @@ def admit(
     def add(session: Session, hints: Hints) -> UploadOut:
         artifacts.record(session, parts.store, upload.stored)
         row = create(session)
+        quotas.check_bytes(session, row.owner, Limits.of(parts.settings))
         hints.append((CHECKS, row.check_job_id))
         return out.model_validate(row)
 

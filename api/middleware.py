@@ -2,8 +2,7 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping, Sequence
 from http import HTTPStatus
 from time import perf_counter
 from urllib.parse import urlsplit
@@ -12,12 +11,17 @@ from anyio import to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
+from api.identity import verify
+from api.issuer import Issuer
 from api.problems import MEDIA_TYPE, Problem, answer, of_framework, of_known, problem
-from registry import keys
+from api.rates import Left, Rates
+from registry.access import Principal
 from registry.db import Database
-from registry.errors import Unauthenticated
+from registry.errors import Forbidden, RateExceeded, RegistryError, StoreError, Unauthenticated
 from registry.ids import new_id
+from registry.origin import Origin, told
 
 GUARDED = "/v1"
 _KEPT_HEADERS = frozenset({"allow", "content-range", "retry-after", "accept-ranges"})
@@ -49,11 +53,12 @@ class Names:
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = name
                 headers["X-Content-Type-Options"] = "nosniff"
-                took = 1000 * (perf_counter() - began)
-                _log.info("%s %s %s %.0f ms request=%s", scope["method"], scope["path"], message["status"], took, name)
+                told = {"method": scope["method"], "path": scope["path"], "status": message["status"]}
+                _log.info("request", extra={**told, "ms": round(1000 * (perf_counter() - began))})
             await send(message)
 
-        await self.app(scope, receive, named)
+        with bound_contextvars(request_id=name):
+            await self.app(scope, receive, named)
 
 
 class Uniform:
@@ -87,12 +92,14 @@ def _is_foreign(start: Message) -> bool:
 class Hosts:
     """Answers only to its own names: a page that a browser was lured to cannot speak to a service on loopback."""
 
-    def __init__(self, app: ASGIApp, allowed: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, allowed: Sequence[str], *, exempt: Collection[str] = ()) -> None:
+        """`exempt` paths ask for a secret that no browser holds; those who call them know addresses and no names."""
         self.app = app
         self.allowed = frozenset(name.lower() for name in allowed)
+        self.exempt = exempt
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._known(Headers(scope=scope).get("host", "")):
+        if scope["type"] == "http" and scope["path"] not in self.exempt and not self._known(Headers(scope=scope).get("host", "")):
             hint = "Call it by its address; an operator adds names in DLKD_ALLOWED_HOSTS."
             await _refuse(problem(400, "host_unknown", "The Host header names another server.", hint=hint), scope, receive, send)
             return
@@ -106,33 +113,51 @@ class Hosts:
 
 
 class Keys:
-    """Asks for `Authorization: Bearer <key>` on every path under /v1, known or not, before a byte of the body is read."""
+    """Asks for `Authorization: Bearer <key>` on every path under /v1, known or not, before a byte of the body is read.
 
-    def __init__(self, app: ASGIApp, database: Database) -> None:
+    Counts the request, too: by who asks, or by the address where the key is refused.
+    """
+
+    def __init__(self, app: ASGIApp, database: Database, issuer: Issuer | None, rates: Rates) -> None:
         self.app = app
-        self.database = database
+        self._database = database
+        self._issuer = issuer
+        self._rates = rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (scope["path"] + "/").startswith(GUARDED + "/"):
-            try:
-                scope["state"]["principal"] = await to_thread.run_sync(
-                    self._verify, Headers(scope=scope).get("authorization", "")
-                )
-            except Unauthenticated as error:
-                await _refuse(of_known(error), scope, receive, send)
-                return
-        await self.app(scope, receive, send)
+        if scope["type"] != "http" or not (scope["path"] + "/").startswith(GUARDED + "/"):
+            await self.app(scope, receive, send)
+            return
+        address = (scope.get("client") or ("",))[0]
+        found, left = await to_thread.run_sync(self._admit, Headers(scope=scope).get("authorization", ""), address)
+        headers = left.headers() if left else {}
+        if not isinstance(found, Principal):
+            await answer(of_known(found), scope["state"].get("request_id"), headers)(scope, receive, send)
+            return
+        scope["state"]["principal"] = found
+        with told(Origin(found.role, found.owner, address, scope["state"].get("request_id"))):
+            await self.app(scope, receive, _with(headers, send))
 
-    def _verify(self, header: str) -> keys.Principal:
-        scheme, _, key = header.partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
-            raise Unauthenticated("This path needs a key.")
-        with self.database.read() as session:
-            principal = keys.authenticate(session, key.strip())
-        if keys.due(principal, datetime.now(UTC)):
-            with self.database.write() as session:
-                keys.touch(session, principal)
-        return principal
+    def _admit(self, header: str, address: str) -> tuple[Principal | RegistryError, Left | None]:
+        """Who asks, or why not; and what is left of the limit."""
+        found: Principal | RegistryError
+        try:
+            found = verify(self._database, header, self._issuer)
+            left = self._rates.of_caller(found.id)
+        except (Unauthenticated, Forbidden, StoreError) as error:
+            found, left = error, self._rates.of_stranger(address)
+        if left is not None and not left.allowed:
+            return RateExceeded(f"More than {left.limit} requests in a minute."), left
+        return found, left
+
+
+def _with(headers: Mapping[str, str], send: Send) -> Send:
+    async def told_too(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(headers)
+        await send(message)
+
+    return told_too
 
 
 class BodyLimit:

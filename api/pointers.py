@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+_KEY = "[key]"  # pydantic's mark of a key that does not fit; the key itself stands before it
+
 
 def field_problems(errors: Sequence[Any], body: Any) -> Iterator[dict[str, str]]:
     """Pointer or parameter, code and message of each of pydantic's errors."""
@@ -13,7 +15,7 @@ def field_problems(errors: Sequence[Any], body: Any) -> Iterator[dict[str, str]]
         if source == "body":
             yield {"pointer": pointer(path, body, error["type"]) + str(context.get("pointer", "")), **entry}
         else:
-            yield {"parameter": ".".join(str(part) for part in path), **entry}
+            yield {"parameter": ".".join(part for part in path if isinstance(part, str)), **entry}
 
 
 def pointer(path: Sequence[str | int], body: Any, code: str) -> str:
@@ -25,6 +27,8 @@ def pointer(path: Sequence[str | int], body: Any, code: str) -> str:
         return ""  # the body itself is no JSON: the location is where reading stopped
     here, parts = body, []
     for index, part in enumerate(path):
+        if part == _KEY:
+            continue
         if isinstance(here, str):
             pass  # JSON in a form's text field: the location goes on inside it
         elif _has(here, part):

@@ -20,14 +20,21 @@ MEDIA_TYPE = "application/problem+json"
 _STATUS: dict[type[Exception], int] = {
     known.NotFound: 404,
     known.Unauthenticated: 401,
+    known.Forbidden: 403,
     known.Conflict: 409,
     known.Unfit: 422,
     known.UploadTooLarge: 413,
+    known.RateExceeded: 429,
     known.StoreError: 503,
     known.DatabaseBehind: 503,
     known.RegistryError: 500,
     DistillationError: 422,
 }
+_PARAMETERS: dict[type[Exception], str] = {
+    known.CursorInvalid: "cursor",
+    known.LabelMalformed: "label",
+    known.ComparisonSize: "ids",
+}  # in the query
 # What the framework refuses by itself: the code and what to do.
 _FRAMEWORK = {
     400: ("bad_request", "Send a well-formed request; /openapi.json describes every one."),
@@ -82,8 +89,9 @@ def of_known(error: known.RegistryError | DistillationError) -> Problem:
     """The problem of an error of our own: its class gives the status, itself the rest."""
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     fields = [] if error.pointer is None else [FieldProblem(pointer=error.pointer, code=error.code, message=error.message)]
-    if isinstance(error, known.CursorInvalid):
-        fields = [FieldProblem(parameter="cursor", code=error.code, message=error.message)]
+    parameter = _PARAMETERS.get(type(error))
+    if parameter is not None:
+        fields = [FieldProblem(parameter=parameter, code=error.code, message=error.message)]
     return problem(status, error.code, error.message, hint=error.hint, errors=fields)
 
 

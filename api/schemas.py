@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError, from_json
 
 from dlkd_core.frozen import Frozen
 from dlkd_core.spec import ArchitectureName, Normalization
+from registry.requests import LabelKey, LabelValue, Notes, Priority
 
 Item = TypeVar("Item")
 UploadState = Literal["validating", "ready", "invalid"]
@@ -39,7 +40,11 @@ class Page(Out, Generic[Item]):
 
 
 class FailureOut(Out):
-    """Why a job failed or an upload is unfit."""
+    """Why a job failed or an upload is unfit.
+
+    Of a job or an attempt also: `class` (user, infrastructure or preemption: the last two are tried again), `retryable`; of a job
+    the `attempt` and the last lines of its `log`.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -87,7 +92,7 @@ class TeacherOut(UploadOut):
     format: Literal["torch", "safetensors", "onnx"]
     architecture: str | None = Field(description="As told, or as found by the check")
     options: dict[str, Any]
-    num_classes: int | None
+    num_classes: int | None = Field(description="0: the checkpoint has no classifier, and its features teach")
     parameters: int | None
     normalization: dict[str, Any] | None
 
@@ -101,7 +106,7 @@ class ImageOut(Out):
 class DatasetOut(UploadOut):
     """An uploaded set of images."""
 
-    classes: list[str] | None = Field(description="In the order of their indices")
+    classes: list[str] | None = Field(description="In the order of their indices; empty where no image has a label")
     splits: dict[str, int] | None = Field(description="Images of train and val")
     image: ImageOut | None
     notices: list[str] | None
@@ -117,6 +122,7 @@ class ProgressOut(Out):
     steps: int | None
     fraction: float = Field(description="Of the whole, in [0, 1]")
     eta_seconds: float | None
+    images_per_second: float | None = Field(description="Training images, since this attempt began to train")
 
 
 class AttemptOut(Out):
@@ -127,8 +133,22 @@ class AttemptOut(Out):
     status: str
     error: FailureOut | None
     log_tail: list[str] | None
+    resumed_step: int | None = Field(description="Of the checkpoint that it began from")
+    saved_step: int | None = Field(description="Of its own last checkpoint")
     started_at: datetime
     finished_at: datetime | None
+
+
+class AttemptList(Out):
+    items: list[AttemptOut]
+
+
+class ResourcesOut(Out):
+    """What a worker must have for the job."""
+
+    device: str
+    gpus: int
+    memory_gb: float | None
 
 
 class JobOut(Out):
@@ -142,11 +162,66 @@ class JobOut(Out):
     model_id: str | None
     attempts: list[AttemptOut]
     spec: dict[str, Any]
+    owner: str = Field(description="Whose it is: the owner of the key that submitted it")
+    labels: dict[str, str]
+    notes: str
+    priority: int
+    queue: str
+    resources: ResourcesOut
+    waiting_for: str | None = Field(description="Of one that waits: for what beside its turn; null: nothing is missing")
+    checkpoint_step: int | None = Field(description="Where a resume or a retry would go on")
+    cloned_from: str | None
+    deadline: datetime | None
+    max_seconds: float | None
+    expires_at: datetime | None = Field(description="By deadline and max_seconds, as far as is known")
     teacher_id: str | None
     dataset_id: str | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class JobPatch(Frozen):
+    """What may be changed about a job; what is left out stays."""
+
+    name: str | None = Field(None, max_length=200)
+    notes: Notes | None = None
+    labels: dict[LabelKey, LabelValue | None] | None = Field(None, description="Merged into those that there are; null removes")
+    priority: Priority | None = None
+
+
+class PlanProblem(Out):
+    """Why a request would be refused."""
+
+    pointer: str | None
+    code: str
+    message: str
+    hint: str
+
+
+class JobPlan(Out):
+    """What would become of a request."""
+
+    valid: bool
+    status: JobState | None = Field(description="In which state the job would begin; null: it would be refused")
+    queue: str
+    spec: dict[str, Any] = Field(description="With all defaults")
+    problems: list[PlanProblem]
+    waiting_for: str | None
+
+
+class LogLineOut(Out):
+    """A line that a trainer wrote."""
+
+    id: int = Field(description="Numbered from 1 over all attempts")
+    attempt: int
+    at: datetime
+    line: str
+
+
+class LogPage(Out):
+    items: list[LogLineOut]
+    cursor: str = Field(description="Give it as after to get what was written next")
 
 
 class EventOut(Out):
@@ -177,34 +252,6 @@ class MetricsOut(Out):
     """The metric series of a job by name."""
 
     series: dict[str, list[PointOut]]
-
-
-class FileOut(Out):
-    """A file of a model, loaded back and measured."""
-
-    name: str
-    format: str
-    size: int
-    sha256: str
-    top1: float | None = Field(description="On the val split, in [0, 1]")
-    latency_ms: float | None = Field(description="Of one image")
-    url: str
-
-
-class ModelOut(Out):
-    """A distilled student."""
-
-    id: str
-    job_id: str
-    name: str
-    architecture: str
-    options: dict[str, Any]
-    parameters: int
-    classes: list[str]
-    normalization: dict[str, Any] | None
-    metrics: dict[str, Any]
-    files: list[FileOut]
-    created_at: datetime
 
 
 class ReadyOut(Out):

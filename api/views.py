@@ -1,37 +1,66 @@
 """From rows to what clients see of them."""
 
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import cast
+
 from sqlalchemy.orm import Session
 
-from api.schemas import AttemptOut, EventOut, FileOut, JobOut, ModelOut, ProgressOut
-from registry import jobs, models, progress
-from registry.tables import Job, JobEvent, Model, ModelFile
+from api.schemas import AttemptOut, EventOut, JobOut, JobPlan, JobState, PlanProblem, ProgressOut, ResourcesOut
+from registry import jobs, labels, offers, progress
+from registry.errors import Unfit
+from registry.requests import GIBIBYTE, JobRequest
+from registry.settings import Settings
+from registry.tables import Job, JobEvent
 
-_JOB_FIELDS = set(JobOut.model_fields) - {"attempts", "progress"}
-_MODEL_FIELDS = set(ModelOut.model_fields) - {"files"}
-_FILE_FIELDS = set(FileOut.model_fields) - {"url"}
+_BESIDE = {"attempts", "progress", "labels", "resources", "waiting_for"}
+_JOB_FIELDS = set(JobOut.model_fields) - _BESIDE
 
 
-def job_out(session: Session, job: Job) -> JobOut:
-    """A job with its attempts."""
-    return JobOut(
-        **{name: getattr(job, name) for name in _JOB_FIELDS},
-        progress=ProgressOut(**progress.public(job.progress)),
-        attempts=[AttemptOut.model_validate(attempt) for attempt in jobs.attempts(session, job.id)],
+def job_out(session: Session, job: Job, settings: Settings) -> JobOut:
+    """A job with its attempts and labels."""
+    return jobs_out(session, [job], settings)[0]
+
+
+def jobs_out(session: Session, found: Sequence[Job], settings: Settings) -> list[JobOut]:
+    """The same for several, with as many questions to the database as for one."""
+    ids = [job.id for job in found]
+    alive = timedelta(seconds=settings.patience_seconds)
+    waits = offers.waiting_for(session, list(found), alive=alive)
+    labelled = labels.of(session, ids)
+    attempts: dict[str, list[AttemptOut]] = {job_id: [] for job_id in ids}
+    for attempt in jobs.attempts(session, *ids):
+        attempts[attempt.job_id].append(AttemptOut.model_validate(attempt))
+    return [
+        JobOut(
+            **{name: getattr(job, name) for name in _JOB_FIELDS},
+            progress=ProgressOut(**progress.public(job.progress)),
+            attempts=attempts[job.id],
+            labels=labelled[job.id],
+            resources=_resources(job),
+            waiting_for=waits.get(job.id),
+        )
+        for job in found
+    ]
+
+
+def _resources(job: Job) -> ResourcesOut:
+    memory = None if job.memory_bytes is None else job.memory_bytes / GIBIBYTE
+    return ResourcesOut(device=job.device, gpus=job.gpus, memory_gb=memory)
+
+
+def plan_out(session: Session, request: JobRequest, found: Job | Unfit, settings: Settings) -> JobPlan:
+    """What would become of a request: the job that it would be, or why it would be refused."""
+    queue = offers.queue_of(request.resources.device)
+    if isinstance(found, Unfit):
+        problem = PlanProblem(pointer=found.pointer, code=found.code, message=found.message, hint=found.hint)
+        return JobPlan(valid=False, status=None, queue=queue, spec=request.spec(), problems=[problem], waiting_for=None)
+    waits = offers.waiting_for(session, [found], alive=timedelta(seconds=settings.patience_seconds)).get(found.id)
+    return JobPlan(
+        valid=True, status=cast("JobState", found.status), queue=queue, spec=found.spec, problems=[], waiting_for=waits
     )
 
 
 def event_out(event: JobEvent) -> EventOut:
     """An event under its number."""
     return EventOut(id=event.seq, type=event.type, at=event.at, attempt=event.attempt, data=event.data)
-
-
-def model_out(session: Session, model: Model) -> ModelOut:
-    """A model with its files."""
-    files = [file_out(row) for row in models.files(session, model.id)]
-    return ModelOut(**{name: getattr(model, name) for name in _MODEL_FIELDS}, files=files)
-
-
-def file_out(row: ModelFile) -> FileOut:
-    """A model's file with its address."""
-    facts = {name: getattr(row, name) for name in _FILE_FIELDS}
-    return FileOut(**facts, url=f"/v1/models/{row.model_id}/files/{row.name}")

@@ -2,7 +2,7 @@
 
 import json
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
@@ -37,7 +37,8 @@ class Cells:
     def _run(self, spec: DistillationSpec, folder: Path) -> None:
         began, report = perf_counter(), {}
         saved = folder / FILE
-        with closing(run(spec, folder, resume_from=saved if saved.exists() else None)) as work:
+        resume = saved if saved.exists() else None
+        with closing(run(spec, folder, resume_from=resume, teacher_cache=self.folder / "teacher_outputs.sqlite")) as work:
             for event in work:
                 if isinstance(event, events.Finished):
                     report = event.report
@@ -54,10 +55,11 @@ class Cells:
         partial.replace(folder / _RESULT)
         saved.unlink(missing_ok=True)
 
-    def packed(self, data: Path) -> Path:
-        """The data set decoded, so that no run has to do it again."""
-        path = self.folder / f"{data.stem}.safetensors"
+    def packed(self, data: Path, val: Path | None = None) -> Path:
+        """The data set decoded, so that no run has to do it again; with the val split of another one where that is given."""
+        path = self.folder / f"{data.stem}{f'_{val.stem}' if val else ''}.safetensors"
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            open_dataset(data).save(path)
+            packed = open_dataset(data)
+            (replace(packed, val=open_dataset(val).val) if val else packed).save(path)
         return path

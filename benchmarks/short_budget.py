@@ -27,6 +27,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "dlkd, single view, 20/50": {"name": "dlkd", "views": "single"},
     "dlkd, single view, 5/10": {"name": "dlkd", "views": "single", "alignment": 5.0, "correlation": 10.0},
     "dlkd, single view, 2/2": {"name": "dlkd", "views": "single", "alignment": 2.0, "correlation": 2.0},
+    "dlkd_auto": {"name": "dlkd_auto"},
 }
 TRAINING = {"batch_size": 32, "learning_rate": 0.1, "schedule": {"name": "cosine"}, "flip": False, "evaluate_every": 1000}
 

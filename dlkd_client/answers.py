@@ -35,6 +35,7 @@ class Progress(Answer):
     steps: int | None = None
     fraction: float | None = None
     eta_seconds: float | None = None
+    images_per_second: float | None = None
 
 
 class Upload(Answer):
@@ -75,6 +76,10 @@ class Job(Answer):
     model_id: str | None = None
     attempts: list[dict[str, Any]] = Field(default_factory=list)
     spec: dict[str, Any] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
+    priority: int = 0
+    waiting_for: str | None = None
+    cloned_from: str | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -106,6 +111,10 @@ class Model(Answer):
     id: str
     job_id: str
     name: str = ""
+    version: int = 1
+    aliases: list[str] = Field(default_factory=list)
+    tags: list[str] = Field(default_factory=list)
+    notes: str = ""
     architecture: str
     parameters: int
     metrics: dict[str, dict[str, Any] | None] = Field(default_factory=dict)

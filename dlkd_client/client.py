@@ -114,13 +114,46 @@ class Client:
         """The job of that id."""
         return self._get(f"/v1/jobs/{job_id}", Job)
 
-    def jobs(self, *, status: str | None = None) -> Iterator[Job]:
-        """All jobs, the newest first; those in one state with `status`."""
-        return self._pages("/v1/jobs", {"status": status} if status else {}, Job)
+    def jobs(self, **filters: str | list[str] | None) -> Iterator[Job]:
+        """All jobs, the newest first; those that meet all filters of GET /v1/jobs (status, label, owner, method, name, ...)."""
+        return self._pages("/v1/jobs", {name: value for name, value in filters.items() if value is not None}, Job)
 
-    def cancel(self, job_id: str) -> Job:
-        """Asks the job to stop. One that works saves a checkpoint first and is `cancelling` until then."""
-        return Job.model_validate_json(self._send("POST", f"/v1/jobs/{job_id}/cancel").content)
+    def plan(self, spec: Mapping[str, Any]) -> dict[str, Any]:
+        """What would become of a job (valid, status, queue, spec, problems), without submitting it."""
+        answer: dict[str, Any] = self._send("POST", "/v1/jobs", json=dict(spec), params={"validate_only": True}).json()
+        return answer
+
+    def cancel(self, job_id: str, *, force: bool = False) -> Job:
+        """Asks the job to stop. One that works saves a checkpoint first, unless forced, and is `cancelling` until then."""
+        return self._control(job_id, "cancel", params={"force": True} if force else {})
+
+    def pause(self, job_id: str) -> Job:
+        """Asks the job to wait. One that works saves a checkpoint first and is `pausing` until then."""
+        return self._control(job_id, "pause")
+
+    def resume(self, job_id: str) -> Job:
+        """Queues a paused job, which goes on from its checkpoint."""
+        return self._control(job_id, "resume")
+
+    def retry(self, job_id: str, *, from_start: bool = False) -> Job:
+        """Tries a job again that failed, was cancelled or expired: from its last checkpoint, or from the start."""
+        return self._control(job_id, "retry", json={"from_start": from_start})
+
+    def clone(self, job_id: str, changes: Mapping[str, Any] | None = None) -> Job:
+        """Submits another job like that one, changed by a JSON merge patch of its request."""
+        return self._control(job_id, "clone", json=dict(changes or {}))
+
+    def change(self, job_id: str, **changes: Any) -> Job:
+        """Sets name, notes, labels (None removes one) or, while it waits, the priority."""
+        return Job.model_validate_json(self._send("PATCH", f"/v1/jobs/{job_id}", json=changes).content)
+
+    def delete_job(self, job_id: str, *, with_model: bool = False) -> None:
+        """Deletes a job that has ended; one that made a model only with it."""
+        self._send("DELETE", f"/v1/jobs/{job_id}", params={"with_model": True} if with_model else {})
+
+    def _control(self, job_id: str, action: str, **request: Any) -> Job:
+        headers = {"Idempotency-Key": uuid4().hex}
+        return Job.model_validate_json(self._send("POST", f"/v1/jobs/{job_id}/{action}", headers=headers, **request).content)
 
     def wait(
         self, job_id: str, *, on_progress: Callable[[Job], None] | None = None, timeout: float | None = None, poll: float = 0.5
@@ -146,6 +179,22 @@ class Client:
                 return
             after = page["cursor"]
 
+    def attempts(self, job_id: str) -> list[dict[str, Any]]:
+        """The job's executions, the oldest first."""
+        items: list[dict[str, Any]] = self._send("GET", f"/v1/jobs/{job_id}/attempts").json()["items"]
+        return items
+
+    def logs(self, job_id: str, *, tail: int | None = None, attempt: int | None = None) -> Iterator[str]:
+        """The lines that the job's trainers wrote, or the last of them; of one attempt where it is given."""
+        params: dict[str, Any] = {"attempt": attempt} if attempt is not None else {}
+        while True:
+            query = {**params, "tail": tail} if tail is not None else params
+            page = self._send("GET", f"/v1/jobs/{job_id}/logs", params=query).json()
+            yield from (item["line"] for item in page["items"])
+            if tail is not None or not page["items"]:
+                return
+            params["after"] = page["cursor"]
+
     def metrics(self, job_id: str, *, max_points: int | None = None) -> dict[str, Any]:
         """The job's metric series by name."""
         params = {} if max_points is None else {"max_points": max_points}
@@ -154,13 +203,32 @@ class Client:
 
     # Models
 
-    def model(self, model_id: str) -> Model:
-        """The model of that id."""
-        return self._get(f"/v1/models/{model_id}", Model)
+    def model(self, model: str) -> Model:
+        """The model of that id, or name@alias, name@version, name@latest."""
+        return self._get(f"/v1/models/{model}", Model)
 
-    def models(self) -> Iterator[Model]:
-        """All models, the newest first."""
-        return self._pages("/v1/models", {}, Model)
+    def models(self, **filters: str | list[str] | None) -> Iterator[Model]:
+        """All models, the newest first; those that meet all filters of GET /v1/models (name, tag, teacher, dataset)."""
+        return self._pages("/v1/models", {name: value for name, value in filters.items() if value is not None}, Model)
+
+    def compare(self, *models: str) -> dict[str, Any]:
+        """Models side by side: 2 to 20 ids or names with an alias or version."""
+        answer: dict[str, Any] = self._send("GET", "/v1/models/compare", params={"ids": ",".join(models)}).json()
+        return answer
+
+    def lineage(self, model: str) -> dict[str, Any]:
+        """What led to the model, as nodes and edges."""
+        answer: dict[str, Any] = self._send("GET", f"/v1/models/{model}/lineage").json()
+        return answer
+
+    def point(self, name: str, alias: str, model: str) -> None:
+        """Points the alias at a version of the name."""
+        self._send("PUT", f"/v1/registry/{name}/aliases/{alias}", json={"model": model})
+
+    def signed_url(self, model: str, name: str, *, seconds: int = 900) -> str:
+        """An address of a model's file that is good without a key for so long."""
+        answer = self._send("POST", f"/v1/models/{model}/files/{name}/url", json={"expires_seconds": seconds})
+        return str(answer.json()["url"])
 
     def download(self, model: Model | str, name: str, target: Path) -> Path:
         """Writes a model's file to `target` (a file, or a folder that exists) and returns where it lies.

@@ -34,7 +34,7 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Submits a job and prints its id."""
-    wish = _read(spec)
+    wish = read(spec)
     with service(url, key, data) as client:
         job = client.submit(wish)
         _show(job, job.id, as_json=as_json)
@@ -56,14 +56,15 @@ def list_jobs(
     url: Url = None,
     key: Key = None,
     data: Data = DEFAULT_DATA,
-    status: Annotated[str | None, typer.Option(help="Only those in this state")] = None,
+    status: Annotated[list[str] | None, typer.Option(help="Only those in one of these states")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="Only those with key:value, all of several")] = None,
     limit: Annotated[int, typer.Option(help="At most so many", min=1)] = 20,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Jobs, newest first."""
     with service(url, key, data) as client:
-        jobs = [job for job, _ in zip(client.jobs(status=status), range(limit), strict=False)]
+        jobs = [job for job, _ in zip(client.jobs(status=status, label=label), range(limit), strict=False)]
     if as_json:
         typer.echo(json.dumps([job.model_dump(mode="json") for job in jobs], indent=2))
         return
@@ -75,7 +76,7 @@ def list_jobs(
 
 @app.command()
 def show(
-    thing: Annotated[str, typer.Argument(help="job_..., model_..., teacher_... or dataset_...")],
+    thing: Annotated[str, typer.Argument(help="job_..., model_..., name@alias, teacher_... or dataset_...")],
     url: Url = None,
     key: Key = None,
     data: Data = DEFAULT_DATA,
@@ -83,24 +84,15 @@ def show(
     """Prints everything about one thing, as JSON."""
     with service(url, key, data) as client:
         getters = {"job": client.job, "model": client.model, "teacher": client.teacher, "dataset": client.dataset}
-        getter = getters.get(thing.partition("_")[0])
+        getter = client.model if "@" in thing else getters.get(thing.partition("_")[0])
         if getter is None:
             fail(f"{thing!r} is no id: they begin with {', '.join(f'{prefix}_' for prefix in getters)}.")
         typer.echo(getter(thing).model_dump_json(indent=2))
 
 
 @app.command()
-def cancel(
-    job: Annotated[str, typer.Argument(help="job_...")], url: Url = None, key: Key = None, data: Data = DEFAULT_DATA
-) -> None:
-    """Asks a job to stop."""
-    with service(url, key, data) as client:
-        typer.echo(client.cancel(job).status)
-
-
-@app.command()
 def download(
-    model: Annotated[str, typer.Argument(help="model_...")],
+    model: Annotated[str, typer.Argument(help="model_... or name@alias")],
     names: Annotated[list[str] | None, typer.Argument(help="Files [default: all]")] = None,
     url: Url = None,
     key: Key = None,
@@ -131,7 +123,7 @@ def add_teacher(
 ) -> None:
     """Uploads a checkpoint and prints its id."""
     said = {"name": name, "architecture": architecture, "num_classes": num_classes}
-    parsed = _parse(normalization, "--normalization") if normalization else None
+    parsed = parse(normalization, "--normalization") if normalization else None
     with service(url, key, data) as client:
         sent = client.upload_teacher(file, **said, normalization=parsed)  # type: ignore[arg-type]  # each fits by its name
         _show_upload(client, sent, no_wait=no_wait, as_json=as_json)
@@ -174,15 +166,17 @@ def _show(answer: Answer, plain: str, *, as_json: bool) -> None:
     typer.echo(answer.model_dump_json(indent=2) if as_json else plain)
 
 
-def _read(spec: Path) -> dict[str, Any]:
+def read(spec: Path) -> dict[str, Any]:
+    """The JSON object in a file, or in standard input."""
     if str(spec) == "-":
-        return _parse(sys.stdin.read(), "standard input")
+        return parse(sys.stdin.read(), "standard input")
     if not spec.is_file():
         fail(f"There is no file {spec}.")
-    return _parse(spec.read_text(), str(spec))
+    return parse(spec.read_text(), str(spec))
 
 
-def _parse(text: str, where: str) -> dict[str, Any]:
+def parse(text: str, where: str) -> dict[str, Any]:
+    """The JSON object in a text that came from somewhere."""
     try:
         value = json.loads(text)
     except ValueError as error:

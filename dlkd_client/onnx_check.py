@@ -6,6 +6,7 @@ from statistics import median
 from time import perf_counter
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 
 from dlkd_core.data import open_dataset
@@ -25,18 +26,22 @@ class Measured:
 def run_onnx(model: Path, data: Path) -> Measured:
     """The graph's accuracy on the val split of a folder or archive, and its latency."""
     val = open_dataset(data).val
-    images = val.images.numpy().astype(np.float32) / np.float32(255)  # (N, 3, H, W) RGB in [0, 1]
     labels = val.labels.numpy()
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
-    def logits(part: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    def pixels(first: int, last: int) -> npt.NDArray[np.float32]:
+        """(N, 3, H, W) RGB in [0, 1]."""
+        return val.images[first:last].numpy().astype(np.float32) / np.float32(255)
+
+    def logits(part: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         return np.asarray(session.run(["logits"], {"image": part})[0])
 
-    batches = range(0, len(images), _BATCH)
-    hits = sum(int((logits(images[at : at + _BATCH]).argmax(1) == labels[at : at + _BATCH]).sum()) for at in batches)
+    batches = range(0, len(val), _BATCH)
+    hits = sum(int((logits(pixels(at, at + _BATCH)).argmax(1) == labels[at : at + _BATCH]).sum()) for at in batches)
+    image = pixels(0, 1)
     seconds = []
     for _ in range(_WARM_UP + _REPEATS):
         start = perf_counter()
-        logits(images[:1])
+        logits(image)
         seconds.append(perf_counter() - start)
-    return Measured(hits / len(images), len(images), median(seconds[_WARM_UP:]) * 1000)
+    return Measured(hits / len(val), len(val), median(seconds[_WARM_UP:]) * 1000)

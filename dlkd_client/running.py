@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 db = typer.Typer(no_args_is_help=True)
 key = typer.Typer(no_args_is_help=True)
+admin = typer.Typer(no_args_is_help=True)
 
 DataFolder = Annotated[Path | None, typer.Option("--data", help="Folder of everything that it keeps [default: ./data]")]
 
@@ -39,8 +40,9 @@ def up(
     with _installed():
         from dlkd_client import up as service
         from dlkd_client.processes import ChildDied
+        from registry.addresses import is_loopback
     settings = _settings()
-    if host is None and not service.is_loopback(settings.host):
+    if host is None and not is_loopback(settings.host):
         fail(f"DLKD_HOST would serve other machines too: say so with --host {settings.host}, or unset it.")
 
     def announce(running: service.Running) -> None:
@@ -85,27 +87,54 @@ def upgrade_database() -> None:
     say("The database is up to date.")
 
 
+@admin.callback()
+def _affairs() -> None:
+    """A group, also while it has one command."""
+
+
+@admin.command("gc")
+def collect_garbage(*, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go")] = False) -> None:
+    """Removes what nobody names in the store of the DLKD_... settings, and prints bytes, kind and name of each thing."""
+    with _installed():
+        from registry.artifacts import Store
+        from registry.db import Database
+        from worker.garbage import collect
+    settings = _settings()
+    database, total = Database(settings.database_url), 0
+    for item in collect(database, Store(settings.store_url), settings, dry_run=dry_run):
+        typer.echo(f"{item.size} {item.kind} {item.name}")
+        total += item.size
+    database.close()
+    say(f"{total} bytes {'would be' if dry_run else 'are'} free.")
+
+
 @key.command("add")
-def add_key(name: Annotated[str, typer.Argument(help="Whose it is, for people")]) -> None:
+def add_key(
+    name: Annotated[str, typer.Argument(help="Whose it is, for people")],
+    role: Annotated[str, typer.Option(help="viewer, submitter, operator or admin")] = "admin",
+    owner: Annotated[str | None, typer.Option(help="Whose rows it sees and makes [default: its own]")] = None,
+) -> None:
     """Makes a key of the service of the DLKD_... settings and prints it; it is not kept and cannot be shown again."""
     with _installed():
         from registry import keys
+        from registry.access import Role
         from registry.db import Database
+    if role not in set(Role):
+        fail(f"There is no role {role}: it is one of {', '.join(Role)}.")
     database = Database(_settings().database_url)
     with database.write() as session:
-        _, secret = keys.create(session, name=name)
+        _, secret = keys.create(session, name=name, role=Role(role), owner=owner)
     database.close()
     typer.echo(secret)
 
 
 def _settings() -> "Settings":
-    from registry.settings import Settings
+    from registry.settings import Settings, words
 
     try:
         return Settings()
     except ValidationError as error:
-        problems = [f"{'.'.join(str(part) for part in entry['loc'])} {entry['msg']}".strip() for entry in error.errors()]
-        fail("\n".join(["The DLKD_... settings are wrong:", *problems]))
+        fail(words(error))
 
 
 @contextmanager

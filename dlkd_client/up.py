@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -28,7 +27,6 @@ _START_SECONDS = 120.0
 _DRAIN_SECONDS = 15.0  # beside the time that a trainer has to save its checkpoint
 _WATCH_SECONDS = 0.2
 _LATELY = timedelta(seconds=90)  # workers report more often
-_ANYWHERE = {"0.0.0.0", "::", ""}  # noqa: S104 - compared with, not bound to
 
 
 class CannotStart(Exception):
@@ -193,13 +191,3 @@ def _write_private(file: Path, text: str) -> None:
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
         opened.write(text)
     new.replace(file)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach that address."""
-    if host in _ANYWHERE:
-        return False
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

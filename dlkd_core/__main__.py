@@ -17,11 +17,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("spec", type=Path, help="JSON: teacher.path, dataset.path, student, method, training, export")
     parser.add_argument("out", type=Path, help="folder for the student's files, checkpoints and report.json")
     parser.add_argument("--resume", action="store_true", help="go on from out/checkpoint.pt where there is one")
+    parser.add_argument("--memory", type=int, metavar="MIB", help="for images, of which more stay on disk (half of the free)")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="where those are kept for the next run (out/data)")
     given = parser.parse_args(arguments)
     console = Console(stderr=True)
     try:
         spec = DistillationSpec.model_validate_json(given.spec.read_bytes())
-        _run(spec, given.out, console, resume=given.resume)
+        _run(spec, given, console)
     except (DistillationError, ValidationError, OSError) as error:
         console.print(_words(error), style="red", highlight=False, markup=False)
         return 1
@@ -31,11 +33,20 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _run(spec: DistillationSpec, out: Path, console: Console, *, resume: bool) -> None:
+def _run(spec: DistillationSpec, given: argparse.Namespace, console: Console) -> None:
     from dlkd_core.checkpoint import FILE  # torch takes seconds to import: not before the spec is known to be good
+    from dlkd_core.data import Reading
     from dlkd_core.terminal import run_to_report
 
-    run_to_report(spec, out, console, resume_from=out / FILE if resume and (out / FILE).exists() else None)
+    checkpoint = given.out / FILE
+    memory = None if given.memory is None else given.memory << 20
+    run_to_report(
+        spec,
+        given.out,
+        console,
+        resume_from=checkpoint if given.resume and checkpoint.exists() else None,
+        reading=Reading(memory_bytes=memory, cache=given.cache or given.out / "data"),
+    )
 
 
 def _stopped(checkpoint: Path) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from dlkd_core.progress import Progress
-from dlkd_core.spec import TrainingSpec
+from dlkd_core.training_spec import TrainingSpec
 
 Clock = Callable[[], float]
 
@@ -14,6 +14,7 @@ class Budget:
     def __init__(self, spec: TrainingSpec, progress: Progress, clock: Clock) -> None:
         self.spec, self.progress, self.clock = spec, progress, clock
         self.began = clock() - progress.seconds
+        self.judged_by = "val top-1"
 
     def tick(self, step: int) -> None:
         """Notes the finished steps and the time."""
@@ -21,10 +22,20 @@ class Budget:
 
     def judge(self, epoch: int, values: Mapping[str, float]) -> None:
         """Notes an evaluation after `epoch` finished epochs."""
-        held, top1 = self.progress, values.get("top1", float("-inf"))
-        if top1 > held.best:
-            held.best, held.best_epoch = top1, epoch
+        held, best = self.progress, values.get(self._measure(values), float("-inf"))
+        if best > held.best:
+            held.best, held.best_epoch = best, epoch
         held.judged = epoch
+
+    def _measure(self, values: Mapping[str, float]) -> str:
+        """Without a trained classifier features are judged; without labels what rises is the agreement with the teacher."""
+        if "top1" in values:
+            return "top1"
+        if "knn_top1" in values:
+            self.judged_by = "val top-1 by nearest neighbours"
+            return "knn_top1"
+        self.judged_by = "the agreement with the teacher"
+        return "agreement"
 
     def owes(self, epoch: int) -> bool:
         """Whether a run that was closed just before an evaluation that patience counts on has to make up for it."""
@@ -43,5 +54,5 @@ class Budget:
         held = self.progress
         waited = held.judged - held.best_epoch
         if self.spec.patience is not None and held.best_epoch and waited >= self.spec.patience:
-            return f"val top-1 has not risen in {waited} epochs (best: {held.best:.4f} after epoch {held.best_epoch})"
+            return f"{self.judged_by} has not risen in {waited} epochs (best: {held.best:.4f} after epoch {held.best_epoch})"
         return None

@@ -3,9 +3,13 @@
 import torch
 
 
-def pick_device() -> torch.device:
-    """The first GPU where there is one, otherwise the CPU."""
-    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+def pick_device(place: int = 0) -> torch.device:
+    """The GPU of the process that has that place on this machine (from 0, shared where there are fewer); otherwise the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", place % torch.cuda.device_count())
+    torch.cuda.set_device(device)
+    return device
 
 
 def describe(device: torch.device) -> str:

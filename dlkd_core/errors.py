@@ -2,7 +2,10 @@
 
 DistillationError
 ├── SpecError                   the request itself
-│   └── UnknownChoice
+│   ├── UnknownChoice
+│   ├── PackageInvalid          an installed package brings an architecture that cannot be taken
+│   ├── WeightsUnavailable      pretrained ones that cannot be had here
+│   └── LogitsNeeded            a method of logits, and a teacher without a classifier
 ├── TeacherError                the checkpoint
 │   ├── CheckpointUnreadable
 │   ├── CheckpointRefused       readable only by unpickling code, or holding what we do not take
@@ -54,6 +57,27 @@ class SpecError(DistillationError):
 class UnknownChoice(SpecError):
     code = "unknown_choice"
     default_hint = "GET /v1/catalog or `dlkd catalog` lists every name."
+
+
+class PackageInvalid(SpecError):
+    code = "package_invalid"
+    default_hint = "Correct or uninstall the package."
+
+
+class WeightsUnavailable(SpecError):
+    code = "weights_unavailable"
+    default_hint = (
+        "Give this machine network access, or set TORCH_HOME (torchvision) or HF_HOME (timm) to a cache that holds the weights; "
+        "or upload the checkpoint as a teacher."
+    )
+
+
+class LogitsNeeded(SpecError):
+    code = "logits_needed"
+    default_hint = (
+        "Methods of features and maps work without a classifier: dlkd, seed, compress, crd, rkd, pkt, cc, sp, at, nst, fitnet, "
+        "vid, ft, ab, reviewkd."
+    )
 
 
 class TeacherError(DistillationError):

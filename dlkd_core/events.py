@@ -24,15 +24,18 @@ class Noticed(Frozen):
 
 
 class TeacherProved(Frozen):
-    """The teacher was run on the evaluation split before training. Accuracies in [0, 1]."""
+    """The teacher was run on the evaluation split before training. Accuracies in [0, 1], `top1` None without labels."""
 
     type: Literal["teacher"] = "teacher"
     architecture: str
     parameters: int
-    top1: float
+    top1: float | None
+    knn_top1: float | None = Field(None, description="By nearest neighbours, of a teacher without a classifier")
     images: int
     normalization: dict[str, list[float]]
-    tried: dict[str, float] = Field(default_factory=dict, description="Accuracy under each normalization that was tried")
+    tried: dict[str, float] = Field(
+        default_factory=dict, description="Under each normalization that was tried: accuracy, or mean confidence without labels"
+    )
 
 
 class StepDone(Frozen):
@@ -71,7 +74,7 @@ class FileExported(Frozen):
     path: str
     size: int
     sha256: str
-    top1: float
+    top1: float | None
     latency_ms: float
 
 

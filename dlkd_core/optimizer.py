@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from dlkd_core.spec import TrainingSpec
+from dlkd_core.training_spec import TrainingSpec
 
 Builder = Callable[[list[nn.Parameter], TrainingSpec], Optimizer]
 _BETA2 = 0.999

@@ -1,5 +1,6 @@
 """What a network shows of itself, and the shapes of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ class Outputs(NamedTuple):
 
     logits: Tensor  # (N, classes)
     features: Tensor  # (N, width): the input of the final classifier, pooled and flattened
-    maps: tuple[Tensor, ...]  # block outputs, shallow to deep, each (N, C, H, W)
+    maps: Sequence[Tensor]  # block outputs, shallow to deep, each (N, C, H, W)
 
 
 class Targets(NamedTuple):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dlkd_core.errors import SpecError
 from dlkd_core.outputs import Outputs
-from dlkd_core.spec import PrecisionName
+from dlkd_core.training_spec import PrecisionName
 
 Forward = Callable[[Tensor], Outputs]
 _TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}

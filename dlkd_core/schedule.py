@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from math import cos, pi
 
-from dlkd_core.spec import Schedule
+from dlkd_core.training_spec import Schedule
 
 
 def rate_at(schedule: Schedule, step: int, steps: int, per_epoch: int) -> float:

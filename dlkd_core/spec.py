@@ -11,8 +11,10 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from dlkd_core.catalog import ARCHITECTURES, EXPORTERS, MethodChoice, find_architecture
+from dlkd_core.catalog.evaluations import EvaluationChoice, LinearProbe, NearestNeighbours, Transfer
 from dlkd_core.errors import UnknownChoice
 from dlkd_core.frozen import Frozen
+from dlkd_core.training_spec import TrainingSpec
 
 
 def _known_architecture(name: str) -> str:
@@ -22,9 +24,18 @@ def _known_architecture(name: str) -> str:
         raise PydanticCustomError("unknown_choice", "{message} {hint}", error.facts()) from error
 
 
-ArchitectureName = Annotated[
-    str, AfterValidator(_known_architecture), Field(json_schema_extra={"enum": list(ARCHITECTURES)}, examples=["resnet20"])
-]
+# timm's thousand names would be most of every schema: a pattern stands for them, and the catalog lists them.
+_NAMES = {"anyOf": [{"enum": [name for name in ARCHITECTURES if not name.startswith("timm/")]}, {"pattern": "^timm/"}]}
+ArchitectureName = Annotated[str, AfterValidator(_known_architecture), Field(json_schema_extra=_NAMES, examples=["resnet20"])]
+
+
+def _with_weights(name: str) -> str:
+    if find_architecture(name).weights is None:
+        raise PydanticCustomError("weights_unpublished", "Nobody publishes weights of {name}.", {"name": name})
+    return name
+
+
+PretrainedName = Annotated[ArchitectureName, AfterValidator(_with_weights)]
 ExporterName = Literal["safetensors", "onnx", "onnx_fp16", "onnx_int8", "torch_export", "bundle"]
 assert set(get_args(ExporterName)) == set(EXPORTERS)  # noqa: S101  # the type above and the catalog are one list
 
@@ -49,33 +60,73 @@ class TeacherOptions(Frozen):
     )
 
 
+_PRETRAINED = "An architecture whose published weights teach; another number of classes than the data's: as a backbone"
+
+
+def _check_pretrained(teacher: "TeacherRef | TeacherFile") -> None:
+    if teacher.pretrained is not None and teacher.architecture is not None:
+        raise PydanticCustomError(
+            "architecture_unused", "pretrained names the architecture already.", {"pointer": "/architecture"}
+        )
+
+
 class TeacherRef(TeacherOptions):
-    """A teacher of the service: an uploaded checkpoint (`id`) or a model of the registry (`model_id`)."""
+    """A teacher of the service: an uploaded checkpoint (`id`), a model of the registry (`model_id`) or published weights."""
 
     id: str | None = Field(None, examples=["teacher_01jd…"])
     model_id: str | None = Field(None, examples=["model_01jd…"])
+    pretrained: PretrainedName | None = Field(None, description=_PRETRAINED, examples=["resnet50"])
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
-        if (self.id is None) == (self.model_id is None):
-            raise PydanticCustomError("one_of", "Give exactly one of id (an uploaded teacher) and model_id (a model made here).")
+        if sum(given is not None for given in (self.id, self.model_id, self.pretrained)) != 1:
+            raise PydanticCustomError(
+                "one_of",
+                "Give exactly one of id (an uploaded teacher), model_id (a model made here) and pretrained (published weights).",
+            )
+        _check_pretrained(self)
         return self
 
 
 class TeacherFile(TeacherOptions):
-    """A teacher's checkpoint on this machine."""
+    """A teacher's checkpoint on this machine (`path`), or published weights."""
 
-    path: Path
+    path: Path | None = None
+    pretrained: PretrainedName | None = Field(None, description=_PRETRAINED)
     options: dict[str, Any] = Field(default_factory=dict, description="Of the architecture; left out: recognised")
 
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.path is None) == (self.pretrained is None):
+            raise PydanticCustomError("one_of", "Give exactly one of path (a checkpoint) and pretrained (published weights).")
+        _check_pretrained(self)
+        return self
 
-class DatasetRef(Frozen):
+
+Resize = Literal["crop", "stretch", "pad"]
+DEFAULT_RESIZE: Resize = "crop"
+
+
+class DatasetOptions(Frozen):
+    """How images of several sizes become one."""
+
+    image_size: int | None = Field(
+        None, ge=4, le=4096, description="Side in pixels of the square that every image becomes; left out: the most common size"
+    )
+    resize: Resize = Field(
+        DEFAULT_RESIZE,
+        description="Of images of another size. crop: scaled to cover it and cropped to the centre; stretch: sides scaled apart;"
+        " pad: scaled to fit into it, black around",
+    )
+
+
+class DatasetRef(DatasetOptions):
     """A data set of the service."""
 
     id: str = Field(examples=["dataset_01jd…"])
 
 
-class DatasetFile(Frozen):
+class DatasetFile(DatasetOptions):
     """A data set on this machine: a folder, an archive, or a packed file."""
 
     path: Path
@@ -86,6 +137,19 @@ class StudentSpec(Frozen):
 
     architecture: ArchitectureName
     options: dict[str, Any] = Field(default_factory=dict, description="Of the architecture, see the catalog")
+    pretrained: bool = Field(
+        default=False, description="Begin with published weights and a new classifier, and with the normalization of the weights"
+    )
+
+    @model_validator(mode="after")
+    def _weights_are_published(self) -> Self:
+        if self.pretrained and find_architecture(self.architecture).weights is None:
+            raise PydanticCustomError(
+                "weights_unpublished",
+                "Nobody publishes weights of {name}: leave pretrained out, or name an architecture of torchvision or timm.",
+                {"name": self.architecture, "pointer": "/pretrained"},
+            )
+        return self
 
     @model_validator(mode="after")
     def _options_fit(self) -> Self:
@@ -102,82 +166,14 @@ class StudentSpec(Frozen):
         return self
 
 
-class Schedule(Frozen):
-    """The learning rate over the run, after `warmup_epochs` of linear warm-up."""
+class TransferFile(Transfer):
+    """Transfer to a data set on this machine; its images are scaled to the size of the student's."""
 
-    name: Literal["step", "cosine", "constant"] = "step"
-    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
-        (150 / 240, 180 / 240, 210 / 240), description="step: shares of the epochs after which the rate is multiplied by gamma"
-    )
-    gamma: float = Field(0.1, gt=0, le=1)
-    warmup_epochs: float = Field(0, ge=0)
+    dataset: DatasetFile
 
 
-OptimizerName = Literal["sgd", "adamw"]
-PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
-
-
-class TrainingSpec(Frozen):
-    """The loop. Defaults are the paper's for CIFAR-100."""
-
-    epochs: int = Field(240, ge=1, le=100_000)
-    batch_size: int = Field(64, ge=2, le=65_536, description="Images a step; each is seen in all the views of the method")
-    seed: int = Field(0, ge=0, lt=2**31)
-    optimizer: OptimizerName = Field("sgd", description="sgd is the paper's; adamw wants a learning_rate of about 0.001")
-    learning_rate: float = Field(0.05, gt=0, le=100)
-    momentum: float = Field(0.9, ge=0, lt=1, description="Of sgd; beta1 of adamw, whose beta2 is 0.999")
-    weight_decay: float = Field(5e-4, ge=0, le=1, description="sgd: part of the gradient; adamw: apart from it")
-    nesterov: bool = Field(default=False, description="Of sgd alone")
-    schedule: Schedule = Schedule()
-    crop_padding: int | None = Field(None, ge=0, le=64, description="Left out: an eighth of the image side (4 of 32 pixels)")
-    flip: bool = Field(True, description="Mirror half of the images; off where left and right mean something, as in digits")
-    max_steps: int | None = Field(None, ge=1, description="End after so many steps, schedule and all, whatever the epochs say")
-    evaluate_every: int = Field(1, ge=1, description="Epochs between evaluations on the val split")
-    ema: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        description="Decay of an average of the student's weights over the steps, as 0.999: it is evaluated and exported in their"
-        " place. It begins with the first step's weights and forgets them after some multiples of 1 / (1 - decay) steps",
-    )
-    patience: int | None = Field(
-        None,
-        ge=1,
-        le=100_000,
-        description="End when val top-1 has not risen for so many epochs; the last weights are exported, not the best. The val"
-        " split then chooses the end, so its accuracy flatters the student: measure on images that had no say",
-    )
-    max_seconds: float | None = Field(
-        None,
-        gt=0,
-        le=31_536_000,
-        description="End after so many seconds of training, resumes counted in; the schedule is not compressed to fit",
-    )
-    accumulate: int = Field(
-        1,
-        ge=1,
-        le=65_536,
-        description="Compute each step in so many parts of the batch, of two images at least, and add up the gradients: less"
-        " memory for the same step. Equal to the whole batch only where images do not meet: batch statistics, and losses that"
-        " compare the images of a batch (such as correlation, sp or rkd), see a part each. Doubled by itself where a GPU's memory"
-        " runs out",
-    )
-    precision: PrecisionName = Field(
-        "float32",
-        description="Of the forward passes; the losses and the exported weights are float32. auto: bfloat16 on GPUs that compute"
-        " in it, float32 elsewhere; what the device would only emulate is refused",
-    )
-    compile: bool = Field(
-        default=False,
-        description="Compile the student (torch.compile): repays itself in long runs only, and a resumed run may differ in the"
-        " last bits from one that was not stopped",
-    )
-
-    @model_validator(mode="after")
-    def _nesterov_is_of_sgd(self) -> Self:
-        if self.nesterov and self.optimizer != "sgd":
-            raise PydanticCustomError("nesterov_unused", "nesterov belongs to the optimizer sgd.", {"pointer": "/nesterov"})
-        return self
+FileEvaluationChoice = Annotated[NearestNeighbours | LinearProbe | TransferFile, Field(discriminator="name")]
+_PROTOCOLS = "Protocols on the frozen features of the finished student and its teacher, beside the accuracy of their logits"
 
 
 def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -218,17 +214,26 @@ def _check_teacher(recipe: "JobSpec | DistillationSpec") -> None:
         )
 
 
+def _check_image_size(recipe: "JobSpec | DistillationSpec") -> None:
+    side, student = recipe.dataset.image_size, recipe.student
+    wrong = find_architecture(student.architecture).misfit(student.options, (side, side)) if side else None
+    if wrong:
+        raise PydanticCustomError("image_size_unfit", "{wrong}.", {"wrong": wrong, "pointer": "/dataset/image_size"})
+
+
 class JobSpec(Recipe):
     """What a client submits."""
 
     teacher: TeacherRef | None = None
     dataset: DatasetRef
+    evaluation: tuple[EvaluationChoice, ...] = Field((), max_length=10, description=_PROTOCOLS)
 
     _defaults = model_validator(mode="before")(_default_method)
 
     @model_validator(mode="after")
     def _teacher_fits(self) -> Self:
         _check_teacher(self)
+        _check_image_size(self)
         return self
 
 
@@ -237,10 +242,12 @@ class DistillationSpec(Recipe):
 
     teacher: TeacherFile | None = None
     dataset: DatasetFile
+    evaluation: tuple[FileEvaluationChoice, ...] = Field((), max_length=10, description=_PROTOCOLS)
 
     _defaults = model_validator(mode="before")(_default_method)
 
     @model_validator(mode="after")
     def _teacher_fits(self) -> Self:
         _check_teacher(self)
+        _check_image_size(self)
         return self

@@ -6,9 +6,12 @@ import torch
 from torch import Tensor
 
 from dlkd_core.checkpoint import State
+from dlkd_core.collectives import share_gradients
+from dlkd_core.distributed import ALONE, World
 from dlkd_core.events import Event, Noticed
 from dlkd_core.outputs import Targets
 from dlkd_core.precision import Forward
+from dlkd_core.shares import learnt_in_shares, taught_in_shares
 from dlkd_core.snapshot import Snapshot
 
 _FEWEST = 2  # images of a part: batch statistics need two
@@ -23,10 +26,13 @@ class Stepper:
         student: the forward pass of the state's student.
         teacher: the teacher's.
         parts: of a batch, where the state knows of no others.
+        world: the processes among which each part is shared. Memory that runs out in one of them ends the run: the others are
+            in the middle of the step, and cannot be told.
     """
 
-    def __init__(self, state: State, student: Forward, teacher: Forward, parts: int) -> None:
-        self.state, self.student, self.teacher = state, student, teacher
+    def __init__(self, state: State, student: Forward, teacher: Forward, parts: int, world: World = ALONE) -> None:
+        self.state, self.world = state, world
+        self.student, self.teacher = learnt_in_shares(student, world), taught_in_shares(teacher, world)
         state.progress.parts = state.progress.parts or parts
 
     def __call__(self, images: Tensor, targets: Targets) -> Generator[Event, None, Terms]:
@@ -37,6 +43,7 @@ class Stepper:
                 message=f"The memory ran out: from this step on each batch is computed in {self.state.progress.parts} parts. "
                 "Batch statistics and losses that compare images see a part each."
             )
+        share_gradients(self.state.student.parameters(), self.state.objective.parameters(), self.world)
         self.state.scaler.step(self.state.optimizer)
         self.state.scaler.update()
         if self.state.average:
@@ -51,7 +58,7 @@ class Stepper:
             return self._sum(images, targets)
         except torch.OutOfMemoryError:
             before.restore()
-            if 2 * self._parts(targets) > len(targets.labels) // _FEWEST:
+            if self.world.size > 1 or 2 * self._parts(targets) > len(targets.labels) // _FEWEST:
                 raise
         self.state.optimizer.zero_grad(set_to_none=True)
         if torch.cuda.is_available():

@@ -13,25 +13,43 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from dlkd_core import events
+from dlkd_core.data import Reading
+from dlkd_core.distributed import told
 from dlkd_core.pipeline import run
 from dlkd_core.spec import DistillationSpec
 
 REPORT = "report.json"
 
 
-def run_to_report(spec: DistillationSpec, out: Path, console: Console, *, resume_from: Path | None = None) -> dict[str, Any]:
+def run_to_report(
+    spec: DistillationSpec, out: Path, console: Console, *, resume_from: Path | None = None, reading: Reading | None = None
+) -> dict[str, Any]:
     """Runs `spec` with its progress on the console; returns the report, also written to `out/report.json`.
 
-    Interrupted while it trains, it leaves a checkpoint in `out`. Call it from the main thread: it listens to Ctrl-C.
+    Interrupted while it trains, it leaves a checkpoint in `out`. Call it from the main thread: it listens to Ctrl-C. Started by
+    torchrun only the leader speaks, listens and has a report.
     """
+    if not told().leads:
+        return _followed(run(spec, out, resume_from=resume_from, reading=reading))
     report: dict[str, Any] = {}
-    with closing(run(spec, out, resume_from=resume_from)) as work, _Interrupt() as interrupt:
+    with closing(run(spec, out, resume_from=resume_from, reading=reading)) as work, _Interrupt() as interrupt:
         for event in _watched(work, console):
             interrupt.follow(event)
             if isinstance(event, events.Finished):
                 report = event.report
     (out / REPORT).write_text(json.dumps(report, indent=2) + "\n")
     return report
+
+
+def _followed(work: Generator[events.Event]) -> dict[str, Any]:
+    """A process that is not the leader ends when the leader does: Ctrl-C, which all of them are sent, is not its to answer."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        for _ in work:
+            pass
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return {}
 
 
 def _watched(work: Generator[events.Event], console: Console) -> Iterator[events.Event]:
@@ -86,26 +104,43 @@ class _Screen:
         match event:
             case events.StepDone(step=step, steps=steps, epoch=epoch, epochs=epochs):
                 self.progress.update(self.task, completed=step, total=steps, visible=True, epoch=f"{epoch}/{epochs}")
-            case events.Measured(values=values) if "val/top1" in values:
-                self._evaluated(event.epoch, values["val/top1"])
+            case events.Measured(values=values):
+                self._evaluated(event.epoch, values)
             case events.PhaseStarted(phase=phase):
                 self.console.print(f"{phase} …")
             case events.Noticed(message=message):
                 self.console.print(message, style="yellow")
-            case events.TeacherProved(top1=top1, images=images, architecture=architecture):
-                self.console.print(f"teacher {architecture}: {top1:.1%} of {images} images")
+            case events.TeacherProved():
+                self.console.print(_proof(event))
             case events.Finished(report=report):
                 self.console.print(_summary(report))
 
-    def _evaluated(self, epoch: int, top1: float) -> None:
-        self.progress.update(self.task, top1=f"top-1 {top1:.1%}")
+    def _evaluated(self, epoch: int, values: dict[str, float]) -> None:
+        figure = next((f"{title} {values[f'val/{name}']:.1%}" for name, title in _MEASURES if f"val/{name}" in values), None)
+        if figure is None:
+            return
+        self.progress.update(self.task, top1=figure)
         if not self.console.is_terminal:
-            self.console.print(f"epoch {epoch}: top-1 {top1:.1%}")
+            self.console.print(f"epoch {epoch}: {figure}")
 
 
-def _summary(report: dict[str, dict[str, dict[str, float]]]) -> Table:
-    table = Table("", "top-1", "parameters", "latency (ms)")
+def _proof(event: events.TeacherProved) -> str:
+    if event.knn_top1 is not None:
+        return f"teacher {event.architecture}, by nearest neighbours: {event.knn_top1:.1%} of {event.images} images"
+    shown = "images without labels" if event.top1 is None else "images"
+    return f"teacher {event.architecture}: {'' if event.top1 is None else f'{event.top1:.1%} of '}{event.images} {shown}"
+
+
+def _summary(report: dict[str, dict[str, dict[str, Any]]]) -> Table:
+    student = report["metrics"]["student"]
+    measure, title = next(pair for pair in _MEASURES if pair[0] == "agreement" or student.get(pair[0]) is not None)
+    table = Table("", title, "parameters", "latency (ms)")
     for name, metrics in report["metrics"].items():
         if metrics:
-            table.add_row(name, f"{metrics['top1']:.1%}", f"{metrics['parameters']:,}", f"{metrics['latency_ms']:.2f}")
+            found = metrics.get(measure)
+            shown = "" if found is None else f"{found:.1%}"
+            table.add_row(name, shown, f"{metrics['parameters']:,}", f"{metrics['latency_ms']:.2f}")
     return table
+
+
+_MEASURES = (("top1", "top-1"), ("knn_top1", "k-NN top-1"), ("agreement", "agreement"))  # the first that the student has

@@ -1,6 +1,5 @@
 """The loop. It knows no name of a loss, a network or a data set."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,15 +8,16 @@ from pathlib import Path
 import torch
 
 from dlkd_core.budget import Budget, Clock
-from dlkd_core.checkpoint import State
+from dlkd_core.checkpoint import FILE, State
 from dlkd_core.data.batches import Batches
+from dlkd_core.distributed import ALONE, World, clock_of
 from dlkd_core.errors import TrainingDiverged
 from dlkd_core.events import CheckpointSaved, Event, Measured, Noticed, StepDone
 from dlkd_core.precision import FLOAT32, Forward, Precision
 from dlkd_core.schedule import rate_at
 from dlkd_core.series import Series
-from dlkd_core.spec import TrainingSpec
 from dlkd_core.step import Stepper
+from dlkd_core.training_spec import TrainingSpec
 
 Teacher = Forward  # the one seam through which a teacher's outputs come
 Scorer = Callable[[], dict[str, float]]
@@ -35,7 +35,8 @@ class Run:
     directory: Path
     digest: str
     precision: Precision = FLOAT32
-    clock: Clock = time.monotonic
+    world: World = ALONE  # the processes that make this run; all go through the loop, and their losses and weights are the same
+    clock: Clock | None = None  # seconds; left out: the leader's
 
     @property
     def steps(self) -> int:
@@ -57,7 +58,7 @@ def train(run: Run, start: int = 0) -> Iterator[Event]:
     state, per_epoch = run.state, run.batches.per_epoch
     state.student.train()
     state.objective.train()
-    series, budget = Series(per_epoch), Budget(run.spec, state.progress, run.clock)
+    series, budget = Series(per_epoch), Budget(run.spec, state.progress, run.clock or clock_of(run.world))
     make_step, step = _stepper(run), start
     try:
         if start % per_epoch == 0 and budget.owes(start // per_epoch):
@@ -86,7 +87,7 @@ def train(run: Run, start: int = 0) -> Iterator[Event]:
 
 def _stepper(run: Run) -> Stepper:
     student = torch.compile(run.state.student) if run.spec.compile else run.state.student
-    return Stepper(run.state, run.precision.wrap(student), run.precision.wrap(run.teacher), run.spec.accumulate)
+    return Stepper(run.state, run.precision.wrap(student), run.precision.wrap(run.teacher), run.spec.accumulate, run.world)
 
 
 def _end_of_epoch(run: Run, step: int, series: Series, budget: Budget) -> Iterator[Event]:
@@ -106,4 +107,6 @@ def _end_of_epoch(run: Run, step: int, series: Series, budget: Budget) -> Iterat
 def _save(run: Run, step: int, series: Series) -> Path:
     series.check()
     series.check_weights(run.state, step)
-    return run.state.save(run.directory, step=step, digest=run.digest)
+    if run.world.leads:
+        run.state.save(run.directory, step=step, digest=run.digest)
+    return run.directory / FILE

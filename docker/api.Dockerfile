@@ -1,5 +1,6 @@
-# The HTTP door, and the commands `dlkd db` and `dlkd key`: no torch in here.
+# The HTTP door, and the commands `dlkd db` and `dlkd key`: no torch in here. Spans: --build-arg EXTRAS=api,otel
 FROM python:3.13-slim
+ARG EXTRAS=api
 COPY requirements.lock pyproject.toml README.md LICENSE /src/
 COPY api /src/api
 COPY worker /src/worker
@@ -7,12 +8,14 @@ COPY dlkd_core /src/dlkd_core
 COPY registry /src/registry
 COPY dlkd_client /src/dlkd_client
 COPY migrations /src/migrations
-RUN pip install --no-cache-dir --constraint /src/requirements.lock "/src[api]" \
+RUN pip install --no-cache-dir --constraint /src/requirements.lock "/src[${EXTRAS}]" \
  && useradd --create-home --uid 10001 dlkd \
- && install -d -o dlkd -g dlkd /data /store
-USER dlkd
+ && install -d -o dlkd -g dlkd /data
+# By number, so that Kubernetes can tell that it is not root.
+USER 10001:10001
 WORKDIR /data
-ENV DLKD_HOST=0.0.0.0 PYTHONUNBUFFERED=1
+# All that is written goes to /data: the rest of the file system may be read-only.
+ENV DLKD_HOST=0.0.0.0 DLKD_DATA=/data DLKD_LOG_FORMAT=json TMPDIR=/data PYTHONUNBUFFERED=1
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
   CMD ["python", "-c", "import urllib.request as r; r.urlopen(r.Request('http://127.0.0.1:8000/livez', headers={'Host': 'localhost'}), timeout=2)"]

@@ -1,5 +1,7 @@
 # A worker. torch brings its CUDA libraries; the host needs the NVIDIA driver and container toolkit, or nothing for the CPU.
+# Spans: --build-arg EXTRAS=worker,otel
 FROM python:3.13-slim
+ARG EXTRAS=worker
 COPY requirements.lock pyproject.toml README.md LICENSE /src/
 COPY api /src/api
 COPY worker /src/worker
@@ -7,12 +9,18 @@ COPY dlkd_core /src/dlkd_core
 COPY registry /src/registry
 COPY dlkd_client /src/dlkd_client
 COPY migrations /src/migrations
-RUN pip install --no-cache-dir --constraint /src/requirements.lock "/src[worker]" \
+RUN pip install --no-cache-dir --constraint /src/requirements.lock "/src[${EXTRAS}]" \
  && useradd --create-home --uid 10001 dlkd \
- && install -d -o dlkd -g dlkd /data /store
-USER dlkd
+ && install -d -o dlkd -g dlkd /data
+# By number, so that Kubernetes can tell that it is not root.
+USER 10001:10001
 WORKDIR /data
-ENV PYTHONUNBUFFERED=1
+# All that is written goes to /data, downloaded weights too: the rest of the file system may be read-only.
+ENV DLKD_DATA=/data DLKD_LOG_FORMAT=json TMPDIR=/data XDG_CACHE_HOME=/data/cache PYTHONUNBUFFERED=1 \
+    DLKD_WORKER_METRICS_HOST=0.0.0.0 DLKD_WORKER_METRICS_PORT=9100
+EXPOSE 9100
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
+  CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9100/metrics', timeout=2)"]
 # TERM drains: checkpoints are saved and the leases given back.
 STOPSIGNAL SIGTERM
 CMD ["dlkd", "worker"]

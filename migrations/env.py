@@ -5,9 +5,10 @@ from typing import Any, Literal
 from alembic import context
 from sqlalchemy import JSON, text
 
+from registry.base import AutoId
 from registry.db import AS_WRITER, UtcDateTime, make_engine
 from registry.settings import Settings
-from registry.tables import AutoId, Base
+from registry.tables import Base
 
 
 def short_name(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:

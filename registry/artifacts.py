@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, cast
@@ -15,12 +15,13 @@ from urllib.parse import unquote, urlsplit
 import obstore
 from obstore.exceptions import NotFoundError
 from obstore.store import LocalStore, ObjectStore, S3Store, from_url
-from sqlalchemy import CompoundSelect, select
+from sqlalchemy import ColumnElement, CompoundSelect, Select, select
 from sqlalchemy.orm import Session
 
 from registry.db import now, upsert
 from registry.errors import FileCorrupt, FileMissing, UploadTooLarge
-from registry.tables import Artifact, Dataset, ModelFile, Teacher
+from registry.lifecycle import TERMINAL
+from registry.tables import Artifact, Dataset, Job, ModelFile, Teacher
 
 CHUNK = 2**20
 UPLOAD_PREFIX = "dlkd-upload-"  # the machine's own temporary place may hold others' files, too
@@ -32,6 +33,15 @@ class Stored:
 
     digest: str
     size: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What lies under a key of the store."""
+
+    key: str
+    size: int
+    modified: datetime
 
 
 class Writer:
@@ -76,13 +86,17 @@ class Writer:
 class Store:
     """The file store at a ``file://`` or ``s3://`` URL."""
 
-    def __init__(self, url: str, *, scratch: Path | None = None) -> None:
-        """`scratch` takes uploads on their way; left out: beside a local store, else the machine's own place."""
+    def __init__(self, url: str, *, scratch: Path | None = None, public_url: str | None = None) -> None:
+        """`scratch` takes uploads on their way; left out: beside a local store, else the machine's own place.
+
+        `public_url` is where clients reach the S3 server; left out: where this process does.
+        """
         parts = urlsplit(url)
         self._root = Path(unquote(parts.path)) if parts.scheme == "file" else None
         self.scratch = scratch or (self._root / "incoming" if self._root else Path(tempfile.gettempdir()))
         self.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._store: ObjectStore = LocalStore(self._root, mkdir=True) if self._root else from_url(url)
+        self._public = from_url(url, endpoint=public_url) if public_url else self._store  # its host is signed
 
     def writer(self, *, limit: int | None = None) -> Writer:
         """A new file, at most `limit` bytes."""
@@ -125,6 +139,18 @@ class Store:
             return False
         return True
 
+    def modified(self, digest: str) -> datetime | None:
+        """When the file was stored last; None where it is not there."""
+        try:
+            return obstore.head(self._store, _key(digest))["last_modified"]
+        except (NotFoundError, FileNotFoundError):
+            return None
+
+    def listed(self, prefix: str) -> Iterator[Entry]:
+        """Everything under a name."""
+        for batch in obstore.list(self._store, prefix):
+            yield from (Entry(item["path"], item["size"], item["last_modified"]) for item in batch)
+
     def local_path(self, digest: str) -> Path | None:
         """The file itself where the store is a local folder: for reading only."""
         if self._root is None:
@@ -134,7 +160,7 @@ class Store:
 
     def signed_url(self, digest: str, *, lifetime: timedelta = timedelta(minutes=15)) -> str | None:
         """An address at which anybody may read the file for a while; None where the store is a local folder."""
-        return None if self._root else obstore.sign(cast("S3Store", self._store), "GET", _key(digest), lifetime)
+        return None if self._root else obstore.sign(cast("S3Store", self._public), "GET", _key(digest), lifetime)
 
     def fetch_to(self, digest: str, path: Path) -> None:
         """Copies a file to `path`, whole or not at all; `FileCorrupt` if its bytes are not those of the digest."""
@@ -206,10 +232,25 @@ def forget(session: Session, store: Store, digest: str) -> bool:
     return True
 
 
-def unnamed(session: Session, *, limit: int = 100) -> list[str]:
-    """Digests of stored files that no row names: what was left behind when a worker died between two transactions."""
+def collect(session: Session, store: Store, digest: str, size: int, *, grace: timedelta) -> bool:
+    """Removes a file that no row names and that was stored long enough ago, known by a row or not; says whether it did.
+
+    Its row is made where there is none: whoever takes in the same bytes now waits for it in `record`, and looks again.
+    """
+    row = {"digest": digest, "size": size, "created_at": now(session)}
+    upsert(session, Artifact, [row], keys=["digest"])
+    stored = store.modified(digest)
+    if stored is not None and stored > now(session) - grace:
+        return False
+    return forget(session, store, digest)
+
+
+def unnamed(session: Session, *, before: datetime | None = None, limit: int = 100) -> list[Artifact]:
+    """Stored files that no row names: what was left behind when a worker died between two transactions."""
     named = _names().subquery()
-    query = select(Artifact.digest).where(Artifact.digest.not_in(select(named.c.digest))).limit(limit)
+    query = select(Artifact).where(Artifact.digest.not_in(select(named.c.digest))).order_by(Artifact.created_at).limit(limit)
+    if before is not None:
+        query = query.where(Artifact.created_at <= before)
     return list(session.execute(query).scalars())
 
 
@@ -219,6 +260,7 @@ def _named(session: Session, digest: str) -> bool:
 
 
 def _names() -> CompoundSelect[str]:
+    """All that rows name: the one place that says which files are needed. A job that has not ended needs its inputs."""
     return (
         select(Teacher.sha256.label("digest"))
         .where(Teacher.status != "invalid")
@@ -226,8 +268,14 @@ def _names() -> CompoundSelect[str]:
             select(Dataset.sha256).where(Dataset.status != "invalid"),
             select(Dataset.packed_sha256).where(Dataset.packed_sha256.is_not(None)),
             select(ModelFile.sha256),
+            *(_inputs(role) for role in ("teacher", "dataset")),
         )
     )
+
+
+def _inputs(role: str) -> Select[str]:
+    digest: ColumnElement[str] = Job.inputs[role]["digest"].as_string()
+    return select(digest).where(Job.status.not_in(TERMINAL), digest.is_not(None))
 
 
 def _key(digest: str) -> str:

@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
-from registry import endings, lifecycle, models, progress
+from registry import deadlines, endings, jobs, lifecycle, logs, models, progress, quotas
 from registry.artifacts import Stored
 from registry.db import finite, now, upsert
 from registry.endings import Settled
 from registry.errors import Fenced
 from registry.lifecycle import JobStatus
+from registry.offers import Offer, fits
 from registry.tables import Attempt, Job, Metric
 
 
@@ -36,11 +37,14 @@ class Claim:
     resume_from: str | None = None
 
 
+Order = Literal["cancel", "kill", "expire", "pause"]
+
+
 @dataclass(frozen=True)
 class Orders:
-    """What the worker is to do with the attempt."""
+    """What the worker is to do with the attempt. `kill` is a cancel that waits for no checkpoint."""
 
-    stop: Literal["cancel", "pause"] | None = None
+    stop: Order | None = None
 
 
 class Point(NamedTuple):
@@ -53,29 +57,65 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class News:
-    """What happened since the last record: events as (type, data), and points of the metric series."""
+    """What happened since the last record: events as (type, data), points of the metric series, and lines of the log."""
 
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.events or self.points or self.lines)
+
+    def __add__(self, later: "News") -> "News":
+        return News(self.events + later.events, self.points + later.points, self.lines + later.lines)
 
 
-def claim(session: Session, *, worker_id: str, queues: Sequence[str], lease: timedelta) -> Claim | None:
-    """Takes the best job of the queues that may start now: highest priority, then oldest. None where there is none."""
+def claim(
+    session: Session, *, worker_id: str, offers: Sequence[Offer], lease: timedelta, running: int | None = None
+) -> Claim | None:
+    """Takes the best job that may start now and that an offer serves: highest priority, then oldest. None where there is none.
+
+    Jobs of owners who have as many running as they may (`running`: who has no limit of its own) wait.
+    """
     at = now(session)
     eligible = select(Job).where(
-        Job.status == JobStatus.QUEUED, Job.queue.in_(queues), or_(Job.not_before.is_(None), Job.not_before <= at)
+        Job.status == JobStatus.QUEUED,
+        Job.queue.in_([offer.queue for offer in offers]),
+        fits(offers),
+        or_(Job.not_before.is_(None), Job.not_before <= at),
+        or_(Job.expires_at.is_(None), Job.expires_at > at),
     )
-    best = eligible.order_by(Job.priority.desc(), Job.created_at, Job.id).limit(1).with_for_update(skip_locked=True)
-    job = session.execute(best).scalar_one_or_none()
+    job = _best(session, eligible, running)
     if job is None:
         return None
     job.attempt += 1
     job.progress = progress.restart(job.progress)
+    deadlines.start(job, at)
     lifecycle.move(session, job, JobStatus.STARTING, actor=worker_id, attempt=job.attempt, worker=worker_id)
     job.worker_id, job.lease_until, job.not_before = worker_id, at + lease, None
-    session.add(Attempt(job_id=job.id, number=job.attempt, worker_id=worker_id, status="running", started_at=at))
+    session.add(
+        Attempt(
+            job_id=job.id,
+            number=job.attempt,
+            worker_id=worker_id,
+            status="running",
+            resumed_step=job.checkpoint_step,
+            started_at=at,
+        )
+    )
     session.flush()
     return _claim_of(job, worker_id)
+
+
+def _best(session: Session, eligible: Select[Job], running: int | None) -> Job | None:
+    full: set[str] = set()
+    while True:
+        others = eligible.where(or_(Job.kind != jobs.DISTILL, Job.owner.not_in(full))) if full else eligible
+        best = others.order_by(Job.priority.desc(), Job.created_at, Job.id).limit(1).with_for_update(skip_locked=True)
+        job = session.execute(best).scalar_one_or_none()
+        if job is None or job.kind != jobs.DISTILL or quotas.may_run(session, job.owner, running):
+            return job
+        full.add(job.owner)
 
 
 def _claim_of(job: Job, worker_id: str) -> Claim:
@@ -100,7 +140,9 @@ def heartbeat(session: Session, claim: Claim, *, lease: timedelta, facts: dict[s
     if facts:
         job.progress = progress.advance(job.progress, facts, at)
     if job.status == JobStatus.CANCELLING:
-        return Orders(stop="cancel")
+        return Orders(stop="kill" if job.forced else "cancel")
+    if deadlines.passed(job, at):
+        return Orders(stop="expire")
     return Orders(stop="pause" if job.status == JobStatus.PAUSING else None)
 
 
@@ -112,9 +154,10 @@ def enter(session: Session, claim: Claim, to: JobStatus) -> None:
 
 
 def record(session: Session, claim: Claim, news: News) -> None:
-    """Writes events and metrics; a step that was measured before is overwritten."""
+    """Writes events, metrics and log lines; a step that was measured before is overwritten."""
     job = _hold(session, claim)
     at = now(session)
+    logs.append(session, job, news.lines)
     for kind, data in news.events:
         lifecycle.add_event(session, job, kind, data, at=at)
     rows = {(name, point.step): _metric(claim, point, name) for point in news.points for name in point.values}
@@ -131,6 +174,7 @@ def checkpoint(session: Session, claim: Claim, key: str, step: int) -> str | Non
     job = _hold(session, claim)
     before = job.checkpoint_key
     job.checkpoint_key, job.checkpoint_step = key, step
+    session.get_one(Attempt, (job.id, job.attempt)).saved_step = step
     lifecycle.add_event(session, job, "checkpoint", {"step": step})
     return before if before != key else None
 
@@ -171,11 +215,19 @@ def cancelled(session: Session, claim: Claim) -> None:
     endings.end(session, _hold(session, claim), "cancelled", to=JobStatus.CANCELLED)
 
 
+def expired(session: Session, claim: Claim) -> None:
+    """The attempt has stopped because the job's time is over."""
+    endings.expire(session, _hold(session, claim))
+
+
 def give_back(session: Session, claim: Claim) -> None:
-    """The worker shuts down: the job is queued again at once, and the attempt is not counted as spent."""
+    """The attempt has stopped for a pause, or because the worker shuts down; it is not counted as spent.
+
+    What becomes of the job is the client's newest word: paused, cancelled, or else queued again at once.
+    """
     job = _hold(session, claim)
-    to = JobStatus.CANCELLED if job.status == JobStatus.CANCELLING else JobStatus.QUEUED
-    endings.end(session, job, "returned", to=to)
+    outcome, to = endings.STOPPED.get(JobStatus(job.status), ("returned", JobStatus.QUEUED))
+    endings.end(session, job, outcome, to=to)
 
 
 def _hold(session: Session, claim: Claim) -> Job:

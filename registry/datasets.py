@@ -19,7 +19,7 @@ def create(session: Session, principal: Principal, stored: Stored, *, filename: 
     """Takes in a stored archive and queues its check (`check_job_id`, for the hint after the commit)."""
     dataset = Dataset(
         id=new_id("dataset"),
-        owner=principal.id,
+        owner=principal.owner,
         name=(name or filename)[:NAME_LENGTH],
         filename=filename[:NAME_LENGTH],
         sha256=stored.digest,
@@ -28,7 +28,7 @@ def create(session: Session, principal: Principal, stored: Stored, *, filename: 
         created_at=now(session),
     )
     inputs = {"dataset": {"digest": stored.digest, "size": stored.size, "filename": filename}}
-    dataset.check_job_id = add_check(session, "check_dataset", owner=principal.id, subject_id=dataset.id, inputs=inputs).id
+    dataset.check_job_id = add_check(session, "check_dataset", owner=principal.owner, subject_id=dataset.id, inputs=inputs).id
     session.add(dataset)
     session.add(
         AuditEvent(
@@ -51,9 +51,9 @@ def get(session: Session, dataset_id: str) -> Dataset:
     return dataset
 
 
-def page(session: Session, *, limit: int = 50, cursor: str | None = None) -> paging.Page[Dataset]:
-    """Data sets, newest first."""
-    return paging.page_of(session, select(Dataset), Dataset.id, limit=limit, cursor=cursor)
+def page(session: Session, *, owner: str | None = None, limit: int = 50, cursor: str | None = None) -> paging.Page[Dataset]:
+    """Data sets, newest first; of one owner, or of all."""
+    return paging.page_of(session, paging.of_owner(select(Dataset), Dataset.owner, owner), Dataset.id, limit=limit, cursor=cursor)
 
 
 def set_ready(dataset: Dataset, report: dict[str, Any], packed: Stored) -> None:

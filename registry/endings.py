@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from dlkd_core.errors import CheckpointCorrupt
-from registry import datasets, jobs, lifecycle, teachers
+from registry import datasets, deadlines, failures, jobs, lifecycle, logs, quotas, teachers
 from registry.artifacts import Stored
 from registry.db import now
 from registry.lifecycle import JobStatus
@@ -16,6 +16,10 @@ from registry.tables import Attempt, Dataset, Job, Teacher
 
 LOG_LINES = 100
 MAX_PAUSE = timedelta(minutes=10)
+STOPPED = {  # what a client's wish makes of an attempt that has stopped, and of its job
+    JobStatus.CANCELLING: ("cancelled", JobStatus.CANCELLED),
+    JobStatus.PAUSING: ("paused", JobStatus.PAUSED),
+}
 
 
 @dataclass(frozen=True)
@@ -30,42 +34,58 @@ def end(session: Session, job: Job, outcome: str, *, to: JobStatus, error: dict[
     """Closes the running attempt with its outcome and moves the job."""
     actor = job.worker_id or "registry"
     attempt = session.get_one(Attempt, (job.id, job.attempt))
-    attempt.status, attempt.error, attempt.finished_at = outcome, error, now(session)
+    at = now(session)
+    attempt.status, attempt.error, attempt.finished_at = outcome, error, at
+    quotas.note_use(session, job, attempt, at)
     if error is not None:
         facts["error"] = error
     lifecycle.move(session, job, to, actor=actor, attempt=job.attempt, outcome=outcome, **facts)
+
+
+def expire(session: Session, job: Job) -> None:
+    """Ends the attempt and the job because its time is over; a cancel that came before is heeded."""
+    if job.status == JobStatus.CANCELLING:
+        end(session, job, "cancelled", to=JobStatus.CANCELLED)
+        return
+    error = deadlines.error_of(job)
+    _keep_error(session, job, error)
+    end(session, job, "expired", to=JobStatus.EXPIRED, error=error)
 
 
 def attempt_failed(
     session: Session, job: Job, error: dict[str, Any], *, log_tail: Sequence[str], retry_after: timedelta, outcome: str = "failed"
 ) -> Settled:
     """Ends the attempt with an error, and the job where trying again would not help or was tried often enough."""
-    log = list(log_tail)[-LOG_LINES:]
-    session.get_one(Attempt, (job.id, job.attempt)).log_tail = log
+    attempt, error = session.get_one(Attempt, (job.id, job.attempt)), failures.classed(error)
+    attempt.log_tail = list(log_tail)[-LOG_LINES:] or _kept_log(session, job)
     if job.status == JobStatus.CANCELLING:
         end(session, job, "cancelled", to=JobStatus.CANCELLED, error=error)
         return Settled()
-    job.spent += 1
+    failures.count(job, attempt, error)
     if error["code"] == CheckpointCorrupt.code:
         job.checkpoint_key = job.checkpoint_step = None  # the next attempt starts from the beginning
-    if error["retryable"] and job.spent < job.max_attempts:
-        end(session, job, outcome, to=JobStatus.QUEUED, error=error)
-        job.not_before = now(session) + min(retry_after * 2 ** (job.spent - 1), MAX_PAUSE)
+    final = failures.final(job, error)
+    if final is not None:
+        _keep_error(session, job, final)
+        end(session, job, outcome, to=JobStatus.FAILED, error=final)
+        return settle_invalid(session, job, final)
+    if deadlines.passed(job, now(session)):
+        expire(session, job)
         return Settled()
-    final = _attempts_spent(job, error) if error["retryable"] else error
-    job.error = {**final, "attempt": job.attempt, "log": log}
-    end(session, job, outcome, to=JobStatus.FAILED, error=final)
-    return settle_invalid(session, job, final)
+    end(session, job, outcome, to=JobStatus.PAUSED if job.status == JobStatus.PAUSING else JobStatus.QUEUED, error=error)
+    job.not_before = now(session) + min(retry_after * 2 ** max(job.spent - 1, 0), MAX_PAUSE)
+    return Settled()
 
 
-def _attempts_spent(job: Job, last: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "code": "attempts_spent",
-        "message": f"All {job.spent} attempts failed, the last one so: {last['message']}",
-        "hint": last.get("hint") or "Look at the log of the attempts, then submit the job again.",
-        "retryable": False,
-        "cause": last["code"],
-    }
+def _keep_error(session: Session, job: Job, error: dict[str, Any]) -> None:
+    attempt = session.get_one(Attempt, (job.id, job.attempt))
+    if attempt.log_tail is None:
+        attempt.log_tail = _kept_log(session, job)
+    job.error = {**error, "attempt": job.attempt, "log": attempt.log_tail}
+
+
+def _kept_log(session: Session, job: Job) -> list[str]:
+    return [row.line for row in logs.tail(session, job.id, LOG_LINES, attempt=job.attempt)]
 
 
 def settle_ready(session: Session, job: Job, report: dict[str, Any], packed: Stored | None) -> Settled:

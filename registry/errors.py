@@ -3,15 +3,22 @@
 RegistryError
 ├── NotFound                    there is no row of that id
 ├── Unauthenticated             the key
-│   └── KeyExpired
+│   └── KeyExpired, KeyRevoked, TokenInvalid
+├── Forbidden                   not from there, or not with this key
+│   └── RoleTooLow, ScopeMissing, QuotaExceeded
+├── RateExceeded
 ├── Conflict                    the row is in no state for it
 │   ├── MoveRefused
-│   └── JobEnded
+│   ├── JobEnded, JobNotEnded, JobNotWaiting
+│   ├── JobHasModel, ModelInUse
+│   └── KeyEnded, LastAdmin
 ├── Unfit                       the request does not fit what is there
 │   ├── TeacherUnknown, DatasetUnknown, ModelUnknown
+│   ├── AliasElsewhere
 │   ├── TeacherInvalid, DatasetInvalid
-│   ├── ArchitectureDiffers, ClassesDoNotFit, ImageTooSmall
-│   ├── CursorInvalid
+│   ├── DeadlinePassed, AddressRefused
+│   ├── ArchitectureDiffers, ClassesDoNotFit, ImageTooSmall, ImageSizeUnfit, LabelsMissing, LogitsNeeded
+│   ├── ComparisonSize, CursorInvalid, LabelMalformed, LabelsTooMany
 │   └── IdempotencyKeyReused
 ├── UploadTooLarge
 ├── StoreError                  the files
@@ -22,6 +29,8 @@ RegistryError
 """
 
 from typing import Any, ClassVar
+
+from dlkd_core.errors import LogitsNeeded as CoreLogitsNeeded
 
 
 class RegistryError(Exception):
@@ -56,6 +65,50 @@ class KeyExpired(Unauthenticated):
     default_hint = "Ask the operator for a new key."
 
 
+class KeyRevoked(Unauthenticated):
+    code = "key_revoked"
+    default_hint = "Ask the operator for a new key."
+
+
+class TokenInvalid(Unauthenticated):
+    code = "token_invalid"
+    default_hint = "Get a new token of the issuer that this service trusts, for its audience."
+
+
+class Forbidden(RegistryError):
+    code = "forbidden"
+
+
+class RoleTooLow(Forbidden):
+    code = "role_too_low"
+    default_hint = "GET /v1/me tells your role; an admin can give you another key."
+
+
+class ScopeMissing(Forbidden):
+    code = "scope_missing"
+    default_hint = "GET /v1/me tells your scopes; an admin can give you another key."
+
+
+class QuotaExceeded(Forbidden):
+    code = "quota_exceeded"
+    default_hint = "GET /v1/usage tells limits and use; an admin can raise the limit."
+
+
+class RateExceeded(RegistryError):
+    code = "rate_exceeded"
+    default_hint = "Wait for the seconds in Retry-After; the RateLimit headers tell how much is left."
+
+
+class SignatureInvalid(Forbidden):
+    code = "signature_invalid"
+    default_hint = "Use the address as it was given out, unchanged."
+
+
+class SignatureExpired(Forbidden):
+    code = "signature_expired"
+    default_hint = "Ask for a new address with POST /v1/models/{id}/files/{name}/url."
+
+
 class Conflict(RegistryError):
     code = "conflict"
 
@@ -68,8 +121,53 @@ class JobEnded(Conflict):
     code = "job_ended"
 
 
+class JobNotEnded(Conflict):
+    code = "job_not_ended"
+    default_hint = "Cancel it first, or wait until it has ended."
+
+
+class JobNotWaiting(Conflict):
+    code = "job_not_waiting"
+    default_hint = "Set the priority while the job waits: it says which begins first."
+
+
+class JobHasModel(Conflict):
+    code = "job_has_model"
+    default_hint = "Say with_model=true to delete the model and its files, too."
+
+
+class ModelInUse(Conflict):
+    code = "model_in_use"
+    default_hint = "Wait until the jobs that learn from it have ended, or cancel them."
+
+
+class KeyEnded(Conflict):
+    code = "key_ended"
+    default_hint = "Make a new key."
+
+
+class LastAdmin(Conflict):
+    code = "last_admin"
+    default_hint = "Make another admin's key first."
+
+
+class ModelAliased(Conflict):
+    code = "model_aliased"
+    default_hint = "Point the alias at another version or delete it; DELETE /v1/models/{id}?force=true deletes it with the model."
+
+
+class ModelTaught(Conflict):
+    code = "model_taught"
+    default_hint = "DELETE /v1/models/{id}?force=true deletes it all the same: the lineage of its students then ends at its id."
+
+
 class Unfit(RegistryError):
     code = "unfit"
+
+
+class AddressRefused(Unfit):
+    code = "address_refused"
+    default_hint = "Name an https:// address of the internet; operators open more with DLKD_WEBHOOKS_HTTP and _PRIVATE."
 
 
 class TeacherUnknown(Unfit):
@@ -87,6 +185,11 @@ class ModelUnknown(Unfit):
     default_hint = "GET /v1/models lists the models."
 
 
+class AliasElsewhere(Unfit):
+    code = "alias_elsewhere"
+    default_hint = "An alias points at a version of its own name: GET /v1/models?name=NAME lists them."
+
+
 class TeacherInvalid(Unfit):
     code = "teacher_invalid"
     default_hint = "Upload a corrected checkpoint and name its id."
@@ -95,6 +198,11 @@ class TeacherInvalid(Unfit):
 class DatasetInvalid(Unfit):
     code = "dataset_invalid"
     default_hint = "Upload a corrected data set and name its id."
+
+
+class DeadlinePassed(Unfit):
+    code = "deadline_passed"
+    default_hint = "Give a deadline that lies ahead, or none."
 
 
 class ArchitectureDiffers(Unfit):
@@ -112,9 +220,42 @@ class ImageTooSmall(Unfit):
     default_hint = "Name an architecture for smaller images (GET /v1/catalog shows min_size), or send larger images."
 
 
+class ImageSizeUnfit(Unfit):
+    code = "image_size_unfit"
+    default_hint = "Set dataset.image_size to a size that it takes (GET /v1/catalog shows min_size and max_size)."
+
+
+class LogitsNeeded(Unfit):
+    code = "logits_needed"
+    default_hint = CoreLogitsNeeded.default_hint
+
+
+class LabelsMissing(Unfit):
+    code = "labels_missing"
+    default_hint = (
+        "Without labels: kd, dlkd and the others with their labels at weight 0; seed and compress; combine without the terms "
+        "labels, supcon, dkd and crd."
+    )
+
+
+class ComparisonSize(Unfit):
+    code = "comparison_size"
+    default_hint = "Name 2 to 20 models by commas, as in ids=model_a,model_b."
+
+
 class CursorInvalid(Unfit):
     code = "cursor_invalid"
     default_hint = "Use the next_cursor of the page before, unchanged, or leave it out to begin."
+
+
+class LabelMalformed(Unfit):
+    code = "label_malformed"
+    default_hint = "Write key:value, as in label=team:vision."
+
+
+class LabelsTooMany(Unfit):
+    code = "labels_too_many"
+    default_hint = "A job has at most 32 labels: remove some by null."
 
 
 class IdempotencyKeyReused(Unfit):

@@ -15,7 +15,7 @@ from registry.tables import IdempotencyKey
 KEPT = timedelta(days=1)
 
 
-def replay(session: Session, principal: Principal, key: str, body: bytes) -> dict[str, Any] | None:
+def replay(session: Session, principal: Principal, key: str, body: bytes, *, kept: timedelta = KEPT) -> dict[str, Any] | None:
     """The answer that the same request got before; None where it is new, and the key then is taken.
 
     A second request that comes while the first is being done waits for the first's transaction.
@@ -23,7 +23,7 @@ def replay(session: Session, principal: Principal, key: str, body: bytes) -> dic
     """
     digest, at = hashlib.sha256(body).hexdigest(), now(session)
     session.execute(delete(IdempotencyKey).where(IdempotencyKey.principal == principal.id, IdempotencyKey.expires_at <= at))
-    row = {"principal": principal.id, "key": key, "body_hash": digest, "response": None, "expires_at": at + KEPT}
+    row = {"principal": principal.id, "key": key, "body_hash": digest, "response": None, "expires_at": at + kept}
     if upsert(session, IdempotencyKey, [row], keys=["principal", "key"]):
         return None
     known = _find(session, principal, key)
@@ -38,7 +38,7 @@ def remember(session: Session, principal: Principal, key: str, response: dict[st
 
 
 def prune(session: Session) -> None:
-    """Forgets the answers that are more than a day old."""
+    """Forgets the answers whose time is over."""
     session.execute(delete(IdempotencyKey).where(IdempotencyKey.expires_at <= now(session)))
 
 

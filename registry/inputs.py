@@ -1,19 +1,23 @@
 """What a job needs: found by id, held against each other, and fixed as the facts that its worker gets."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
 from dlkd_core.catalog import find_architecture
-from dlkd_core.spec import JobSpec, TeacherRef
-from registry import models
+from dlkd_core.spec import DEFAULT_RESIZE, DatasetRef, JobSpec, TeacherRef
+from registry import models, names
 from registry.errors import (
     ArchitectureDiffers,
     ClassesDoNotFit,
     DatasetInvalid,
     DatasetUnknown,
+    ImageSizeUnfit,
     ImageTooSmall,
+    LabelsMissing,
+    LogitsNeeded,
     ModelUnknown,
+    NotFound,
     TeacherInvalid,
     TeacherUnknown,
 )
@@ -21,27 +25,51 @@ from registry.tables import Dataset, Model, Teacher
 from registry.uploads import PACKED_FILE, UploadStatus
 
 Facts = dict[str, Any]
+Request = TypeVar("Request", bound=JobSpec)
 
 
-def resolve(session: Session, spec: JobSpec) -> Facts | None:
+def settle_names(session: Session, request: Request, owner: str) -> Request:
+    """The request with the id of the model that its teacher is by a name of the owner's (``name@champion``) right now."""
+    teacher = request.teacher
+    if teacher is None or teacher.model_id is None or names.split(teacher.model_id) is None:
+        return request
+    try:
+        model = models.find(session, teacher.model_id, owner=owner)
+    except NotFound as error:
+        raise ModelUnknown(error.message, hint=error.hint, pointer="/teacher/model_id") from error
+    return request.model_copy(update={"teacher": teacher.model_copy(update={"model_id": model.id})})
+
+
+def resolve(session: Session, spec: JobSpec, *, visible: str | None = None) -> Facts | None:
     """The facts about the job's inputs, or None while one of them is still being checked.
+
+    Inputs of others than the owner `visible` are not there (None: all are). That is judged once, when a job is submitted.
 
     Raises an `Unfit` with the field at fault as soon as it is certain that the job cannot run.
     """
-    dataset = _dataset(session, spec.dataset.id)
-    teacher = _teacher_facts(session, spec.teacher) if spec.teacher else None
+    dataset = _dataset(session, spec.dataset.id, visible)
+    teacher = _teacher_facts(session, spec.teacher, visible) if spec.teacher else None
     waiting = dataset.status == UploadStatus.VALIDATING or (spec.teacher is not None and teacher is None)
     if waiting:
         return None
     _check_sizes(spec, teacher, dataset)
+    _check_labels(spec, dataset)
     if spec.teacher and teacher:
+        _check_lesson(spec, teacher)
         _check_classes(spec.teacher, teacher, dataset)
-    return {"teacher": teacher, "dataset": {"digest": dataset.packed_sha256, "filename": PACKED_FILE}}
+    return {"teacher": teacher, "dataset": _images(spec.dataset, dataset)}
 
 
-def _dataset(session: Session, dataset_id: str) -> Dataset:
+def _images(ref: DatasetRef, dataset: Dataset) -> Facts:
+    """The packed file; or the archive as it came, where the job wants its images otherwise than the check has packed them."""
+    if ref.image_size is None and ref.resize == DEFAULT_RESIZE:
+        return {"digest": dataset.packed_sha256, "filename": PACKED_FILE}
+    return {"digest": dataset.sha256, "filename": dataset.filename}
+
+
+def _dataset(session: Session, dataset_id: str, visible: str | None) -> Dataset:
     dataset = session.get(Dataset, dataset_id)
-    if dataset is None:
+    if dataset is None or _hidden(dataset, visible):
         raise DatasetUnknown(f"There is no data set {dataset_id}.", pointer="/dataset/id")
     if dataset.status == UploadStatus.INVALID:
         raise DatasetInvalid(
@@ -50,8 +78,10 @@ def _dataset(session: Session, dataset_id: str) -> Dataset:
     return dataset
 
 
-def _teacher_facts(session: Session, ref: TeacherRef) -> Facts | None:
-    facts = _uploaded(session, ref.id) if ref.id else _of_model(session, ref.model_id or "")
+def _teacher_facts(session: Session, ref: TeacherRef, visible: str | None) -> Facts | None:
+    if ref.pretrained:
+        return {"pretrained": ref.pretrained, "architecture": ref.pretrained, "options": {}, "num_classes": None}
+    facts = _uploaded(session, ref.id, visible) if ref.id else _of_model(session, ref.model_id or "", visible)
     if facts is None:
         return None
     if ref.architecture and facts["architecture"] and ref.architecture != facts["architecture"]:
@@ -61,9 +91,9 @@ def _teacher_facts(session: Session, ref: TeacherRef) -> Facts | None:
     return facts
 
 
-def _uploaded(session: Session, teacher_id: str) -> Facts | None:
+def _uploaded(session: Session, teacher_id: str, visible: str | None) -> Facts | None:
     teacher = session.get(Teacher, teacher_id)
-    if teacher is None:
+    if teacher is None or _hidden(teacher, visible):
         raise TeacherUnknown(f"There is no teacher {teacher_id}.", pointer="/teacher/id")
     if teacher.status == UploadStatus.INVALID:
         raise TeacherInvalid(
@@ -74,9 +104,9 @@ def _uploaded(session: Session, teacher_id: str) -> Facts | None:
     return {"digest": teacher.sha256, "filename": f"teacher{_SUFFIX.get(teacher.format, '')}", **_network(teacher)}
 
 
-def _of_model(session: Session, model_id: str) -> Facts:
-    model = session.get(Model, model_id)
-    if model is None:
+def _of_model(session: Session, model_id: str, visible: str | None) -> Facts:
+    model = session.get(Model, model_id, with_for_update={"read": True})  # nobody deletes it before the job names it
+    if model is None or _hidden(model, visible):
         raise ModelUnknown(f"There is no model {model_id}.", pointer="/teacher/model_id")
     file = models.checkpoint(session, model_id)
     if file is None:
@@ -85,7 +115,15 @@ def _of_model(session: Session, model_id: str) -> Facts:
             hint="Train it again with safetensors among its export formats.",
             pointer="/teacher/model_id",
         )
-    return {"digest": file.sha256, "filename": "teacher.safetensors", **_network(model)}
+    return {"digest": file.sha256, "filename": "teacher.safetensors", **_named(model), **_network(model)}
+
+
+def _named(model: Model) -> Facts:
+    return {"model_id": model.id, "model": f"{model.name}@{model.version}"}
+
+
+def _hidden(row: Dataset | Teacher | Model, visible: str | None) -> bool:
+    return visible is not None and row.owner != visible
 
 
 _SUFFIX = {"torch": ".pt", "safetensors": ".safetensors", "onnx": ".onnx"}
@@ -101,19 +139,43 @@ def _network(row: Teacher | Model) -> Facts:
 
 
 def _check_sizes(spec: JobSpec, teacher: Facts | None, dataset: Dataset) -> None:
-    image = dataset.image or {}
-    side = min(image["height"], image["width"])
-    named = {"/student/architecture": spec.student.architecture, "/teacher/id": (teacher or {}).get("architecture")}
-    for pointer, name in named.items():
-        if name and side < find_architecture(name).min_size:
-            raise ImageTooSmall(
-                f"{name} takes images of at least {find_architecture(name).min_size} pixels; those of {dataset.id} have {side}.",
-                pointer=pointer,
-            )
+    image, side = dataset.image or {}, spec.dataset.image_size
+    size = (side, side) if side else (image["height"], image["width"])
+    _check_size(spec.student.architecture, spec.student.options, size, "/student/architecture")
+    if teacher and teacher["architecture"]:
+        where = "/teacher/pretrained" if "pretrained" in teacher else "/teacher/id"
+        _check_size(teacher["architecture"], teacher["options"] or {}, size, where)
+
+
+def _check_size(name: str, options: Facts, size: tuple[int, int], pointer: str) -> None:
+    network = find_architecture(name)
+    wrong = network.misfit(options, size)
+    if wrong:
+        raise (ImageTooSmall if min(size) < network.min_size else ImageSizeUnfit)(f"{wrong}.", pointer=pointer)
+
+
+def _check_labels(spec: JobSpec, dataset: Dataset) -> None:
+    """A data set without classes has no labels."""
+    terms = spec.method.labelled()
+    if terms and not dataset.classes:
+        learns = f"The method {spec.method.name} learns from labels ({', '.join(terms)})"
+        raise LabelsMissing(f"{learns}, and {dataset.id} has none.", pointer="/method")
+
+
+def _check_lesson(spec: JobSpec, teacher: Facts) -> None:
+    """A teacher of 0 classes has no classifier."""
+    terms = spec.method.of_logits()
+    if terms and teacher["num_classes"] == 0:
+        learns = f"The method {spec.method.name} learns from the teacher's logits ({', '.join(terms)})"
+        raise LogitsNeeded(f"{learns}; this teacher has no classifier.", pointer="/method")
 
 
 def _check_classes(ref: TeacherRef, teacher: Facts, dataset: Dataset) -> None:
     classes, known = len(dataset.classes or []), teacher["num_classes"]
+    if known == 0 and ref.class_map is not None:
+        raise _unfit("class_map picks among the teacher's classes, and it has none.")
+    if not classes or known == 0:
+        return  # without labels they are the teacher's; without a classifier its features teach
     if ref.class_map is None:
         _check_same(classes, known)
     elif len(ref.class_map) != classes:

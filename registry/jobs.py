@@ -4,46 +4,78 @@ from sqlalchemy import Row, func, or_, select
 from sqlalchemy.orm import Session
 
 from dlkd_core.spec import JobSpec
-from registry import inputs, lifecycle, paging
+from registry import deadlines, failures, inputs, labels, lifecycle, offers
 from registry.db import now
 from registry.errors import JobEnded, NotFound, Unfit
 from registry.ids import new_id
 from registry.keys import Principal
 from registry.lifecycle import JobStatus
+from registry.requests import JobRequest
 from registry.tables import Attempt, Job, JobEvent, Metric
 
 DISTILL = "distill"
-TRAIN = "train"  # the queue of training jobs
 
 
-def submit(session: Session, principal: Principal, spec: JobSpec, *, priority: int = 0, max_attempts: int = 3) -> Job:
+def submit(
+    session: Session, principal: Principal, request: JobRequest, *, max_attempts: int = 3, cloned_from: str | None = None
+) -> Job:
     """Takes a job in: queued where its inputs are ready, else validating until their checks are done.
 
     Raises an `Unfit` where it is certain that the job cannot run.
     """
-    facts = inputs.resolve(session, spec)
-    job = Job(
+    job = plan(session, request, visible=principal.visible, owner=principal.owner)
+    job.owner, job.max_attempts, job.cloned_from = principal.owner, max_attempts, cloned_from
+    lifecycle.begin(session, job, actor=principal.id)
+    labels.put(session, job.id, request.labels)
+    return job
+
+
+def plan(session: Session, request: JobRequest, *, visible: str | None = None, owner: str = "") -> Job:
+    """The job that the request would become; it belongs to nobody yet, and nothing is written.
+
+    `visible` is the only owner whose inputs it may name; None: any. Names of models are those of `owner`.
+    """
+    at = now(session)
+    deadlines.check(request.deadline, at)
+    request = inputs.settle_names(session, request, owner)
+    facts = inputs.resolve(session, request, visible=visible)
+    return Job(
         id=new_id("job"),
         kind=DISTILL,
-        owner=principal.id,
-        name=spec.name,
+        name=request.name,
         status=JobStatus.VALIDATING if facts is None else JobStatus.QUEUED,
-        queue=TRAIN,
-        priority=priority,
-        spec=spec.model_dump(mode="json"),
+        spec=request.spec(),
         inputs=facts,
-        teacher_id=spec.teacher.id if spec.teacher else None,
-        teacher_model_id=spec.teacher.model_id if spec.teacher else None,
-        dataset_id=spec.dataset.id,
+        teacher_id=request.teacher.id if request.teacher else None,
+        teacher_model_id=request.teacher.model_id if request.teacher else None,
+        dataset_id=request.dataset.id,
+        method=request.method.name,
+        student=request.student.architecture,
         attempt=0,
         spent=0,
-        max_attempts=max_attempts,
+        stalled=0,
+        forced=False,
         last_event=0,
+        last_log=0,
         progress={},
-        created_at=now(session),
+        created_at=at,
+        **_envelope(request),
     )
-    lifecycle.begin(session, job, actor=principal.id)
-    return job
+
+
+def _envelope(request: JobRequest) -> dict[str, object]:
+    return {
+        "queue": offers.queue_of(request.resources.device),
+        "priority": request.priority,
+        "notes": request.notes,
+        "model_name": request.model_name,
+        "device": request.resources.device,
+        "gpus": request.resources.gpus,
+        "memory_bytes": request.memory_bytes(),
+        "deadline": request.deadline,
+        "expires_at": request.deadline,
+        "max_seconds": request.max_seconds,
+    }
 
 
 def promote(session: Session, subject_id: str | None = None) -> list[Job]:
@@ -62,8 +94,9 @@ def _settle(session: Session, job: Job) -> bool:
     try:
         job.inputs = inputs.resolve(session, JobSpec.model_validate(job.spec))
     except Unfit as error:
-        job.error = error.facts()
-        lifecycle.move(session, job, JobStatus.FAILED, actor="registry", error=error.facts())
+        facts = failures.classed(error.facts())
+        job.error = {**facts, "attempt": job.attempt, "log": []}
+        lifecycle.move(session, job, JobStatus.FAILED, actor="registry", error=facts)
         return False
     if job.inputs is None:
         return False
@@ -79,33 +112,35 @@ def get(session: Session, job_id: str) -> Job:
     return job
 
 
-def page(session: Session, *, status: JobStatus | None = None, limit: int = 50, cursor: str | None = None) -> paging.Page[Job]:
-    """Jobs, newest first; those in one state where it is given."""
-    query = select(Job).where(Job.kind == DISTILL)
-    if status is not None:
-        query = query.where(Job.status == status)
-    return paging.page_of(session, query, Job.id, limit=limit, cursor=cursor)
-
-
-def cancel(session: Session, job_id: str, *, actor: str) -> Job:
-    """Cancels a job that waits at once; tells the worker of one that runs. Twice is once; `JobEnded` after the end."""
+def locked(session: Session, job_id: str) -> Job:
+    """The same, and nobody else changes it before the transaction ends."""
     mine = select(Job).where(Job.id == job_id, Job.kind == DISTILL).with_for_update().execution_options(populate_existing=True)
     job = session.execute(mine).scalar_one_or_none()
     if job is None:
         raise NotFound(f"There is no job {job_id}.")
-    status = JobStatus(job.status)
-    if status in {JobStatus.CANCELLED, JobStatus.CANCELLING}:
-        return job
-    if status in lifecycle.TERMINAL:
-        raise JobEnded(f"The job {job_id} has already {status}.")
-    to = JobStatus.CANCELLED if status in lifecycle.WAITING else JobStatus.CANCELLING
-    lifecycle.move(session, job, to, actor=actor)
     return job
 
 
-def attempts(session: Session, job_id: str) -> list[Attempt]:
-    """The job's executions, oldest first."""
-    return list(session.execute(select(Attempt).where(Attempt.job_id == job_id).order_by(Attempt.number)).scalars())
+def cancel(session: Session, job_id: str, *, actor: str, force: bool = False) -> Job:
+    """Cancels a job that waits at once; tells the worker of one that runs, which saves a checkpoint first unless forced.
+
+    Twice is once; `JobEnded` after another end.
+    """
+    job = locked(session, job_id)
+    status = JobStatus(job.status)
+    if status in lifecycle.TERMINAL - {JobStatus.CANCELLED}:
+        raise JobEnded(f"The job {job_id} has already {status}.")
+    job.forced = job.forced or (force and status in lifecycle.LEASED)
+    if status not in {JobStatus.CANCELLED, JobStatus.CANCELLING}:
+        to = JobStatus.CANCELLED if status in lifecycle.WAITING else JobStatus.CANCELLING
+        lifecycle.move(session, job, to, actor=actor, **({"force": True} if force else {}))
+    return job
+
+
+def attempts(session: Session, *job_ids: str) -> list[Attempt]:
+    """The executions of the jobs, oldest first."""
+    query = select(Attempt).where(Attempt.job_id.in_(job_ids)).order_by(Attempt.job_id, Attempt.number)
+    return list(session.execute(query).scalars())
 
 
 def events(session: Session, job_id: str, *, after: int = 0, limit: int = 100) -> list[JobEvent]:

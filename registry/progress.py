@@ -12,26 +12,34 @@ EMPTY: dict[str, Any] = {
     "steps": None,
     "fraction": 0.0,
     "eta_seconds": None,
+    "images_per_second": None,
 }
 _PUBLIC = frozenset({"phase", "epoch", "epochs", "step", "steps"})
+_BATCH = "batch_size"  # told with the steps; a client knows it from its spec
 _MEASURED_FROM = "_from"  # step and time at which this attempt's pace began to be measured
 
 
 def advance(before: dict[str, Any], facts: dict[str, Any], at: datetime) -> dict[str, Any]:
-    """The progress with new facts (phase, epoch, epochs, step, steps) taken in. The fraction never goes back.
+    """The progress with new facts (phase, epoch, epochs, step, steps, batch_size) taken in. The fraction never goes back.
 
     A first step after another attempt's, or a smaller one, starts the measuring of the pace anew.
     """
     after = {**EMPTY, **before, **{name: value for name, value in facts.items() if name in _PUBLIC}}
     after["fraction"] = max(after["fraction"], _fraction(after))
     after[_MEASURED_FROM] = _measured_from(before, after, at)
-    after["eta_seconds"] = _eta(after, at)
+    pace = _pace(after, at)
+    if pace is None:
+        after["eta_seconds"] = after["eta_seconds"] if after[_MEASURED_FROM] is None else None
+        return after
+    after["eta_seconds"] = round(pace * max(after["steps"] - after["step"], 0), 1)
+    if facts.get(_BATCH):
+        after["images_per_second"] = round(facts[_BATCH] / pace, 1)
     return after
 
 
 def restart(before: dict[str, Any]) -> dict[str, Any]:
     """The progress as the next attempt begins with it: the steps done before say nothing about its pace."""
-    return {**EMPTY, **before, "phase": None, "eta_seconds": None, _MEASURED_FROM: None}
+    return {**EMPTY, **before, "phase": None, "eta_seconds": None, "images_per_second": None, _MEASURED_FROM: None}
 
 
 def done(before: dict[str, Any]) -> dict[str, Any]:
@@ -60,9 +68,9 @@ def _measured_from(before: dict[str, Any], after: dict[str, Any], at: datetime) 
     return list(since)
 
 
-def _eta(progress: dict[str, Any], at: datetime) -> float | None:
-    since, step, steps = progress[_MEASURED_FROM], progress["step"], progress["steps"]
-    if since is None or not steps or step <= since[0]:
-        return progress["eta_seconds"] if since is None else None
-    pace = (at.timestamp() - since[1]) / (step - since[0])  # seconds a step
-    return float(round(pace * max(steps - step, 0), 1))
+def _pace(progress: dict[str, Any], at: datetime) -> float | None:
+    """Seconds a step, since this attempt's pace began to be measured; None before there is one."""
+    since, step = progress[_MEASURED_FROM], progress["step"]
+    if since is None or not progress["steps"] or step <= since[0]:
+        return None
+    return float(max(at.timestamp() - since[1], 1e-3) / (step - since[0]))

@@ -1,5 +1,6 @@
 """What has to be looked after from time to time, by whoever leads: lost leases, hints that got lost, things nobody needs."""
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from registry import endings, lifecycle, workers
 from registry.db import now
 from registry.endings import Settled
 from registry.lifecycle import JobStatus
+from registry.offers import offers_of, slot_of
 from registry.tables import Job
 
 _LOST: dict[str, Any] = {
@@ -20,12 +22,12 @@ _LOST: dict[str, Any] = {
 }
 
 
-def expire(session: Session) -> Settled:
-    """Takes the jobs whose lease has run out from their workers: queued again, failed, or cancelled where that was asked for."""
+def expire(session: Session, *, retry_after: timedelta = timedelta()) -> Settled:
+    """Takes the jobs whose lease has run out from their workers: queued again, failed, or what their clients wished."""
     lost = select(Job).where(Job.status.in_(lifecycle.LEASED), Job.lease_until < now(session)).with_for_update(skip_locked=True)
     settled = Settled()
     for job in session.execute(lost).scalars().all():
-        one = endings.attempt_failed(session, job, _LOST, log_tail=(), retry_after=timedelta(), outcome="lost")
+        one = endings.attempt_failed(session, job, _LOST, log_tail=(), retry_after=retry_after, outcome="lost")
         settled.forget.extend(one.forget)
         settled.hints.extend([*one.hints, (job.queue, job.id)] if job.status == JobStatus.QUEUED else one.hints)
     return settled
@@ -48,13 +50,20 @@ def due_hints(session: Session, *, stale: timedelta, alive: timedelta) -> list[t
 
 
 def _free_slots(session: Session, alive: timedelta) -> dict[str, int]:
+    """By queue; the training queues share their slots, so that a hint may find none free, which costs nothing."""
     held = select(Job.queue, func.count()).where(Job.status.in_(lifecycle.LEASED)).group_by(Job.queue)
     busy: dict[str, int] = {queue: count for queue, count in session.execute(held).all()}  # noqa: C416 - rows are no pairs for mypy
-    slots = workers.slots(session, within=alive)
+    slots: Counter[str] = Counter()
+    for row in workers.alive(session, within=alive):
+        slots.update({offer.queue: row.slots[slot_of(offer.queue)] for offer in offers_of(row.slots, row.devices)})
     return {queue: max(0, count - busy.get(queue, 0)) for queue, count in slots.items()}
 
 
-def ended_with_checkpoint(session: Session, *, limit: int = 100) -> list[Job]:
-    """Jobs that have ended and still have a checkpoint; the caller deletes it and sets the key to null."""
-    query = select(Job).where(Job.status.in_(lifecycle.TERMINAL), Job.checkpoint_key.is_not(None)).limit(limit)
+def ended_with_checkpoint(session: Session, *, kept: timedelta, limit: int = 100) -> list[Job]:
+    """Jobs that succeeded, or ended otherwise so long ago that nobody will retry them, and still have a checkpoint.
+
+    The caller deletes it and sets the key to null.
+    """
+    useless = or_(Job.status == JobStatus.SUCCEEDED, Job.finished_at <= now(session) - kept)
+    query = select(Job).where(Job.status.in_(lifecycle.TERMINAL), Job.checkpoint_key.is_not(None), useless).limit(limit)
     return list(session.execute(query.with_for_update(skip_locked=True)).scalars())

@@ -3,33 +3,15 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, MetaData, String, Text
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import ForeignKey, Index, Integer, String, Text, false, text
+from sqlalchemy.orm import Mapped, mapped_column
 
-from registry.db import PlainText, UtcDateTime
-
-Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-AutoId = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only INTEGER keys itself
-
-_NAMES = {  # migrations can only change what has a name
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(naming_convention=_NAMES)
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as declared
-        datetime: UtcDateTime(),
-        dict[str, Any]: Json,
-        list[Any]: Json,
-        str: PlainText(255),
-        int: BigInteger(),
-        float: Float(53),
-    }
+from registry.access_tables import ApiKey as ApiKey  # noqa: PLC0414 - handed on
+from registry.access_tables import AuditEvent as AuditEvent  # noqa: PLC0414 - as above
+from registry.base import Base
+from registry.db import PlainText
+from registry.model_tables import Model as Model  # noqa: PLC0414 - handed on
+from registry.model_tables import ModelFile as ModelFile  # noqa: PLC0414 - as above
 
 
 class Artifact(Base):
@@ -91,13 +73,19 @@ class Job(Base):
     """A spec that was submitted (kind ``distill``), or the check of an upload (``check_teacher``, ``check_dataset``).
 
     `attempt` is the fencing token: it grows at each claim. `spent` counts the attempts that failed or fell silent.
-    `inputs` is what the worker fetches and what the checks found out about it, fixed when the job is queued.
+    `stalled` counts those of them in a row that left no newer checkpoint. `inputs` is what the worker fetches and what the
+    checks found out about it, fixed when the job is queued. `expires_at` follows from the deadline and, once it has started,
+    from `max_seconds`. What has a server's default came after the first jobs did.
     """
 
     __tablename__ = "jobs"
     __table_args__ = (
         Index("ix_jobs_claim", "queue", "status", "priority", "created_at"),
         Index("ix_jobs_lease", "status", "lease_until"),
+        Index("ix_jobs_expiry", "status", "expires_at"),
+        Index("ix_jobs_status_id", "status", "id"),  # pages are sorted by id
+        Index("ix_jobs_method_id", "method", "id"),
+        Index("ix_jobs_student_id", "student", "id"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -113,10 +101,24 @@ class Job(Base):
     teacher_id: Mapped[str | None] = mapped_column(ForeignKey("teachers.id"), index=True)
     teacher_model_id: Mapped[str | None] = mapped_column(index=True)  # no key: models and jobs would name each other
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
+    cloned_from: Mapped[str | None]  # no key: that one may be deleted
+    method: Mapped[str | None] = mapped_column(String(64))
+    student: Mapped[str | None]
+    notes: Mapped[str] = mapped_column(PlainText(4000), default="", server_default="")
+    model_name: Mapped[str | None]  # under which the model is registered; null: the job's own
+
+    device: Mapped[str] = mapped_column(String(16), default="auto", server_default="auto")
+    gpus: Mapped[int] = mapped_column(Integer, default=1, server_default=text("1"))
+    memory_bytes: Mapped[int | None]
+    deadline: Mapped[datetime | None]
+    max_seconds: Mapped[float | None]
+    expires_at: Mapped[datetime | None]
 
     attempt: Mapped[int] = mapped_column(Integer, default=0)
     spent: Mapped[int] = mapped_column(Integer, default=0)
+    stalled: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
     max_attempts: Mapped[int] = mapped_column(Integer)
+    forced: Mapped[bool] = mapped_column(default=False, server_default=false())  # a cancel that waits for no checkpoint
     worker_id: Mapped[str | None]
     lease_until: Mapped[datetime | None]
     not_before: Mapped[datetime | None]
@@ -126,16 +128,31 @@ class Job(Base):
     checkpoint_key: Mapped[str | None] = mapped_column(Text)
     checkpoint_step: Mapped[int | None]
     last_event: Mapped[int] = mapped_column(default=0)
+    last_log: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     error: Mapped[dict[str, Any] | None]
     model_id: Mapped[str | None]
 
-    created_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(index=True)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
 
+class JobLabel(Base):
+    """A label of a job, found by its key and value."""
+
+    __tablename__ = "job_labels"
+    __table_args__ = (Index("ix_job_labels_found", "key", "value", "job_id"),)
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(63), primary_key=True)
+    value: Mapped[str]
+
+
 class Attempt(Base):
-    """One execution of a job by one worker: running, succeeded, failed, lost, cancelled or returned."""
+    """One execution of a job by one worker: running, succeeded, failed, lost, cancelled, paused, expired or returned.
+
+    `resumed_step` is the step of the checkpoint that it began from, `saved_step` that of its own last one.
+    """
 
     __tablename__ = "attempts"
 
@@ -145,6 +162,8 @@ class Attempt(Base):
     status: Mapped[str] = mapped_column(String(16))
     error: Mapped[dict[str, Any] | None]
     log_tail: Mapped[list[Any] | None]
+    resumed_step: Mapped[int | None]
+    saved_step: Mapped[int | None]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
 
@@ -162,6 +181,18 @@ class JobEvent(Base):
     data: Mapped[dict[str, Any]]
 
 
+class LogLine(Base):
+    """A line that a trainer wrote, numbered from 1 over all attempts of the job; the oldest of very many are let go."""
+
+    __tablename__ = "job_logs"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer)
+    at: Mapped[datetime]
+    line: Mapped[str] = mapped_column(PlainText)
+
+
 class Metric(Base):
     """One value at one step; an attempt that repeats a step overwrites it. Null: it was not a finite number."""
 
@@ -173,54 +204,6 @@ class Metric(Base):
     epoch: Mapped[int] = mapped_column(Integer)
     attempt: Mapped[int] = mapped_column(Integer)
     value: Mapped[float | None]
-
-
-class Model(Base):
-    """A distilled student. One job makes at most one."""
-
-    __tablename__ = "models"
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
-    owner: Mapped[str] = mapped_column(index=True)
-    name: Mapped[str]
-    architecture: Mapped[str]
-    options: Mapped[dict[str, Any]]
-    parameters: Mapped[int]
-    classes: Mapped[list[Any]]
-    normalization: Mapped[dict[str, Any] | None]
-    metrics: Mapped[dict[str, Any]]
-    report: Mapped[dict[str, Any]]
-    created_at: Mapped[datetime]
-
-
-class ModelFile(Base):
-    """A file of a model, measured after it was loaded back."""
-
-    __tablename__ = "model_files"
-
-    model_id: Mapped[str] = mapped_column(ForeignKey("models.id"), primary_key=True)
-    name: Mapped[str] = mapped_column(primary_key=True)
-    format: Mapped[str] = mapped_column(String(32))
-    sha256: Mapped[str] = mapped_column(ForeignKey("artifacts.digest"), index=True)
-    size: Mapped[int]
-    top1: Mapped[float | None]
-    latency_ms: Mapped[float | None]
-
-
-class ApiKey(Base):
-    """A key's hash; the key itself is shown once and not kept."""
-
-    __tablename__ = "api_keys"
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str]
-    prefix: Mapped[str] = mapped_column(String(16), unique=True)
-    hash: Mapped[str] = mapped_column(String(64))
-    scopes: Mapped[list[Any]]
-    created_at: Mapped[datetime]
-    expires_at: Mapped[datetime | None]
-    last_used_at: Mapped[datetime | None]
 
 
 class WorkerRow(Base):
@@ -258,16 +241,3 @@ class IdempotencyKey(Base):
     body_hash: Mapped[str] = mapped_column(String(64))
     response: Mapped[dict[str, Any] | None]
     expires_at: Mapped[datetime] = mapped_column(index=True)
-
-
-class AuditEvent(Base):
-    """Who did what to what."""
-
-    __tablename__ = "audit_events"
-
-    id: Mapped[int] = mapped_column(AutoId, primary_key=True, autoincrement=True)
-    at: Mapped[datetime] = mapped_column(index=True)
-    actor: Mapped[str]
-    action: Mapped[str] = mapped_column(String(64))
-    subject: Mapped[str] = mapped_column(index=True)
-    data: Mapped[dict[str, Any]]

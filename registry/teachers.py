@@ -29,7 +29,7 @@ def create(
     told = told or {}
     teacher = Teacher(
         id=new_id("teacher"),
-        owner=principal.id,
+        owner=principal.owner,
         name=(name or filename)[:NAME_LENGTH],
         filename=filename[:NAME_LENGTH],
         sha256=stored.digest,
@@ -44,7 +44,7 @@ def create(
     )
     facts = {"architecture": teacher.architecture, "num_classes": teacher.num_classes}
     inputs = {"teacher": {"digest": stored.digest, "size": stored.size, "filename": filename, **facts}}
-    teacher.check_job_id = add_check(session, "check_teacher", owner=principal.id, subject_id=teacher.id, inputs=inputs).id
+    teacher.check_job_id = add_check(session, "check_teacher", owner=principal.owner, subject_id=teacher.id, inputs=inputs).id
     session.add(teacher)
     session.add(
         AuditEvent(
@@ -67,9 +67,9 @@ def get(session: Session, teacher_id: str) -> Teacher:
     return teacher
 
 
-def page(session: Session, *, limit: int = 50, cursor: str | None = None) -> paging.Page[Teacher]:
-    """Teachers, newest first."""
-    return paging.page_of(session, select(Teacher), Teacher.id, limit=limit, cursor=cursor)
+def page(session: Session, *, owner: str | None = None, limit: int = 50, cursor: str | None = None) -> paging.Page[Teacher]:
+    """Teachers, newest first; of one owner, or of all."""
+    return paging.page_of(session, paging.of_owner(select(Teacher), Teacher.owner, owner), Teacher.id, limit=limit, cursor=cursor)
 
 
 def set_ready(teacher: Teacher, report: dict[str, Any]) -> None:

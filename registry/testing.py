@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from registry.db import Database
-from registry.tables import Base
+from registry.tables import Job
 
 
 class MemoryQueue:
@@ -26,7 +26,7 @@ class MemoryQueue:
 def fresh_database(folder: Path) -> Iterator[Database]:
     """An SQLite database in a folder with all tables, made without the migrations: milliseconds instead of a second."""
     database = Database(f"sqlite:///{folder / 'dlkd.db'}")
-    Base.metadata.create_all(database.engine)
+    Job.metadata.create_all(database.engine)
     try:
         yield database
     finally:

@@ -1,6 +1,5 @@
 """Which workers there are. A worker is alive while it is heard of: that a process exists says nothing."""
 
-from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -32,14 +31,6 @@ def alive(session: Session, *, within: timedelta) -> list[WorkerRow]:
     return list(
         session.execute(select(WorkerRow).where(WorkerRow.last_seen > now(session) - within).order_by(WorkerRow.id)).scalars()
     )
-
-
-def slots(session: Session, *, within: timedelta) -> Counter[str]:
-    """How many jobs of each queue the living workers can run at once."""
-    total: Counter[str] = Counter()
-    for row in alive(session, within=within):
-        total.update(row.slots)
-    return total
 
 
 def prune(session: Session, *, silent: timedelta) -> None:

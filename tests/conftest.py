@@ -1,5 +1,7 @@
 """What every test can ask for."""
 
+import io
+import logging
 import os
 import shutil
 import tempfile
@@ -28,6 +30,17 @@ def stripes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.stripes import write_stripes  # noqa: PLC0415 - few tests need numpy
 
     return write_stripes(tmp_path_factory.mktemp("stripes") / "stripes.zip")
+
+
+@pytest.fixture
+def log_stream() -> Iterator[io.StringIO]:
+    """For `registry.logbook.open_log`; afterwards logging is as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield io.StringIO()
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -3,19 +3,33 @@
 import logging
 import sys
 
+from pydantic import ValidationError
+
 from registry.errors import DatabaseBehind
-from registry.settings import Settings
+from registry.logbook import open_log
+from registry.settings import Settings, words
+from registry.tracing import TracingMissing
 from worker.main import run
+from worker.metrics import PortTaken
+
+_log = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """Runs a worker until TERM or INT; 1 where the database is not ready for it."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    """Runs a worker until TERM or INT; 1 where the settings are wrong or the database is not ready for it."""
     try:
-        return run(Settings())
-    except DatabaseBehind as error:
-        logging.getLogger(__name__).error("%s %s", error.message, error.hint)  # noqa: TRY400 - the words say it all
+        settings = Settings()
+    except ValidationError as error:
+        sys.stderr.write(words(error) + "\n")
         return 1
+    open_log(settings)
+    try:
+        return run(settings)
+    except DatabaseBehind as error:
+        _log.error("%s %s", error.message, error.hint)
+    except (TracingMissing, PortTaken) as error:
+        _log.error("%s", error)
+    return 1
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from celery.worker import WorkController
 
 from registry.queue import channel, make_celery
 from registry.settings import Settings
-from worker import inventory
 from worker.slots import Slots
 from worker.tasks import register
 
@@ -24,7 +23,7 @@ class Ear:
         self._app = make_celery(settings)
         self._app.set_default()  # where the pool's thread looks the task up
         register(self._app, slots)
-        queues = [channel(queue) for queue in inventory.slots(settings)]
+        queues = [channel(offer.queue) for offer in slots.offers]
         # The plain controller: no signal handlers, no banner. The rows tell who is alive, so no gossip either.
         self._controller: Any = WorkController(
             app=self._app,

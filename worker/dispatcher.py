@@ -9,28 +9,31 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from registry import artifacts, jobs, leaders, sweeps, workers
+from registry import artifacts, deadlines, jobs, leaders, sweeps, workers
 from registry.endings import Settled
-from worker.housekeeping import tidy
+from worker.courier import Courier
+from worker.housekeeping import search, tidy
 from worker.kit import Kit
 
 _log = logging.getLogger(__name__)
 LEADER = "dispatcher"
 _STALE_HINT = timedelta(seconds=5)
 _TIDY_SECONDS = 30.0
+_SEARCH_SECONDS = 3600.0
 
 
 class Dispatcher(Thread):
-    """Notes that this worker lives; as the leader also expires leases, sends hints and tidies up."""
+    """Notes that this worker lives; as the leader also expires leases, sends hints and webhooks, and tidies up."""
 
     def __init__(self, kit: Kit, facts: dict[str, Any]) -> None:
         super().__init__(name="dispatcher", daemon=True)
         self._kit = kit
         self._facts = facts
+        self._courier = Courier(kit)
         self._stopping = Flag()
         self._tidy_due = monotonic()
-        # A leader or worker that misses some rounds is taken for dead.
-        self._patience = timedelta(seconds=max(10.0, 5 * kit.settings.dispatch_seconds))
+        self._search_due = monotonic() + _SEARCH_SECONDS
+        self._patience = timedelta(seconds=kit.settings.patience_seconds)
 
     def run(self) -> None:
         """Round after round; one that fails is logged, and the next one tries again."""
@@ -60,13 +63,18 @@ class Dispatcher(Thread):
             leads = leaders.lead(session, LEADER, self._kit.worker_id, self._patience)
         if leads:
             self._dispatch()
+            self._courier.start()
         if leads and monotonic() >= self._tidy_due:
             tidy(self._kit)
             self._tidy_due = monotonic() + _TIDY_SECONDS
+        if leads and monotonic() >= self._search_due:
+            self._search_due = monotonic() + _SEARCH_SECONDS
+            search(self._kit)
 
     def _dispatch(self) -> None:
         with self._kit.database.write() as session:
-            settled = sweeps.expire(session)
+            settled = sweeps.expire(session, retry_after=timedelta(seconds=self._kit.settings.retry_seconds))
+            deadlines.expire_waiting(session)
             late = [(job.queue, job.id) for job in jobs.promote(session)]
             hints = sweeps.due_hints(session, stale=_STALE_HINT, alive=self._patience)
         for queue, job_id in dict.fromkeys([*settled.hints, *late, *hints]):

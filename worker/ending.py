@@ -9,9 +9,9 @@ from dlkd_core.events import FileExported
 
 @dataclass(frozen=True)
 class Ending:
-    """`lost`: another worker may have the job by now. `returned`: this worker shuts down."""
+    """`lost`: another worker may have the job by now. `returned`: for a pause, or because this worker shuts down."""
 
-    kind: Literal["finished", "failed", "cancelled", "returned", "lost"]
+    kind: Literal["finished", "failed", "cancelled", "expired", "returned", "lost"]
     report: dict[str, Any] = field(default_factory=dict)
     files: tuple[FileExported, ...] = ()
     error: dict[str, Any] = field(default_factory=dict)

@@ -20,7 +20,7 @@ from worker.pulse import Pulse
 
 _log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.2
-_CANCEL_SECONDS = 2.0  # nothing has to be saved
+_RANK = ("drain", "pause", "expire", "cancel", "kill")  # a stop gives way to one that stands further back
 
 
 class Follower:
@@ -31,6 +31,7 @@ class Follower:
         self._claim = claim
         self._pulse = pulse
         self._trainer = trainer
+        self._batch_size = claim.spec.get("training", {}).get("batch_size")
         self._files: list[events.FileExported] = []
         self._heard = self._began = monotonic()
         self._checkpoint_due = 0.0
@@ -40,6 +41,7 @@ class Follower:
     def follow(self, draining: Flag) -> Ending:
         """Until the trainer has said its last word, died, or was stopped."""
         while True:
+            self._pulse.log(self._trainer.fresh_lines())
             ending = self._overdue() or self._orders(draining)
             if ending is not None:
                 return ending
@@ -64,25 +66,35 @@ class Follower:
     def _stopped(self) -> Ending | None:
         if self._stopping is None:
             return None
-        return Ending("cancelled" if self._stopping == "cancel" else "returned")
+        match self._stopping:
+            case "cancel" | "kill":
+                return Ending("cancelled")
+            case "expire":
+                return Ending("expired")
+        return Ending("returned")
 
     def _orders(self, draining: Flag) -> Ending | None:
         """Passes on what the client or the worker's end demands."""
         if self._pulse.lost:
             self._trainer.kill()
             return Ending("lost")
-        if self._pulse.cancelled.is_set() and self._stopping != "cancel":
-            self._stop("cancel", min(_CANCEL_SECONDS, self._kit.settings.stop_seconds))
-        elif draining.is_set() and self._stopping is None:
-            self._stop("drain", self._kit.settings.stop_seconds if self._claim.kind == "distill" else 0.0)
+        for reason in filter(None, (self._pulse.order, "drain" if draining.is_set() else None)):
+            if self._stopping is None or _RANK.index(reason) > _RANK.index(self._stopping):
+                self._stop(reason)
+        if self._stopping == "kill":
+            self._trainer.kill()
+            return self._stopped()
         if self._stopping is not None and monotonic() > self._deadline:
             self._trainer.end()
             return self._stopped()
         return None
 
-    def _stop(self, reason: str, grace: float) -> None:
+    def _stop(self, reason: str) -> None:
+        """The trainer has some time to save a checkpoint, counted from the first wish; a check has none to save."""
         _log.info("stopping %s: %s", self._claim.job_id, reason)
-        self._stopping, self._deadline = reason, monotonic() + grace
+        if self._stopping is None:
+            self._deadline = monotonic() + (self._kit.settings.stop_seconds if self._claim.kind == "distill" else 0.0)
+        self._stopping = reason
         self._trainer.stop()
 
     def _overdue(self) -> Ending | None:
@@ -115,7 +127,7 @@ class Follower:
             case events.PhaseStarted(phase=phase):
                 self._phase(phase)
             case events.StepDone(epoch=epoch, epochs=epochs, step=step, steps=steps):
-                self._pulse.progress(epoch=epoch, epochs=epochs, step=step, steps=steps)
+                self._pulse.progress(epoch=epoch, epochs=epochs, step=step, steps=steps, batch_size=self._batch_size)
             case events.Measured(step=step, epoch=epoch, values=values):
                 self._pulse.point(Point(step, epoch, values))
             case events.CheckpointSaved(path=path, step=step):

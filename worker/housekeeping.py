@@ -1,12 +1,15 @@
 """What nobody needs any more: checkpoints of ended jobs, files without a row, old answers, silent workers, handled messages."""
 
+import logging
 from datetime import timedelta
 from time import time
 
-from registry import artifacts, idempotency, sweeps, workers
+from registry import artifacts, garbage, history, idempotency, sweeps, webhooks, workers
 from registry.queue import queue_folder
+from worker.garbage import collect, removed
 from worker.kit import Kit
 
+_log = logging.getLogger(__name__)
 _SILENT = timedelta(days=1)
 _HANDLED_SECONDS = 3600.0
 _UPLOAD_SECONDS = 24 * 3600.0  # nothing takes longer to upload
@@ -16,8 +19,10 @@ def tidy(kit: Kit) -> None:
     """Removes all of it, in small transactions."""
     _checkpoints(kit)
     _files(kit)
+    _history(kit)
     with kit.database.write() as session:
         idempotency.prune(session)
+        webhooks.prune(session)
         workers.prune(session, silent=_SILENT)
     _messages(kit)
     _uploads(kit)
@@ -25,17 +30,29 @@ def tidy(kit: Kit) -> None:
 
 def _checkpoints(kit: Kit) -> None:
     with kit.database.write() as session:
-        for job in sweeps.ended_with_checkpoint(session):
+        for job in sweeps.ended_with_checkpoint(session, kept=timedelta(seconds=kit.settings.kept_checkpoint_seconds)):
             kit.store.delete_under(f"checkpoints/{job.id}")
             job.checkpoint_key = job.checkpoint_step = None
 
 
 def _files(kit: Kit) -> None:
+    grace = timedelta(seconds=kit.settings.gc_grace_seconds)
     with kit.database.read() as session:
-        unnamed = artifacts.unnamed(session)
-    for digest in unnamed:
+        items = garbage.unnamed(session, grace=grace)
+    for item in items:
+        removed(kit.database, kit.store, item, grace)
+
+
+def _history(kit: Kit) -> None:
+    if kit.settings.kept_history_seconds is not None:
         with kit.database.write() as session:
-            artifacts.forget(session, kit.store, digest)
+            history.prune(session, kept=timedelta(seconds=kit.settings.kept_history_seconds))
+
+
+def search(kit: Kit) -> None:
+    """Looks through the whole store for what nobody names: rarely, because it reads every name in it."""
+    for item in collect(kit.database, kit.store, kit.settings):
+        _log.info("removed the %s %s (%d bytes): nobody names it", item.kind, item.name, item.size)
 
 
 def _messages(kit: Kit) -> None:

@@ -1,5 +1,6 @@
 """The files of an attempt: brought from the store, kept by digest, and named in the trainer's request."""
 
+import logging
 import os
 import re
 import shutil
@@ -11,10 +12,13 @@ from typing import Any
 from dlkd_core.spec import DistillationSpec
 from registry.artifacts import Store
 from registry.claims import Claim
+from registry.errors import FileMissing
+from registry.offers import CPU
 from worker import inventory
 from worker.kit import Kit
 from worker.wire import Check, Distill, Request
 
+_log = logging.getLogger(__name__)
 _ENDING = re.compile(r"(?:\.[a-z0-9]{1,16}){1,2}$")
 _cache = Lock()  # the slots of a worker share it
 
@@ -23,10 +27,11 @@ def prepare(kit: Kit, claim: Claim, directory: Path, slot: int) -> Request:
     """Lays the inputs of the claim into the attempt's directory and writes the trainer's request."""
     given = directory / "inputs"
     given.mkdir(parents=True)
-    files = {role: _place(kit, facts, given) for role, facts in claim.inputs.items() if facts}
+    files = {role: _place(kit, facts, given) for role, facts in claim.inputs.items() if facts and "digest" in facts}
     place: dict[str, Any] = {"directory": directory, "silence_seconds": kit.settings.lease_seconds / 2}
     if claim.kind == "distill":
-        return Distill(**place, **_device(kit, slot), spec=_spec(claim, files), resume_from=_resume(kit.store, claim, given))
+        place |= _device(kit, claim, slot)
+        return Distill(**place, spec=_spec(claim, files), resume_from=_resume(kit.store, claim, given))
     ((role, path),) = files.items()
     told = {name: claim.inputs[role].get(name) for name in ("architecture", "num_classes")}
     return Check.model_validate(
@@ -34,32 +39,43 @@ def prepare(kit: Kit, claim: Claim, directory: Path, slot: int) -> Request:
     )
 
 
-def _device(kit: Kit, slot: int) -> dict[str, Any]:
-    if kit.gpus:  # CUDA reserves far more address space than it uses: no limit can be put on that
+def _device(kit: Kit, claim: Claim, slot: int) -> dict[str, Any]:
+    if kit.gpus and claim.queue != CPU:  # CUDA reserves far more address space than it uses: no limit can be put on that
         return {"gpu": str(slot % kit.gpus)}
     return {"memory_bytes": inventory.trainer_memory(kit.settings)}
 
 
 def _spec(claim: Claim, files: dict[str, Path]) -> DistillationSpec:
-    spec = {**claim.spec, "dataset": {"path": files["dataset"]}}
+    asked_images = {name: value for name, value in claim.spec["dataset"].items() if name != "id"}
+    spec = {**claim.spec, "dataset": {**asked_images, "path": files["dataset"]}}
     if spec.get("teacher"):
-        found, asked = claim.inputs["teacher"], spec["teacher"]
-        spec["teacher"] = {
-            "path": files["teacher"],
-            "architecture": asked.get("architecture") or found["architecture"],
-            "options": found.get("options") or {},
-            "normalization": asked.get("normalization") or found.get("normalization"),
-            "class_map": asked.get("class_map"),
-            "features": asked.get("features"),
-        }
+        spec["teacher"] = _teacher(claim.inputs["teacher"], spec["teacher"], files.get("teacher"))
     return DistillationSpec.model_validate(spec)
+
+
+def _teacher(found: dict[str, Any], asked: dict[str, Any], path: Path | None) -> dict[str, Any]:
+    """As the trainer takes it: what was found of an upload, what the client says, and its file where it has one."""
+    told = {name: asked.get(name) for name in ("normalization", "class_map", "features")}
+    if path is None:
+        return {**told, "pretrained": found["pretrained"]}
+    return {
+        **told,
+        "path": path,
+        "architecture": asked.get("architecture") or found["architecture"],
+        "options": found.get("options") or {},
+        "normalization": told["normalization"] or found.get("normalization"),
+    }
 
 
 def _resume(store: Store, claim: Claim, given: Path) -> Path | None:
     if claim.resume_from is None:
         return None
     path = given / "resume.pt"
-    store.fetch_key(claim.resume_from, path)
+    try:
+        store.fetch_key(claim.resume_from, path)
+    except FileMissing:  # as after a restore from a copy that was made a little earlier
+        _log.warning("the checkpoint %s is gone: the job starts from its beginning", claim.resume_from)
+        return None
     return path
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pynvml
 
-from registry.jobs import TRAIN
+from registry.offers import TRAIN, Offer, offers_of
 from registry.settings import Settings
 from registry.uploads import CHECKS
 
@@ -21,6 +21,16 @@ def slots(settings: Settings) -> dict[str, int]:
     return {TRAIN: settings.slots, CHECKS: 1}
 
 
+def offers(settings: Settings, devices: list[dict[str, Any]]) -> list[Offer]:
+    """What each slot offers in its queues; the processor's memory is shared by the slots."""
+    return offers_of(slots(settings), [shared(settings, device) for device in devices])
+
+
+def shared(settings: Settings, device: dict[str, Any]) -> dict[str, Any]:
+    """The device with what one trainer may take of it, as others must know it to tell which jobs fit."""
+    return {**device, "trainer_bytes": trainer_memory(settings)} if device["kind"] == "cpu" else device
+
+
 def facts(settings: Settings, devices: list[dict[str, Any]]) -> dict[str, Any]:
     """The worker's row."""
     return {
@@ -28,7 +38,7 @@ def facts(settings: Settings, devices: list[dict[str, Any]]) -> dict[str, Any]:
         "hostname": socket.gethostname(),
         "pid": os.getpid(),
         "slots": slots(settings),
-        "devices": devices,
+        "devices": [shared(settings, device) for device in devices],
     }
 
 

@@ -14,7 +14,8 @@ from registry.db import Database, check_head
 from registry.ids import new_id
 from registry.queue import CeleryQueue
 from registry.settings import Settings
-from worker import inventory
+from registry.tracing import traced
+from worker import inventory, metrics
 from worker.app import Ear
 from worker.dispatcher import Dispatcher
 from worker.kit import Kit
@@ -52,12 +53,14 @@ def working(settings: Settings, trainer: Sequence[str] = TRAINER) -> Iterator[Ki
     with ExitStack() as stack:
         database = Database(settings.database_url)
         stack.callback(database.close)
+        stack.enter_context(traced(settings, "dlkd-worker", database.engine))
         check_head(database.engine)
         kit = _equip(settings, trainer, database, stack)
         devices = [inventory.processor(), *inventory.gpus()]
-        slots = Slots(kit)
+        slots = Slots(kit, devices)
         dispatcher = Dispatcher(kit, inventory.facts(settings, devices))
         ear = Ear(settings, slots)
+        stack.enter_context(metrics.served(kit, slots))
         dispatcher.start()
         stack.callback(dispatcher.stop)
         slots.start()

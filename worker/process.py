@@ -12,9 +12,10 @@ from threading import Lock, Thread
 from typing import IO, cast
 
 from registry.endings import LOG_LINES
+from registry.logs import LINE_LENGTH
 from worker.wire import KEEP_ALIVE, STOP, Request
 
-_LINE_LENGTH = 2000
+_FRESH_LINES = 1000
 _TERM_SECONDS = 3.0
 _KILL_SECONDS = 10.0
 
@@ -33,7 +34,10 @@ class Trainer:
         )
         self._lines: SimpleQueue[bytes | None] = SimpleQueue()
         self._log: deque[str] = deque(maxlen=LOG_LINES)
-        self._lock = Lock()
+        self._fresh: deque[str] = deque(maxlen=_FRESH_LINES)
+        self._left_out = 0
+        self._lock = Lock()  # of standard input
+        self._logging = Lock()  # of the fresh lines
         self._ended = Flag()
         self._process = process
         self._stdin = cast("IO[bytes]", process.stdin)
@@ -80,6 +84,14 @@ class Trainer:
         """The last lines that it wrote to its standard error."""
         return list(self._log)
 
+    def fresh_lines(self) -> list[str]:
+        """What it wrote to its standard error since the last call; of very much the newest lines, after one that says so."""
+        with self._logging:
+            lines, left_out = list(self._fresh), self._left_out
+            self._fresh.clear()
+            self._left_out = 0
+        return [f"({left_out} lines were left out here)", *lines] if left_out else lines
+
     def end(self) -> int:
         """Ends the process and its children: TERM, then KILL. Returns the exit status, negative for a signal."""
         self._ended.set()
@@ -123,7 +135,11 @@ class Trainer:
     def _read_log(self, pipe: IO[bytes]) -> None:
         with pipe:
             for line in pipe:
-                self._log.append(line.decode(errors="replace").rstrip()[:_LINE_LENGTH])
+                text = line.decode(errors="replace").rstrip()[:LINE_LENGTH]
+                self._log.append(text)
+                with self._logging:
+                    self._left_out += len(self._fresh) == _FRESH_LINES
+                    self._fresh.append(text)
 
 
 def _start(target: Callable[..., None], *arguments: object) -> Thread:

@@ -8,10 +8,12 @@ from time import monotonic
 from typing import Any
 
 from sqlalchemy.exc import OperationalError
+from structlog.contextvars import bind_contextvars
 
 from registry import claims
-from registry.claims import Claim, News, Point
+from registry.claims import Claim, News, Order, Point
 from registry.errors import Fenced
+from registry.logs import KEPT_LINES
 from worker.kit import Kit
 
 _log = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ class Pulse:
         self._beating = Lock()  # one transaction at a time
         self._renewed = monotonic()
         self._done = Flag()
-        self.cancelled = Flag()
+        self.order: Order | None = None  # the newest
         self._lost = Flag()
         self._thread = Thread(target=self._run, name=f"pulse of {claim.job_id}", daemon=True)
 
@@ -62,6 +64,11 @@ class Pulse:
         with self._lock:
             self._news.points.append(point)
 
+    def log(self, lines: list[str]) -> None:
+        """Lines that the trainer wrote; of very many that could not be written yet the newest."""
+        with self._lock:
+            self._news.lines[:] = [*self._news.lines, *lines][-KEPT_LINES:]
+
     def beat(self) -> None:
         """Writes the news and renews the lease now; keeps the news where the database does not answer."""
         with self._beating:
@@ -77,6 +84,7 @@ class Pulse:
                 self._put_back(news, facts)
 
     def _run(self) -> None:
+        bind_contextvars(job=self._claim.job_id, attempt=self._claim.attempt, worker=self._kit.worker_id)  # a thread has its own
         while not self._done.wait(self._kit.settings.heartbeat_seconds) and not self._lost.is_set():
             self.beat()
 
@@ -88,14 +96,13 @@ class Pulse:
 
     def _put_back(self, news: News, facts: dict[str, Any]) -> None:
         with self._lock:
-            self._news = News(news.events + self._news.events, news.points + self._news.points)
+            self._news = news + self._news
             self._facts = {**facts, **self._facts}
 
     def _write(self, news: News, facts: dict[str, Any]) -> None:
         lease = timedelta(seconds=self._kit.settings.lease_seconds)
         with self._kit.database.write() as session:
-            if news.events or news.points:
+            if news:
                 claims.record(session, self._claim, news)
             orders = claims.heartbeat(session, self._claim, lease=lease, facts=facts)
-        if orders.stop == "cancel":
-            self.cancelled.set()
+        self.order = orders.stop

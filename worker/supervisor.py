@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
+from structlog.contextvars import bound_contextvars
 
 from registry import artifacts, claims
 from registry.artifacts import Stored
@@ -26,6 +27,7 @@ from worker.kit import Kit
 from worker.persist import persist
 from worker.process import Trainer
 from worker.pulse import Pulse
+from worker.tally import ENDED
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -33,16 +35,20 @@ T = TypeVar("T")
 
 def supervise(kit: Kit, claim: Claim, slot: int, draining: Flag) -> None:
     """Runs the attempt to its end, whatever that is. Raises nothing: a lease that is not given back runs out."""
-    attempt = _Attempt(kit, claim)
-    _log.info("attempt %d of %s (%s) begins", claim.attempt, claim.job_id, claim.kind)
-    try:
-        attempt.run(slot, draining)
-    except Fenced:
-        _log.warning("attempt %d of %s was lost to another worker", claim.attempt, claim.job_id)
-    except Exception:  # noqa: BLE001 - the slot must live on
-        _log.exception("attempt %d of %s ends without a word; its lease will run out", claim.attempt, claim.job_id)
-    finally:
-        inputs.clear(attempt.directory)
+    with bound_contextvars(job=claim.job_id, attempt=claim.attempt, worker=kit.worker_id):
+        attempt = _Attempt(kit, claim)
+        _log.info("attempt %d of %s (%s) begins", claim.attempt, claim.job_id, claim.kind)
+        try:
+            outcome = attempt.run(slot, draining)
+        except Fenced:
+            outcome = "fenced"
+            _log.warning("attempt %d of %s was lost to another worker", claim.attempt, claim.job_id)
+        except Exception:  # noqa: BLE001 - the slot must live on
+            outcome = "wordless"
+            _log.exception("attempt %d of %s ends without a word; its lease will run out", claim.attempt, claim.job_id)
+        finally:
+            inputs.clear(attempt.directory)
+        ENDED.labels(claim.kind, outcome).inc()
 
 
 class _Attempt:
@@ -52,7 +58,8 @@ class _Attempt:
         self._pulse = Pulse(kit, claim)
         self.directory = kit.scratch / f"{claim.job_id}-{claim.attempt}"
 
-    def run(self, slot: int, draining: Flag) -> None:
+    def run(self, slot: int, draining: Flag) -> str:
+        """Returns how it ended."""
         self._pulse.start()
         try:
             result, stored = self._execute(slot, draining)
@@ -61,6 +68,7 @@ class _Attempt:
             _log.info("attempt %d of %s ends: %s", self._claim.attempt, self._claim.job_id, result.error.get("code", result.kind))
             self._pulse.beat()  # what the trainer said last comes before the end of the job
             self._clean_up(self._write(result, stored))
+            return result.kind
         finally:
             self._pulse.stop()
 
@@ -84,6 +92,7 @@ class _Attempt:
         finally:
             if trainer is not None:
                 trainer.end()
+                self._pulse.log(trainer.fresh_lines())
 
     def _store(self, result: Ending) -> list[Stored]:
         """Brings what the trainer made to the store, each file held to the digest that it was measured under."""
@@ -115,6 +124,8 @@ class _Attempt:
                 return claims.fail(session, claim, error=result.error, log_tail=result.log, retry_after=pause)
             case "cancelled":
                 claims.cancelled(session, claim)
+            case "expired":
+                claims.expired(session, claim)
             case _:
                 claims.give_back(session, claim)
         return Settled()

@@ -19,7 +19,9 @@ class CatalogOut(BaseModel):
 
     methods: list[dict[str, Any]] = Field(description="How a student learns")
     architectures: list[dict[str, Any]] = Field(description="Networks, as students and teachers")
+    timm: dict[str, Any] = Field(description="timm's networks, architectures too, as rows under the names of their columns")
     exporters: list[dict[str, Any]] = Field(description="Formats in which a student leaves")
+    evaluations: list[dict[str, Any]] = Field(description="Protocols on the features of the finished student and its teacher")
     sources: list[dict[str, Any]] = Field(description="Forms in which data sets come")
 
 
@@ -31,7 +33,7 @@ def _menu() -> tuple[bytes, str]:
 
 @router.get("", operation_id="get_catalog", response_model=CatalogOut, responses={304: {"description": "Not modified"}})
 def get_catalog(request: Request) -> Response:
-    """Methods, architectures, exporters and forms of data sets, with the JSON schemas of their parameters."""
+    """Everything that a job picks by name, with the JSON schemas of the parameters."""
     body, etag = _menu()
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if has_current(request, etag):

@@ -38,10 +38,10 @@ async def create_dataset(request: Request, response: Response, parts: Parts, cal
 
 
 @router.get("", operation_id="list_datasets")
-def list_datasets(parts: Parts, limit: Limit = 50, cursor: Cursor = None) -> Page[DatasetOut]:
+def list_datasets(parts: Parts, caller: Caller, limit: Limit = 50, cursor: Cursor = None) -> Page[DatasetOut]:
     """Data sets, newest first."""
     with parts.database.read() as session:
-        return Page[DatasetOut].model_validate(datasets.page(session, limit=limit, cursor=cursor))
+        return Page[DatasetOut].model_validate(datasets.page(session, owner=caller.visible, limit=limit, cursor=cursor))
 
 
 @router.get("/{dataset_id}", operation_id="get_dataset")

@@ -42,7 +42,7 @@ async def list_job_events(
 ) -> Response:
     """What happened after `after`, oldest first; with `Accept: text/event-stream` also what happens from now on."""
     streaming = "text/event-stream" in request.headers.get("accept", "")
-    start = _number(last_event_id or after if streaming else after)
+    start = number_of(last_event_id or after if streaming else after)
     found, ended = await to_thread.run_sync(_look, parts, job_id, start, limit)
     if not streaming:
         page = EventPage(items=found, cursor=str(found[-1].id if found else start))
@@ -52,7 +52,8 @@ async def list_job_events(
     return EventSourceResponse(_follow(parts, job_id, start), headers=_HEADERS)
 
 
-def _number(cursor: str | None) -> int:
+def number_of(cursor: str | None) -> int:
+    """What a cursor of a numbered list says: go on after this one."""
     if cursor is None:
         return 0
     if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 18):  # what fits the database's integers

@@ -1,19 +1,21 @@
 """Whether the service lives, and whether it can work."""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from api.deps import Parts, Services
+from api.deps import Services
+from api.probes import OK, Probes
 from api.problems import FieldProblem, answer, problem, request_id_of
 from api.schemas import ReadyOut
 from registry import workers
 from registry.db import check_head
 
 router = APIRouter(tags=["health"])
-_ALIVE = timedelta(seconds=90)  # workers report more often
+ALIVE = timedelta(seconds=90)  # workers report more often
+CHECK_SECONDS = 3.0  # the broker's own limit is 2
+_VITAL = ("database", "store")
 
 
 class LiveOut(BaseModel):
@@ -27,36 +29,36 @@ def get_live() -> LiveOut:
 
 
 @router.get("/readyz", operation_id="get_ready", response_model=ReadyOut)
-def get_ready(request: Request, parts: Parts) -> Response:
+def get_ready(request: Request) -> Response:
     """Database, migrations and file store must answer (503 otherwise). Without broker or workers, jobs wait: degraded."""
-    vital = {"database": _outcome(lambda: check_head(parts.database.engine)), "store": _outcome(parts.store.check)}
-    broken = {name: outcome for name, outcome in vital.items() if outcome != _OK}
+    probes: Probes = request.app.state.probes
+    checks = probes.outcomes()
+    broken = {name: checks[name] for name in _VITAL if checks[name] != OK}
     if broken:
         errors = [FieldProblem(code=f"{name}_unavailable", message=outcome) for name, outcome in broken.items()]
         detail = f"Not answering: {', '.join(broken)}."
         return answer(problem(503, "not_ready", detail, hint="Tell the operator.", errors=errors), request_id_of(request))
-    helpful = {"broker": _outcome(parts.queue.check), "workers": _outcome(lambda: _somebody_works(parts))}
-    well = all(outcome == _OK for outcome in helpful.values())
-    ready = ReadyOut(status="ready" if well else "degraded", checks=vital | helpful)
+    well = all(outcome == OK for outcome in checks.values())
+    ready = ReadyOut(status="ready" if well else "degraded", checks=checks)
     return Response(ready.model_dump_json(), media_type="application/json")
 
 
-_OK = "ok"
+def probes_of(parts: Services) -> Probes:
+    """What readiness asks."""
+
+    def somebody_works() -> None:
+        with parts.database.read() as session:
+            if not workers.alive(session, within=ALIVE):
+                raise _NobodyWorks("no worker has been heard of lately: jobs wait")
+
+    checks = {
+        "database": lambda: check_head(parts.database.engine),
+        "store": parts.store.check,
+        "broker": parts.queue.check,
+        "workers": somebody_works,
+    }
+    return Probes(checks, CHECK_SECONDS)
 
 
 class _NobodyWorks(Exception):
     pass
-
-
-def _somebody_works(parts: Services) -> None:
-    with parts.database.read() as session:
-        if not workers.alive(session, within=_ALIVE):
-            raise _NobodyWorks("no worker has been heard of lately: jobs wait")
-
-
-def _outcome(check: Callable[[], None]) -> str:
-    try:
-        check()
-    except Exception as error:  # noqa: BLE001 - engines raise their own kinds; here each is an answer
-        return str(error).partition("\n")[0] or type(error).__name__
-    return _OK

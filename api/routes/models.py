@@ -1,81 +1,85 @@
-"""Students: what they are, how good they are, and their files."""
+"""Students: what they are, how good they are beside each other, where they come from."""
 
-from base64 import b64encode
-from typing import Any
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
-from starlette.responses import FileResponse, RedirectResponse
+from fastapi import APIRouter, Query
+from sqlalchemy.orm import Session
 
-from api.caching import has_current
-from api.deps import Cursor, Limit, Parts, Services
-from api.schemas import ModelOut, Page
-from api.views import model_out
-from registry import models
-from registry.errors import FileMissing
-from registry.tables import ModelFile
+from api.deps import Caller, Parts
+from api.model_schemas import ComparisonOut, LineageOut, ModelOut, ModelPatch
+from api.model_views import comparison_out, model_out, models_out
+from api.queries import ModelQuery
+from api.schemas import Page
+from registry import artifacts, comparison, lineage, models, removals
+from registry.access import Principal
+from registry.errors import ComparisonSize
+from registry.model_tables import Model
 
 PATH = "/v1/models"
+MOST_COMPARED = 20
 router = APIRouter(prefix=PATH, tags=["models"])
-_MEDIA_TYPE = "application/octet-stream"
-_FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The file", "content": {_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
-    206: {"description": "The part of the file that Range names", "content": {_MEDIA_TYPE: {}}},
-    304: {"description": "If-None-Match names this very file"},
-    307: {"description": "The file lies at the signed address in Location"},
-    416: {"description": "Range names no part of the file"},
-}
 
 
 @router.get("", operation_id="list_models")
-def list_models(parts: Parts, limit: Limit = 50, cursor: Cursor = None) -> Page[ModelOut]:
-    """Models, newest first."""
+def list_models(parts: Parts, caller: Caller, query: Annotated[ModelQuery, Query()]) -> Page[ModelOut]:
+    """Models, newest first; those that meet all of the filters."""
     with parts.database.read() as session:
-        page = models.page(session, limit=limit, cursor=cursor)
-        return Page[ModelOut](items=[model_out(session, model) for model in page.items], next_cursor=page.next_cursor)
+        page = models.page(session, query.filters(caller.visible), limit=query.limit, cursor=query.cursor)
+        return Page[ModelOut](items=models_out(session, page.items), next_cursor=page.next_cursor)
 
 
-@router.get("/{model_id}", operation_id="get_model")
-def get_model(model_id: str, parts: Parts) -> ModelOut:
-    """One model with its files and what was measured of each."""
+@router.get("/compare", operation_id="compare_models")
+def compare_models(
+    parts: Parts, caller: Caller, ids: Annotated[str, Query(description="2 to 20 ids or name@alias, by commas")]
+) -> ComparisonOut:
+    """Models side by side: quality, cost, files, accuracy within classes; shares of the first and of their teachers."""
+    asked = [one.strip() for one in ids.split(",") if one.strip()]
+    if not 2 <= len(asked) <= MOST_COMPARED:
+        raise ComparisonSize(f"{len(asked)} models were named.")
     with parts.database.read() as session:
-        return model_out(session, models.get(session, model_id))
+        found = [find(session, caller, one) for one in asked]
+        return comparison_out(comparison.compare(found, models.files(session, *{model.id for model in found})))
 
 
-@router.get("/{model_id}/files/{name}", operation_id="get_model_file", response_class=Response, responses=_FILE_ANSWERS)
-def get_model_file(request: Request, model_id: str, name: str, parts: Parts) -> Response:
-    """A file of the model, whole or in part."""
+@router.get("/{model}", operation_id="get_model")
+def get_model(model: str, parts: Parts, caller: Caller) -> ModelOut:
+    """One model with its files and what was measured of each; by its id, or as name@alias, name@version or name@latest."""
     with parts.database.read() as session:
-        models.get(session, model_id)
-        file = models.file(session, model_id, name)
-    headers = _headers(file)
-    if has_current(request, headers["ETag"]):
-        return Response(status_code=304, headers=headers)
-    return _content(parts, file, headers, request.method)
+        return model_out(session, find(session, caller, model))
 
 
-router.add_api_route("/{model_id}/files/{name}", get_model_file, methods=["HEAD"], include_in_schema=False)
+@router.patch("/{model}", operation_id="change_model")
+def change_model(model: str, patch: ModelPatch, parts: Parts, caller: Caller) -> ModelOut:
+    """Changes notes and tags."""
+    with parts.database.write() as session:
+        found = find(session, caller, model)
+        models.change(session, found, actor=caller.id, notes=patch.notes, tags=patch.tags)
+        return model_out(session, found)
 
 
-def _headers(file: ModelFile) -> dict[str, str]:
-    digest = b64encode(bytes.fromhex(file.sha256)).decode()
-    return {
-        "ETag": f'"{file.sha256}"',
-        "Repr-Digest": f"sha-256=:{digest}:",  # RFC 9530
-        "Digest": f"sha-256={digest}",  # RFC 3230, which older clients know
-        "Cache-Control": "private, no-cache",
-        "Content-Disposition": f'attachment; filename="{file.name}"',
-    }
+@router.delete("/{model}", operation_id="delete_model", status_code=204)
+def delete_model(
+    model: str,
+    parts: Parts,
+    caller: Caller,
+    *,
+    force: Annotated[bool, Query(description="Also where an alias points at it or a student names it as its teacher")] = False,
+) -> None:
+    """Deletes a model and its files. Its job stays."""
+    with parts.database.write() as session:
+        digests = removals.remove(session, find(session, caller, model), actor=caller.id, force=force)
+    for digest in digests:
+        with parts.database.write() as session:
+            artifacts.forget(session, parts.store, digest)
 
 
-def _content(parts: Services, file: ModelFile, headers: dict[str, str], method: str) -> Response:
-    path = parts.store.local_path(file.sha256)
-    if path is not None:
-        return FileResponse(path, headers=headers, media_type=_MEDIA_TYPE)
-    if method == "HEAD":  # a signed address is good for one method only
-        return Response(headers={**headers, "Content-Length": str(file.size)}, media_type=_MEDIA_TYPE)
-    address = parts.store.signed_url(file.sha256)
-    if address is None:
-        raise FileMissing(
-            f"The file {file.name} of {file.model_id} is gone from the store.", hint="Restore the store from a copy."
-        )
-    return RedirectResponse(address, 307, headers={"Cache-Control": "no-store"})
+@router.get("/{model}/lineage", operation_id="get_model_lineage")
+def get_model_lineage(model: str, parts: Parts, caller: Caller) -> LineageOut:
+    """Jobs, teachers, data sets and code that led to the model, with digests; and the students that it taught."""
+    with parts.database.read() as session:
+        return LineageOut.model_validate(lineage.graph(session, find(session, caller, model), caller))
+
+
+def find(session: Session, caller: Principal, reference: str) -> Model:
+    """The model that the caller means, if it may see it."""
+    return models.find(session, reference, owner=caller.owner, visible=caller.visible)

@@ -38,10 +38,10 @@ async def create_teacher(request: Request, response: Response, parts: Parts, cal
 
 
 @router.get("", operation_id="list_teachers")
-def list_teachers(parts: Parts, limit: Limit = 50, cursor: Cursor = None) -> Page[TeacherOut]:
+def list_teachers(parts: Parts, caller: Caller, limit: Limit = 50, cursor: Cursor = None) -> Page[TeacherOut]:
     """Teachers, newest first."""
     with parts.database.read() as session:
-        return Page[TeacherOut].model_validate(teachers.page(session, limit=limit, cursor=cursor))
+        return Page[TeacherOut].model_validate(teachers.page(session, owner=caller.visible, limit=limit, cursor=cursor))
 
 
 @router.get("/{teacher_id}", operation_id="get_teacher")

@@ -27,8 +27,9 @@ from dlkd_core.catalog.comparisons import (
     FitNet,
     ReviewKD,
 )
-from dlkd_core.catalog.method import Method, Views
-from dlkd_core.catalog.terms import Alignment, Correlation, Hinton, Labels, SupervisedContrast, Term, TermChoice, Weight
+from dlkd_core.catalog.dlkd import DLKD, DLKDAuto, DLKDSup
+from dlkd_core.catalog.method import Method
+from dlkd_core.catalog.terms import Hinton, Labels, Term, TermChoice, Weight
 
 
 class Plain(Method):
@@ -56,42 +57,6 @@ class KD(Method):
         return [Labels(weight=self.labels), Hinton(weight=self.teacher, temperature=self.temperature)]
 
 
-class DLKD(Method):
-    """Dual-level knowledge distillation (Ding et al., IEEE TNNLS 2024): labels + alignment + correlation, four rotations.
-
-    Weights, head sizes and temperature are those of the authors' published code for CIFAR-100 (delta 20, alpha 50);
-    the journal's own weights were not available.
-    """
-
-    source = "https://doi.org/10.1109/TNNLS.2022.3190166"
-
-    name: Literal["dlkd"] = "dlkd"
-    views: Views = "rotation4"
-    labels: Weight = 1.0
-    alignment: Weight = 20.0
-    correlation: Weight = 50.0
-    temperature: float = Field(0.5, gt=0, le=100, description="Of the correlation term")
-    hidden_factor: int = Field(16, ge=1, le=64, description="Hidden width of the alignment head, in teacher feature widths")
-
-    def _weighted(self) -> list[Term]:
-        return [
-            Labels(weight=self.labels),
-            Alignment(weight=self.alignment, hidden_factor=self.hidden_factor),
-            Correlation(weight=self.correlation, temperature=self.temperature),
-        ]
-
-
-class DLKDSup(DLKD):
-    """DLKD as the authors' code runs it: with the supervised contrastive term between teacher and student."""
-
-    name: Literal["dlkd_sup"] = "dlkd_sup"  # type: ignore[assignment]  # a subclass narrows its tag
-    supcon: Weight = 1.0
-    supcon_temperature: float = Field(0.07, gt=0, le=100)
-
-    def _weighted(self) -> list[Term]:
-        return [*super()._weighted(), SupervisedContrast(weight=self.supcon, temperature=self.supcon_temperature)]
-
-
 class Combine(Method):
     """Any terms with any weights."""
 
@@ -102,7 +67,7 @@ class Combine(Method):
         return list(self.terms)
 
 
-_Own = Plain | KD | DLKD | DLKDSup
+_Own = Plain | KD | DLKD | DLKDSup | DLKDAuto
 _Compared = DKD | DIST | FitNet | AT | SP | CC | VID | RKD | PKT | NST | FT | AB | CRD | SSKD | SRRL | ReviewKD | SEED | CompRess
 METHODS: dict[str, type[Method]] = {
     str(method.model_fields["name"].default): method for method in get_args(_Own | _Compared | Combine)

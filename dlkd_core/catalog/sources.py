@@ -21,12 +21,14 @@ class Source(Frozen):
         return any(known.fullmatch(name.name) for name in names if name.parts)
 
 
+FOLDERS = "folders"  # what anything is that is nothing else
+
 SOURCES: dict[str, Source] = {
     source.name: source
     for source in (
         Source(
             name="arrays",
-            summary="NumPy .npz: train_images and train_labels (or x_train and y_train), and val or test alike",
+            summary="NumPy .npz: train_images and train_labels (or x_train and y_train), and val or test alike; labels may lack",
             pattern=r".*\.npz|(train_images|x_train)\.npy",
             target="dlkd_core.data.arrays:read",
         ),
@@ -44,19 +46,19 @@ SOURCES: dict[str, Source] = {
         ),
         Source(
             name="parquet",
-            summary="Parquet as on the Hugging Face hub: a column of images, one of labels; the split in the file's name",
+            summary="Parquet as on the Hugging Face hub: a column of images, one of labels or none; the split in the file's name",
             pattern=r".*\.parquet",
             target="dlkd_core.data.parquet:read",
         ),
         Source(
             name="webdataset",
-            summary="WebDataset: samples of one key with .cls and .jpg or the like, in shards or folders called train and val",
+            summary="WebDataset: samples of one key with .jpg or the like, and .cls or none, in shards or folders train and val",
             pattern=r".+\.cls|.*(train|val).*\.tar",
             target="dlkd_core.data.webdataset:read",
         ),
         Source(
-            name="folders",
-            summary="train/<class>/<image> and val/<class>/<image>; sorted class folders are the labels",
+            name=FOLDERS,
+            summary="train/<class>/<image> and val/<class>/<image>; sorted class folders are the labels, if there are any",
             pattern=r".*",
             target="dlkd_core.data.folders:read",
         ),
@@ -67,4 +69,4 @@ SOURCES: dict[str, Source] = {
 def find_source(names: Iterable[PurePosixPath]) -> Source:
     """The form of a data set by the names of its files."""
     known = list(names)
-    return next(source for source in SOURCES.values() if source.takes(known) or source.name == "folders")
+    return next(source for source in SOURCES.values() if source.takes(known) or source.name == FOLDERS)

@@ -16,6 +16,10 @@ class Term(Frozen):
     """
 
     target: ClassVar[str]
+    needs_labels: ClassVar[bool] = False
+    needs_logits: ClassVar[bool] = False  # the teacher's
+    trains_classifier: ClassVar[bool] = False  # the student's
+    of_maps: ClassVar[bool] = False  # compares block outputs
 
     name: str
     weight: Weight = 1.0
@@ -26,6 +30,8 @@ class Labels(Term):
     """Cross-entropy with the labels, on the first view alone."""
 
     target = "dlkd_core.losses.labels:Labels"
+    needs_labels = True
+    trains_classifier = True
 
     name: Literal["labels"] = "labels"
 
@@ -34,6 +40,8 @@ class Hinton(Term):
     """KL divergence of softened logits, times T squared (Hinton et al. 2015), on the first view alone."""
 
     target = "dlkd_core.losses.kd:Hinton"
+    needs_logits = True
+    trains_classifier = True
 
     name: Literal["kd"] = "kd"
     temperature: float = Field(4.0, gt=0)
@@ -61,6 +69,7 @@ class SupervisedContrast(Term):
     """Supervised contrastive loss over both networks' embeddings of all views (Khosla et al. 2020)."""
 
     target = "dlkd_core.losses.supcon:SupervisedContrast"
+    needs_labels = True
 
     name: Literal["supcon"] = "supcon"
     temperature: float = Field(0.07, gt=0)
@@ -71,6 +80,9 @@ class Decoupled(Term):
     """Target and other classes apart (Zhao et al. 2022), on the first view alone."""
 
     target = "dlkd_core.losses.dkd:Decoupled"
+    needs_labels = True
+    needs_logits = True
+    trains_classifier = True
 
     name: Literal["dkd"] = "dkd"
     temperature: float = Field(4.0, gt=0)
@@ -82,6 +94,8 @@ class Relations(Term):
     """Pearson correlation between and within classes (Huang et al. 2022), on the first view alone."""
 
     target = "dlkd_core.losses.dist:Relations"
+    needs_logits = True
+    trains_classifier = True
 
     name: Literal["dist"] = "dist"
     temperature: float = Field(4.0, gt=0)
@@ -93,6 +107,7 @@ class Attention(Term):
     """Attention maps of all paired blocks (Zagoruyko, Komodakis 2017)."""
 
     target = "dlkd_core.losses.at:Attention"
+    of_maps = True
 
     name: Literal["at"] = "at"
 
@@ -101,6 +116,7 @@ class Similarity(Term):
     """Similarities of the batch in the last block (Tung, Mori 2019)."""
 
     target = "dlkd_core.losses.sp:Similarity"
+    of_maps = True
 
     name: Literal["sp"] = "sp"
 
@@ -109,6 +125,7 @@ class NeuronSelectivity(Term):
     """Distribution of the channels of all paired blocks (Huang, Wang 2017)."""
 
     target = "dlkd_core.losses.nst:NeuronSelectivity"
+    of_maps = True
 
     name: Literal["nst"] = "nst"
 
@@ -117,6 +134,7 @@ class Hint(Term):
     """A middle block through a regressor (Romero et al. 2015)."""
 
     target = "dlkd_core.losses.fitnet:Hint"
+    of_maps = True
 
     name: Literal["fitnet"] = "fitnet"
 
@@ -125,6 +143,7 @@ class Variational(Term):
     """Mutual information of all paired blocks (Ahn et al. 2019)."""
 
     target = "dlkd_core.losses.vid:Variational"
+    of_maps = True
 
     name: Literal["vid"] = "vid"
 
@@ -160,6 +179,7 @@ class Contrast(Term):
     """Contrast with memories of all training images (Tian et al. 2020), on the first view alone."""
 
     target = "dlkd_core.losses.crd:Contrast"
+    needs_labels = True
 
     name: Literal["crd"] = "crd"
     temperature: float = Field(0.07, gt=0)
@@ -172,6 +192,8 @@ class RotatedLogits(Term):
     """Softened logits of all views but the first (Xu et al. 2020)."""
 
     target = "dlkd_core.losses.sskd:RotatedLogits"
+    needs_logits = True
+    trains_classifier = True
 
     name: Literal["sskd_logits"] = "sskd_logits"
     temperature: float = Field(4.0, gt=0)
@@ -191,6 +213,7 @@ class SoftmaxRegression(Term):
     """Features, and what the teacher's own classifier makes of them (Yang et al. 2021)."""
 
     target = "dlkd_core.losses.srrl:SoftmaxRegression"
+    needs_logits = True
 
     name: Literal["srrl"] = "srrl"
     regression: float = Field(1.0, ge=0, description="Of the teacher's classifier, beside the features")
@@ -200,6 +223,7 @@ class Review(Term):
     """Blocks fused from deep to shallow, compared at several sizes (Chen et al. 2021)."""
 
     target = "dlkd_core.losses.reviewkd:Review"
+    of_maps = True
 
     name: Literal["reviewkd"] = "reviewkd"
 
@@ -208,6 +232,7 @@ class Factors(Term):
     """Factors of the last block, by a paraphraser and a translator (Kim et al. 2018)."""
 
     target = "dlkd_core.losses.ft:Factors"
+    of_maps = True
 
     name: Literal["ft"] = "ft"
     rate: float = Field(0.5, gt=0, le=4, description="Channels of a factor, in channels of the teacher's block")
@@ -217,6 +242,7 @@ class Boundaries(Term):
     """Which neurons of all paired blocks are active (Heo et al. 2019)."""
 
     target = "dlkd_core.losses.ab:Boundaries"
+    of_maps = True
 
     name: Literal["ab"] = "ab"
     margin: float = Field(1.0, gt=0)

@@ -1,4 +1,4 @@
-"""NumPy archives: .npz with images and labels of each split (https://numpy.org/doc/stable/reference/generated/numpy.savez.html)."""
+"""NumPy archives: .npz with images, and labels where there are some, of each split (https://numpy.org/doc/stable/reference/generated/numpy.savez.html)."""
 
 import io
 import zipfile
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dlkd_core.data.decoded import Decoded, from_arrays
-from dlkd_core.data.limits import Limits
+from dlkd_core.data.reading import Reading
 from dlkd_core.data.source import members
 from dlkd_core.errors import ArchiveUnreadable, LayoutInvalid
 
@@ -17,15 +17,15 @@ _SPLITS = {"train": ("train",), "val": ("val", "test")}
 _FORMS = (("{}_images", "{}_labels"), ("x_{}", "y_{}"))
 
 
-def read(path: Path, limits: Limits) -> Decoded:
+def read(path: Path, reading: Reading) -> Decoded:
     """A .npz, by itself or within a folder or archive, or the .npy files that one is made of. Nothing is unpickled."""
     found: dict[str, Any] = {}
-    for name, content in members(path, limits.of_containers()):
+    for name, content in members(path, reading.of_arrays):
         if name.suffix.lower() == ".npz":
             found.update(_loaded(content, name))
         elif name.suffix.lower() == ".npy":
             found[name.stem] = _loaded(content, name)
-    return _decoded(found, limits)
+    return _decoded(found, reading)
 
 
 def _loaded(content: bytes, name: PurePosixPath) -> Any:
@@ -38,7 +38,7 @@ def _loaded(content: bytes, name: PurePosixPath) -> Any:
         raise ArchiveUnreadable(f"{name} cannot be read: {error}", hint=hint) from error
 
 
-def _decoded(arrays: dict[str, Any], limits: Limits) -> Decoded:
+def _decoded(arrays: dict[str, Any], reading: Reading) -> Decoded:
     found = {split: _split(arrays, words) for split, words in _SPLITS.items()}
     if found["train"] is None:
         raise LayoutInvalid(
@@ -47,14 +47,15 @@ def _decoded(arrays: dict[str, Any], limits: Limits) -> Decoded:
         )
     present = {split: pair for split, pair in found.items() if pair is not None}
     images = {split: pair[0] for split, pair in present.items()}
-    labels = {split: np.asarray(pair[1]).reshape(-1).astype(np.int64) for split, pair in present.items()}
+    labels = {split: np.asarray(pair[1]).reshape(-1).astype(np.int64) for split, pair in present.items() if pair[1] is not None}
     classes = [str(label) for label in arrays["classes"]] if "classes" in arrays else None
-    return from_arrays(images, labels, classes, limits)
+    return from_arrays(images, labels, classes, reading)
 
 
-def _split(arrays: dict[str, Any], words: tuple[str, ...]) -> tuple[Any, Any] | None:
+def _split(arrays: dict[str, Any], words: tuple[str, ...]) -> tuple[Any, Any | None] | None:
+    """Images and labels, None for labels that are not there."""
     for word in words:
         for images, labels in _FORMS:
-            if images.format(word) in arrays and labels.format(word) in arrays:
-                return arrays[images.format(word)], arrays[labels.format(word)]
+            if images.format(word) in arrays:
+                return arrays[images.format(word)], arrays.get(labels.format(word))
     return None

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from dlkd_core.data.decoded import Decoded, from_arrays
 from dlkd_core.data.limits import Limits
+from dlkd_core.data.reading import Reading
 from dlkd_core.data.source import members
 from dlkd_core.errors import ArchiveUnreadable, LayoutInvalid
 
@@ -17,11 +18,11 @@ _HUNDRED = re.compile(r"(train|test)\.bin")
 _NAMES = ("batches.meta.txt", "fine_label_names.txt")
 
 
-def read(path: Path, limits: Limits) -> Decoded:
+def read(path: Path, reading: Reading) -> Decoded:
     """Records of one label (CIFAR-10) or of a coarse and a fine one (CIFAR-100, whose fine ones are the classes)."""
     records: dict[str, list[npt.NDArray[np.uint8]]] = {"train": [], "val": []}
     classes: list[str] | None = None
-    for name, content in sorted(_known(path, limits)):
+    for name, content in sorted(_known(path, reading.of_arrays)):
         if name.name in _NAMES:
             classes = content.decode("utf-8", "replace").split()
         else:
@@ -31,14 +32,14 @@ def read(path: Path, limits: Limits) -> Decoded:
         raise LayoutInvalid("The files of CIFAR-10 and CIFAR-100 do not go together.", hint="Send one of the two sets.")
     images = {split: table[:, -_PIXELS:].reshape(-1, 3, 32, 32) for split, table in whole.items()}
     labels = {split: table[:, -_PIXELS - 1].astype(np.int64) for split, table in whole.items()}
-    return from_arrays(images, labels, classes, limits)
+    return from_arrays(images, labels, classes, reading)
 
 
 def _known(path: Path, limits: Limits) -> list[tuple[PurePosixPath, bytes]]:
     wanted = (_TEN, _HUNDRED)
     return [
         (name, content)
-        for name, content in members(path, limits.of_containers())
+        for name, content in members(path, limits)
         if name.name in _NAMES or any(pattern.fullmatch(name.name) for pattern in wanted)
     ]
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from dlkd_core.data.decoded import Decoded, Labels, from_arrays
 from dlkd_core.data.limits import Limits
+from dlkd_core.data.reading import Reading
 from dlkd_core.data.source import members
 from dlkd_core.errors import ArchiveUnreadable, LayoutInvalid
 
@@ -19,10 +20,11 @@ _UNSIGNED_BYTES = 0x08
 _GIVES_LABELS = "labels"
 
 
-def read(path: Path, limits: Limits) -> Decoded:
+def read(path: Path, reading: Reading) -> Decoded:
     """All pairs of images and labels; t10k, test and val are the val split."""
+    limits = reading.of_arrays
     found: dict[tuple[str, str], npt.NDArray[np.uint8]] = {}
-    for name, content in members(path, limits.of_containers()):
+    for name, content in members(path, limits):
         known = _NAME.fullmatch(name.name)
         if known:
             split = "train" if known[1].lower() == "train" else "val"
@@ -32,7 +34,7 @@ def read(path: Path, limits: Limits) -> Decoded:
     missing = sorted(set(images) ^ set(labels))
     if missing or "train" not in images:
         raise LayoutInvalid(f"Images and labels must come in pairs; {', '.join(missing) or 'train'} is not whole.")
-    return from_arrays(images, labels, None, limits)
+    return from_arrays(images, labels, None, reading)
 
 
 def _array(content: bytes, name: PurePosixPath, limits: Limits) -> npt.NDArray[np.uint8]:
@@ -50,9 +52,9 @@ def _array(content: bytes, name: PurePosixPath, limits: Limits) -> npt.NDArray[n
 def _unpacked(content: bytes, name: PurePosixPath, limits: Limits) -> bytes:
     try:
         with gzip.open(BytesIO(content)) as file:
-            unpacked = file.read(limits.packed_bytes + 1)
+            unpacked = file.read(limits.file_bytes + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise ArchiveUnreadable(f"{name} does not unpack: {error}", hint="Send the file again.") from error
-    if len(unpacked) > limits.packed_bytes:
-        raise ArchiveUnreadable(f"{name} unpacks to more than {limits.packed_bytes >> 20} MiB.", hint="Send fewer images.")
+    if len(unpacked) > limits.file_bytes:
+        raise ArchiveUnreadable(f"{name} unpacks to more than {limits.file_bytes >> 20} MiB.", hint="Send fewer images.")
     return unpacked

@@ -1,6 +1,6 @@
 """One encoded image to one uint8 RGB array. Pillow with a list of allowed formats and a cap on pixels."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 
@@ -10,9 +10,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dlkd_core.data.limits import Limits
 from dlkd_core.errors import ImageUnreadable
+from dlkd_core.spec import DEFAULT_RESIZE, Resize
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 Pixels = npt.NDArray[np.uint8]
+_FILTER = Image.Resampling.BILINEAR  # as torchvision's and the field's resizing of photographs
 _BROKEN = (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
@@ -23,13 +25,36 @@ def image_size(content: bytes, name: str, limits: Limits) -> tuple[int, int]:
         return (image.width, image.height) if sideways else (image.height, image.width)
 
 
-def decode(content: bytes, name: str, limits: Limits, size: tuple[int, int]) -> Pixels:
-    """The image as (3, H, W) uint8 RGB; where its size differs it is scaled to cover `size` (H, W) and cropped to the centre."""
+def decode(content: bytes, name: str, limits: Limits, size: tuple[int, int], resize: Resize = DEFAULT_RESIZE) -> Pixels:
+    """The image as (3, H, W) uint8 RGB, brought to `size` (H, W) as `resize` says where it has another."""
     with _opened(content, name, limits) as opened:
         image = _rgb(ImageOps.exif_transpose(opened))
     if (image.height, image.width) != size:
-        image = ImageOps.fit(image, (size[1], size[0]), Image.Resampling.BILINEAR)
+        image = _RESIZERS[resize](image, (size[1], size[0]))
     return np.asarray(image).transpose(2, 0, 1)
+
+
+def resized(pixels: Pixels, size: tuple[int, int], resize: Resize) -> Pixels:
+    """A decoded image (3, h, w) brought to (3, H, W)."""
+    if pixels.shape[1:] == size:
+        return pixels
+    image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    return np.asarray(_RESIZERS[resize](image, (size[1], size[0]))).transpose(2, 0, 1)
+
+
+def _stretch(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image.resize(size, _FILTER)
+
+
+def _crop(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return ImageOps.fit(image, size, _FILTER)
+
+
+def _pad(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return ImageOps.pad(image, size, _FILTER, color="black")
+
+
+_RESIZERS: dict[Resize, Callable[[Image.Image, tuple[int, int]], Image.Image]] = {"stretch": _stretch, "crop": _crop, "pad": _pad}
 
 
 @contextmanager

@@ -3,17 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from dlkd_core.data.limits import DEFAULT_LIMITS, Limits
 from dlkd_core.data.packed import open_dataset
+from dlkd_core.data.reading import DEFAULT_READING, Reading
 
 
-def inspect_dataset(path: Path, directory: Path, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
+def inspect_dataset(path: Path, directory: Path, reading: Reading = DEFAULT_READING) -> dict[str, Any]:
     """Classes, splits and image size of a folder or archive; writes `packed.safetensors` into `directory`.
 
     Raises:
         DatasetError: what is wrong with it, naming the file or class.
     """
-    packed = open_dataset(path, limits)
+    packed = open_dataset(path, reading)
     packed.save(directory / "packed.safetensors")
     height, width = packed.size
     return {

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dlkd_core.data.host_images import Images
 from dlkd_core.data.packed import Split
 
 _MOST_IMAGES, _FEWEST_IMAGES, _PIXELS = 256, 16, 2**20  # at once
@@ -29,13 +30,16 @@ class Scores:
 
 
 @torch.inference_mode()
-def logits_of(forward: Forward, images: Tensor) -> Tensor:
-    """Logits (N, classes), on the CPU, of uint8 images (N, 3, H, W)."""
-    parts = torch.split(images, _batch_size(images))
-    return torch.cat([forward(part.float().div_(255)).float().cpu() for part in parts])
+def logits_of(forward: Forward, images: Images, rows: slice = slice(None)) -> Tensor:
+    """Logits (N, classes), on the CPU, of uint8 images (N, 3, H, W), or of a contiguous part of them."""
+    first, last, _ = rows.indices(len(images))
+    step = _batch_size(images)
+    parts = (images[at : min(at + step, last)] for at in range(first, last, step))
+    found = [forward(part.float().div_(255)).float().cpu() for part in parts]
+    return torch.cat(found) if found else forward(images[:1].float().div_(255)).float().cpu()[:0]
 
 
-def _batch_size(images: Tensor) -> int:
+def _batch_size(images: Images) -> int:
     """Fewer at once the larger they are: a few hundred megabytes of activations, not gigabytes."""
     return min(_MOST_IMAGES, max(_FEWEST_IMAGES, _PIXELS // (images.shape[2] * images.shape[3])))
 

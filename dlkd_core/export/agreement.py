@@ -6,6 +6,7 @@ from typing import Protocol
 from torch import Tensor
 
 from dlkd_core.evaluation.accuracy import score_logits
+from dlkd_core.evaluation.classes import agreement
 
 
 class Agreement(Protocol):
@@ -30,12 +31,20 @@ class CloseLogits:
 
 @dataclass(frozen=True)
 class CloseAccuracy:
-    """Not more than so many points of top-1 are lost."""
+    """Not more than so many points of top-1 are lost; without labels, not more of the answers change."""
 
     points: float
+    changed: float = 2.0  # points: an answer may change without the accuracy becoming less
 
     def broken(self, logits: Tensor, expected: Tensor, labels: Tensor) -> str | None:
         """The loss, where it is too large."""
+        if (labels < 0).any():
+            changed = round(100 * (1 - agreement(logits, expected)), 6)
+            return (
+                None
+                if changed <= self.changed
+                else f"answers {changed:.1f} % of the images otherwise; {self.changed} are allowed"
+            )
         lost = self.lost(logits, expected, labels)
         return None if lost <= self.points else f"loses {lost:.1f} points of top-1; {self.points} are allowed"
 

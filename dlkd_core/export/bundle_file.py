@@ -5,9 +5,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from dlkd_core.card import card, config
 from dlkd_core.evaluation.accuracy import Forward
 from dlkd_core.export.agreement import CloseLogits
-from dlkd_core.export.card import card, config
 from dlkd_core.export.safetensors_file import SafetensorsFile
 from dlkd_core.export.work import Work
 

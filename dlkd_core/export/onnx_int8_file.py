@@ -47,7 +47,7 @@ class OnnxInt8File:
 
     def _breaks(self, work: Work, path: Path) -> bool:
         logits = logits_of(onnx_forward(path), work.val.images)
-        return self.agreement.broken(logits, work.expected, work.val.labels) is not None
+        return self.agreement.broken(logits, work.expected, work.labels) is not None
 
 
 class _Quantiser:

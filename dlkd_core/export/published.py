@@ -19,7 +19,7 @@ def publish(work: Work, formats: Sequence[str], directory: Path) -> Iterator[Fil
     Raises:
         ExportDisagrees: the file is further from the student than its format allows.
     """
-    labels, image = work.val.labels, work.val.images[:1].float() / 255
+    labels, image = work.labels, work.val.images[:1].float() / 255
     for name in sorted(formats, key=list(EXPORTERS).index):  # the bundle, which holds the others, stands last there
         entry = EXPORTERS[name]
         exporter = resolve(entry.target)()
@@ -36,7 +36,7 @@ def publish(work: Work, formats: Sequence[str], directory: Path) -> Iterator[Fil
             path=str(path),
             size=path.stat().st_size,
             sha256=sha256(path),
-            top1=score_logits(logits, labels).top1,
+            top1=score_logits(logits, labels).top1 if (labels >= 0).all() else None,
             latency_ms=latency_ms(forward, image),
         )
         work.made.append(file)

@@ -11,7 +11,8 @@ from dlkd_core.evaluation.accuracy import Forward
 from dlkd_core.export.agreement import CloseLogits
 from dlkd_core.export.student import Student
 from dlkd_core.export.work import Work
-from dlkd_core.spec import Normalization
+from dlkd_core.spec import DEFAULT_RESIZE, Normalization
+from dlkd_core.teachers.safetensors_file import UNTRAINED
 
 
 class SafetensorsFile:
@@ -20,7 +21,7 @@ class SafetensorsFile:
     agreement = CloseLogits(1e-4)  # the weights are the same, the memory layout may not be
 
     def write(self, work: Work, path: Path) -> None:
-        """The weights, contiguous, with architecture, options, classes, normalisation and image size as metadata."""
+        """The weights; architecture, options, classes, normalisation, image size and an untrained layer as metadata."""
         student = work.student
         facts = {
             "format": "pt",
@@ -29,7 +30,10 @@ class SafetensorsFile:
             "classes": json.dumps(student.classes),
             "normalization": student.normalization.model_dump_json(),
             "size": json.dumps(student.size),
+            "resize": json.dumps(student.resize),
         }
+        if not student.trained_classifier:
+            facts[UNTRAINED] = student.network().classifier
         path.write_bytes(_in_order(save({key: value.contiguous().clone() for key, value in student.weights.items()}, facts)))
 
     def load(self, path: Path) -> Forward:
@@ -44,6 +48,7 @@ class SafetensorsFile:
             normalization=Normalization.model_validate_json(facts["normalization"]),
             size=tuple(json.loads(facts["size"])),
             weights=weights,
+            resize=json.loads(facts.get("resize", json.dumps(DEFAULT_RESIZE))),
         )
         return torch.inference_mode()(student.deployable())
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dlkd_core.models import Network, build
-from dlkd_core.spec import Normalization
+from dlkd_core.spec import DEFAULT_RESIZE, Normalization, Resize
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Student:
     normalization: Normalization
     size: tuple[int, int]  # height and width of its images
     weights: Mapping[str, Tensor]
+    resize: Resize = DEFAULT_RESIZE  # how images of another size become this one
+    trained_classifier: bool = True  # some methods train features alone
 
     def network(self) -> Network:
         """A network of its own, on the CPU, in evaluation mode."""

@@ -34,6 +34,12 @@ class Work:
     made: list[FileExported] = field(default_factory=list)
 
     @cached_property
+    def labels(self) -> Tensor:
+        """Those of the val split that logits can be held against, (N,): all -1 where the classifier is untrained."""
+        untrained = self.report.get("classifier") == "untrained"
+        return torch.full_like(self.val.labels, -1) if untrained else self.val.labels
+
+    @cached_property
     def expected(self) -> Tensor:
         """The student's own logits on the val split, (N, classes)."""
         return logits_of(self.student.deployable(), self.val.images)
@@ -68,5 +74,6 @@ def _described(model: onnx.ModelProto, student: Student) -> onnx.ModelProto:
     for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
-    onnx.helper.set_model_props(model, {"architecture": student.architecture, "classes": json.dumps(student.classes)})
+    told = {"architecture": student.architecture, "classes": json.dumps(student.classes)}
+    onnx.helper.set_model_props(model, {**told, "size": json.dumps(student.size), "resize": student.resize})
     return model

@@ -82,5 +82,6 @@ def _stage(inputs: int, outputs: int, blocks: int, stride: int, shortcut: Shortc
 def build(name: str, num_classes: int, options: CifarResNetOptions) -> Network:
     """`resnet20`: depth 20; `resnet8x4`: depth 8, four times the width."""
     depth = int(name.removeprefix("resnet").partition("x")[0])
-    module = CifarResNet(depth, _WIDTHS.get(name, _PLAIN), num_classes, options.shortcut)
+    widths = tuple(options.width * width for width in _WIDTHS.get(name, _PLAIN))
+    module = CifarResNet(depth, widths, num_classes, options.shortcut)
     return Network(module, "fc", ("layer1", "layer2", "layer3"))

@@ -9,8 +9,8 @@ from torch import nn
 from dlkd_core.catalog import find_architecture
 from dlkd_core.resolve import resolve
 
-# How a block gives its output: (N, C, H, W), (N, H, W, C), or (N, 1 + H * W, C) with the class token first and H = W.
-Layout = Literal["NCHW", "NHWC", "tokens"]
+# How a block gives its output: (N, C, H, W) or (N, H, W, C). Tokens (N, prefix + H * W, C), with H = W, are known by their shape.
+Layout = Literal["NCHW", "NHWC"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Network:
     classifier: str
     blocks: tuple[str, ...]
     layout: Layout = "NCHW"
+    prefix_tokens: int = 1  # of blocks that give tokens: those that stand before the image's (class, registers)
 
 
 def build(architecture: str, num_classes: int, options: Mapping[str, Any] | None = None) -> Network:

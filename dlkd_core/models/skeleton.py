@@ -17,8 +17,13 @@ def skeleton(architecture: str, num_classes: int, options: Mapping[str, Any] | N
     Tables that a network computes (Swin's relative positions) are real, so that after
     `load_state_dict(weights, assign=True)` with all weights nothing is left to fill.
     """
-    with _WeightsOnMeta():
+    with on_meta():
         return build(architecture, num_classes, options)
+
+
+def on_meta() -> TorchFunctionMode:
+    """The context in which the weights of networks are made without values."""
+    return _WeightsOnMeta()
 
 
 class _WeightsOnMeta(TorchFunctionMode):

@@ -1,6 +1,7 @@
 """A network that takes plain images and shows logits, features and maps: normalisation inside, taps by hooks."""
 
 from collections.abc import Sequence
+from math import isqrt
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ class Tapped(nn.Module):
         self.network = network.module
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
-        self._blocks, self._layout = network.blocks, network.layout
+        self._blocks, self._layout, self._prefix = network.blocks, network.layout, network.prefix_tokens
         self._seen = _Seen()
         for name in network.blocks:
             self.network.get_submodule(name).register_forward_hook(_OutputTap(self._seen, name))
@@ -38,11 +39,23 @@ class Tapped(nn.Module):
             logits = self.network((images - self.mean) / self.std)
         finally:
             self._seen.tensors = None
-        return Outputs(logits, _pooled(seen["features"]), tuple(_as_map(seen[name], self._layout) for name in self._blocks))
+        return Outputs(logits, _pooled(seen["features"]), self._maps(seen))
+
+    def _maps(self, seen: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        return tuple(_as_map(seen[name], self._layout, self._prefix) for name in self._blocks)
 
     def logits(self, images: Tensor) -> Tensor:
         """The logits alone, (N, classes)."""
         return self.forward(images).logits
+
+
+class Headless(Tapped):
+    """A network whose classifier is not its own, and is not shown: its logits are (N, 0)."""
+
+    def forward(self, images: Tensor) -> Outputs:
+        """Images (N, 3, H, W), float in [0, 1]."""
+        outputs = super().forward(images)
+        return outputs._replace(logits=outputs.logits[:, :0])
 
 
 class _Seen:
@@ -78,11 +91,14 @@ def _pooled(features: Tensor) -> Tensor:
     return features.mean(dim=(2, 3)) if features.dim() == 4 else features
 
 
-def _as_map(output: Tensor, layout: Layout) -> Tensor:
+def _as_map(output: Tensor, layout: Layout, prefix: int) -> Tensor:
     """(N, C, H, W), whatever the block's layout."""
-    if layout == "NHWC":
-        return output.permute(0, 3, 1, 2)
-    if layout == "tokens":
-        side = int((output.shape[1] - 1) ** 0.5)
-        return output[:, 1:].transpose(1, 2).reshape(output.shape[0], output.shape[2], side, side)
-    return output
+    if output.dim() == 3:
+        tokens = output if _is_square(output.shape[1]) else output[:, prefix:]  # some networks add their class token later
+        side = isqrt(tokens.shape[1])
+        return tokens.transpose(1, 2).reshape(len(tokens), -1, side, side)
+    return output.permute(0, 3, 1, 2) if layout == "NHWC" else output
+
+
+def _is_square(count: int) -> bool:
+    return isqrt(count) ** 2 == count

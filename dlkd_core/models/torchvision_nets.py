@@ -9,10 +9,14 @@ from itertools import pairwise
 from typing import Any
 
 from torch import nn
-from torchvision.models import get_model
+from torchvision.models import WeightsEnum, get_model, get_model_weights
 
-from dlkd_core.catalog.architectures import Options
+from dlkd_core.catalog.architectures import MobileNetV2Options, Options
+from dlkd_core.errors import SpecError
 from dlkd_core.models.network import Layout, Network
+from dlkd_core.models.pretrained import Pretrained
+from dlkd_core.spec import Normalization
+from dlkd_core.teachers.names import canonical, is_auxiliary
 
 _SETTINGS = {name: {"aux_logits": False, "init_weights": True} for name in ("googlenet", "inception_v3")}
 _RESNET = ("layer1", "layer2", "layer3", "layer4")
@@ -30,14 +34,36 @@ _BLOCKS: dict[str, tuple[str, ...]] = {
     "googlenet": ("conv3", "inception3b", "inception4e", "inception5b"),
     "inception": ("Conv2d_4a_3x3", "Mixed_5d", "Mixed_6e", "Mixed_7c"),
 }
-_LAYOUTS: dict[str, Layout] = {"swin": "NHWC", "vit": "tokens"}
+_LAYOUTS: dict[str, Layout] = {"swin": "NHWC"}
 
 
-def build(name: str, num_classes: int, _options: Options) -> Network:
+# The best weights, but where those are for another size of images than the network.
+_WEIGHTS = {"vit_h_14": "IMAGENET1K_SWAG_LINEAR_V1"}
+_HALF = (0.5, 0.5, 0.5)
+_PORTED = ("googlenet", "inception_v3")  # from TensorFlow: torchvision's `transform_input` leads ImageNet's normalisation to this
+
+
+def build(name: str, num_classes: int, options: Options) -> Network:
     """The network of that catalog name, without pretrained weights."""
     own = name.removeprefix("torchvision_")
-    module = get_model(own, weights=None, num_classes=num_classes, **_SETTINGS.get(own, {}))
+    width = {"width_mult": options.width_mult} if isinstance(options, MobileNetV2Options) else {}
+    module = get_model(own, weights=None, num_classes=num_classes, **width, **_SETTINGS.get(own, {}))
     return Network(module, _classifier(module), _blocks(own, module), _by_start(_LAYOUTS, own, "NCHW"))
+
+
+def pretrained(name: str, options: Options) -> Pretrained:
+    """The network with torchvision's weights, from torch's hub cache or the network. OSError where they are in neither."""
+    if options != type(options)():
+        raise SpecError(f"torchvision publishes weights of {name} without options alone.", hint="Leave the options out.")
+    own = name.removeprefix("torchvision_")
+    weights: WeightsEnum = get_model_weights(own)[_WEIGHTS.get(own, "DEFAULT")]
+    state = weights.get_state_dict(progress=False, check_hash=True, map_location="cpu", weights_only=True)
+    classes = len(weights.meta["categories"])
+    network = build(name, classes, options)
+    network.module.load_state_dict({canonical(key): tensor for key, tensor in state.items() if not is_auxiliary(key)})
+    shown = weights.transforms()
+    mean, std = (_HALF, _HALF) if own in _PORTED else (tuple(shown.mean), tuple(shown.std))
+    return Pretrained(network, Normalization(mean=mean, std=std), classes)
 
 
 def _by_start(table: dict[str, Any], name: str, default: Any) -> Any:

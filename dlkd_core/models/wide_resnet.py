@@ -6,7 +6,8 @@ Layer names are those of https://github.com/HobbitLong/RepDistiller, so that its
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlkd_core.catalog.architectures import Options
+from dlkd_core.catalog.architectures import Options, WideResNetOptions
+from dlkd_core.errors import SpecError
 from dlkd_core.models.layers import conv, global_pool, init_convolutions
 from dlkd_core.models.network import Network
 
@@ -66,7 +67,18 @@ class WideResNet(nn.Module):
         return logits
 
 
-def build(name: str, num_classes: int, _options: Options) -> Network:
-    """`wrn_40_2`: depth 40, twice the width."""
+def build(name: str, num_classes: int, options: Options) -> Network:
+    """`wrn_40_2`: depth 40, twice the width; `wrn`: those of its options. SpecError for a depth that does not divide."""
+    depth, widen = _sizes(name, options)
+    if (depth - 4) % 6:
+        raise SpecError(
+            f"A wide ResNet has no depth of {depth}.", hint="Use 10, 16, 22, 28, 34, 40, ...", pointer="/student/options/depth"
+        )
+    return Network(WideResNet(depth, widen, num_classes), "fc", ("block1", "block2", "block3"))
+
+
+def _sizes(name: str, options: Options) -> tuple[int, int]:
+    if isinstance(options, WideResNetOptions):
+        return options.depth, options.widen_factor
     _, depth, widen = name.split("_")
-    return Network(WideResNet(int(depth), int(widen), num_classes), "fc", ("block1", "block2", "block3"))
+    return int(depth), int(widen)

@@ -1,25 +1,26 @@
 """What tells the architectures apart without building them: a digest of the names and shapes of their weights.
 
-The paper's families are built as skeletons when first asked for. torchvision's, which take seconds to import and build, stand in
-`torchvision.json`; `python -m dlkd_core.teachers.fingerprints` writes it anew, and a test holds it to the networks.
+The paper's families, and those that installed packages bring, are built as skeletons when first asked for. torchvision's and
+timm's, which take seconds or minutes to import and build, stand in `torchvision.json` and `timm.json`;
+`python -m dlkd_core.teachers.fingerprints torchvision timm` writes them anew, and tests hold them to the networks.
 """
 
 import json
+import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from dlkd_core.catalog import ARCHITECTURES, find_architecture
 from dlkd_core.models.skeleton import skeleton
 from dlkd_core.teachers.names import Shape, canonical, is_auxiliary, is_learnt, of_layer
 
-_INDEX = Path(__file__).with_name("torchvision.json")
-_INDEXED = "torchvision"
+INDEXED = ("torchvision", "timm")  # families; of networks alike in different ones the first is meant
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,14 @@ def known() -> tuple[Fingerprint, ...]:
 
 
 def variants(architecture: str) -> list[dict[str, Any]]:
-    """Every combination of the options of an architecture that change its weights."""
-    fields = find_architecture(architecture).options.model_fields
-    choices = [[(name, choice) for choice in get_args(field.annotation)] for name, field in fields.items()]
-    return [dict(combination) for combination in product(*choices)]
+    """Every combination of the listed options of an architecture that change its weights; numbers are at their defaults."""
+    entry = find_architecture(architecture)
+    listed = {
+        name: get_args(f.annotation) for name, f in entry.options.model_fields.items() if get_origin(f.annotation) is Literal
+    }
+    choices = [[(name, choice) for choice in values] for name, values in listed.items()]
+    made_for = {"image_size": entry.side} if entry.resizable and entry.side else {}
+    return [{**dict(combination), **made_for} for combination in product(*choices)]
 
 
 def digest(shapes: Mapping[str, Shape], classifier: str) -> str:
@@ -81,27 +86,31 @@ def _backbone(shapes: Mapping[str, Shape], classifier: str) -> dict[str, Shape]:
     return {name: shape for name, shape in shapes.items() if is_learnt(name) and not is_auxiliary(name) and name not in left_out}
 
 
-def _variants_of(*, indexed: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, entry in ARCHITECTURES.items():
-        if (entry.family == _INDEXED) is indexed:
-            yield from ((name, options) for options in variants(name))
+def index_file(family: str) -> Path:
+    """Where the fingerprints of an indexed family stand."""
+    return Path(__file__).with_name(f"{family}.json")
 
 
 @cache
 def _built() -> tuple[Fingerprint, ...]:
-    return tuple(take(name, options) for name, options in _variants_of(indexed=False))
+    names = [name for name, entry in ARCHITECTURES.items() if entry.family not in INDEXED]
+    return tuple(take(name, options) for name in names for options in variants(name))
 
 
 @cache
 def _indexed() -> tuple[Fingerprint, ...]:
-    return tuple(Fingerprint(**entry) for entry in json.loads(_INDEX.read_text()))
+    return tuple(Fingerprint(**entry) for family in INDEXED for entry in json.loads(index_file(family).read_text()))
 
 
-def index_text() -> str:
-    """What `torchvision.json` has to say: one line for each network."""
-    lines = [json.dumps(asdict(take(name, options))) for name, options in _variants_of(indexed=True)]
-    return "[\n" + ",\n".join(lines) + "\n]\n"
+def index_text(family: str) -> str:
+    """What the file of a family has to say: one line for each network, of several alike the first."""
+    names = [name for name, entry in ARCHITECTURES.items() if entry.family == family]
+    found: dict[str, Fingerprint] = {}
+    for taken in (take(name, options) for name in names for options in variants(name)):
+        found.setdefault(taken.digest, taken)
+    return "[\n" + ",\n".join(json.dumps(asdict(taken)) for taken in found.values()) + "\n]\n"
 
 
 if __name__ == "__main__":
-    _INDEX.write_text(index_text())
+    for chosen in sys.argv[1:]:
+        index_file(chosen).write_text(index_text(chosen))

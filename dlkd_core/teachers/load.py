@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from dlkd_core.errors import KeysDoNotFit
 from dlkd_core.models import Network, Tapped
 from dlkd_core.models.skeleton import skeleton
+from dlkd_core.models.tapped import Headless
 from dlkd_core.spec import Normalization
 from dlkd_core.teachers.onnx_graph import read_graph
 from dlkd_core.teachers.onnx_teacher import OnnxSource, OnnxTeacher
@@ -28,26 +29,33 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class NetworkSource:
-    """A network of the catalog with its weights."""
+    """A network of the catalog with its weights; `headless` where its classifier is not the checkpoint's."""
 
     network: Network
+    headless: bool = False
 
     def tapped(self, normalization: Normalization, device: torch.device) -> Tapped:
         """The network itself, wrapped: several wraps of it do not disturb each other."""
         self.network.module.to(device).to(memory_format=torch.channels_last)
-        return Tapped(self.network, normalization.mean, normalization.std).eval().to(device)
+        wrapped = Headless if self.headless else Tapped
+        return wrapped(self.network, normalization.mean, normalization.std).eval().to(device)
 
 
 @dataclass(frozen=True)
 class LoadedTeacher:
-    """What a file holds; floats in float32. `architecture` is None for an ONNX graph; `options` are complete."""
+    """What a file holds; floats in float32. `architecture` is None for an ONNX graph; `options` are complete.
+
+    A network without a classifier has 0 classes. `normalization` is what the makers of published weights say of them.
+    """
 
     source: Source
-    format: Format
+    format: Format | Literal["pretrained"]
     architecture: str | None
     options: dict[str, Any]
     num_classes: int
     parameters: int
+    notices: tuple[str, ...] = ()
+    normalization: Normalization | None = None
 
     @property
     def title(self) -> str:
@@ -73,9 +81,21 @@ def load_teacher(
     checkpoint = read_checkpoint(path)
     found = recognise(checkpoint.tensors, architecture=architecture, options=options, num_classes=num_classes)
     network = _assembled(found)
-    parameters = sum(parameter.numel() for parameter in network.module.parameters())
-    source = NetworkSource(network)
-    return LoadedTeacher(source, checkpoint.format, found.architecture, found.options, found.num_classes, parameters)
+    return LoadedTeacher(
+        NetworkSource(network, headless=found.num_classes == 0),
+        checkpoint.format,
+        found.architecture,
+        found.options,
+        found.num_classes,
+        count(network, headless=found.num_classes == 0),
+        found.notices,
+    )
+
+
+def count(network: Network, *, headless: bool) -> int:
+    """The parameters, without those of a classifier that is not the teacher's."""
+    left_out = network.module.get_submodule(network.classifier).parameters() if headless else ()
+    return sum(one.numel() for one in network.module.parameters()) - sum(one.numel() for one in left_out)
 
 
 def _graph(path: Path, architecture: str | None, num_classes: int | None, features: str | None) -> LoadedTeacher:
@@ -103,7 +123,7 @@ def inspect_teacher(path: Path, architecture: str | None = None, num_classes: in
 
 
 def _assembled(found: Recognised) -> Network:
-    network = skeleton(found.architecture, found.num_classes, found.options)
+    network = skeleton(found.architecture, found.num_classes or 1, found.options)
     weights = {name: _own(tensor) for name, tensor in found.tensors.items()}
     network.module.load_state_dict(weights, assign=True)
     network.module.eval().requires_grad_(requires_grad=False)

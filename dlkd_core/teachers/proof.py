@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from dlkd_core.data.host_images import in_chunks
 from dlkd_core.data.packed import Packed, Split
 from dlkd_core.errors import ClassesDoNotFit, TeacherAtChance
 from dlkd_core.evaluation import Scores, logits_of
@@ -16,6 +17,7 @@ from dlkd_core.spec import Normalization
 
 _TRIAL_IMAGES = 512
 _SIGMAS = 3  # above chance, in standard deviations of a guessing network's accuracy
+_VALUES = 256  # of a byte
 _REORDERED = 0.5  # share of images that a re-ordering of classes must explain before it is suggested
 
 # Where the common training recipes put them.
@@ -36,35 +38,48 @@ class Proof:
 
     normalization: Normalization
     logits: Tensor  # over the data set's classes, (N, classes) on the CPU
-    scores: Scores
-    tried: dict[str, float]  # top-1 by name of normalisation, on the trial images
+    scores: Scores | None  # None: the images have no labels
+    tried: dict[str, float]  # top-1 by name of normalisation, on the trial images; confidence where they have no labels
+    knn_top1: float | None = None  # by nearest neighbours, of a teacher without a classifier: then its logits are (N, 0)
 
 
-def prove(logits: Logits, data: Packed, given: Normalization | None, class_map: tuple[int, ...] | None) -> Proof:
-    """Accuracy on the val split, under the `given` normalisation or the likeliest of the usual ones and the data's own.
+def prove(
+    logits: Logits,
+    data: Packed,
+    given: Normalization | None,
+    class_map: tuple[int, ...] | None,
+    own: Normalization | None = None,
+) -> Proof:
+    """Accuracy on the val split, under the `given` normalisation or the likeliest of the weights' `own`, the usual, the data's.
 
     Raises:
         ClassesDoNotFit: the teacher has other classes than the data set and no class_map, or the map does not fit.
         TeacherAtChance: no better than guessing; the message holds what was tried.
     """
-    split = data.val
-    candidates = {"given": given} if given else {**USUAL, "data": statistics(data.train)}
-    trial = _trial(split)
+    split, candidates = data.val, normalizations(given, data, own)
+    trial = trial_of(split)
     seen = {name: logits_of(logits(choice), trial.images) for name, choice in candidates.items()}
     ours = {name: mapped(value, data.classes, class_map) for name, value in seen.items()}
     tried = {name: score_logits(value, trial.labels.cpu()).top1 for name, value in ours.items()}
-    chosen = candidates[_likeliest(ours, trial.labels.cpu())]
+    losses = {name: cross_entropy(value.double(), trial.labels.cpu(), reduction="none") for name, value in ours.items()}
+    chosen = candidates[least(losses)]
     shown = mapped(logits_of(logits(chosen), split.images), data.classes, class_map)
     result = score_logits(shown, split.labels.cpu())
-    if result.top1 <= _guessing(len(data.classes), len(split)):
+    if at_most_chance(result.top1, len(data.classes), len(split)):
         hint = _reordering(seen.values(), trial.labels.cpu(), data.classes)
         raise TeacherAtChance(_at_chance(result, data.classes, tried), hint=hint)
     return Proof(chosen, shown, result, tried)
 
 
-def _likeliest(logits: dict[str, Tensor], labels: Tensor) -> str:
+def normalizations(given: Normalization | None, data: Packed, own: Normalization | None = None) -> dict[str, Normalization]:
+    """Those to try, by name: the one that was given, or the weights' `own`, the usual ones and the data's."""
+    if given:
+        return {"given": given}
+    return {**({"weights": own} if own else {}), **USUAL, "data": statistics(data.train)}
+
+
+def least(losses: dict[str, Tensor]) -> str:
     """The first of the names that is not clearly worse than the best: a few images' luck must not decide between near ones."""
-    losses = {name: cross_entropy(value.double(), labels, reduction="none") for name, value in logits.items()}
     best = min(losses.values(), key=lambda loss: loss.mean().item())
     return next(name for name, loss in losses.items() if not _clearly_worse(loss, best))
 
@@ -93,20 +108,30 @@ def mapped(logits: Tensor, classes: tuple[str, ...], class_map: tuple[int, ...] 
 
 
 def statistics(split: Split) -> Normalization:
-    """Mean and standard deviation per channel of a split's images in [0, 1]."""
-    images = split.images.float() / 255  # (N, 3, H, W)
-    mean, std = images.mean(dim=(0, 2, 3)), images.std(dim=(0, 2, 3)).clamp_min(1e-3)
-    return Normalization(mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+    """Mean and standard deviation per channel of a split's images in [0, 1].
+
+    From counts of the 256 values: exact however large the split is, and whatever it is looked at in.
+    """
+    counts = torch.zeros(3, _VALUES, dtype=torch.float64)
+    for some in in_chunks(split.images):
+        for channel, values in enumerate(some.unbind(dim=1)):
+            counts[channel] += torch.bincount(values.flatten(), minlength=_VALUES).cpu()
+    values, total = torch.arange(_VALUES, dtype=torch.float64) / 255, counts.sum(dim=1)
+    mean = counts @ values / total
+    variance = (counts * (values - mean[:, None]).square()).sum(dim=1) / (total - 1)
+    return Normalization(mean=tuple(mean.tolist()), std=tuple(variance.sqrt().clamp_min(1e-3).tolist()))
 
 
-def _trial(split: Split) -> Split:
+def trial_of(split: Split) -> Split:
+    """Some of its images, always the same."""
     rows = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:_TRIAL_IMAGES].to(split.labels.device)
     return Split(split.images[rows], split.labels[rows])
 
 
-def _guessing(classes: int, images: int) -> float:
+def at_most_chance(top1: float, classes: int, images: int) -> bool:
+    """Whether a network that guesses would be as good, by luck."""
     chance = 1 / classes
-    return chance + _SIGMAS * sqrt(chance * (1 - chance) / images)
+    return top1 <= chance + _SIGMAS * sqrt(chance * (1 - chance) / images)
 
 
 def _at_chance(result: Scores, classes: tuple[str, ...], tried: dict[str, float]) -> str:
@@ -119,8 +144,10 @@ def _at_chance(result: Scores, classes: tuple[str, ...], tried: dict[str, float]
 
 def _reordering(seen: Iterable[Tensor], labels: Tensor, classes: tuple[str, ...]) -> str | None:
     """A class_map that would explain what the teacher says under one of the normalisations, where there is one."""
-    explained, order = max((_best_order(logits, labels, len(classes)) for logits in seen), key=lambda found: found[0])
-    if explained < _REORDERED or len(set(order)) < len(order):
+    found = (_best_order(logits, labels, len(classes)) for logits in seen)
+    orders = [(explained, order) for explained, order in found if len(set(order)) == len(order)]  # one answer explains all, too
+    explained, order = max(orders, default=(0.0, []))
+    if explained < _REORDERED:
         return None
     return f"Its classes seem to be in another order: class_map {order} would give {explained:.1%}."
 

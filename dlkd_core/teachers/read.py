@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
-from dlkd_core.teachers.safetensors_file import read_safetensors
+from dlkd_core.teachers.safetensors_file import read_safetensors, untrained_layer
 from dlkd_core.teachers.sniff import Format, sniff_format
 from dlkd_core.teachers.torch_file import read_torch
 from dlkd_core.teachers.unwrap import find_tensors, plain_names
@@ -40,12 +40,18 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointRefused(
             "The file is an ONNX graph, not the weights of a network.", hint="Send the network's state dict or safetensors."
         )
-    tensors = read_safetensors(path) if kind == "safetensors" else find_tensors(read_torch(path))
+    tensors = _of_safetensors(path) if kind == "safetensors" else find_tensors(read_torch(path))
     for name, tensor in tensors.items():
         _check_kind(name, tensor)
     _check_extent(tensors, path.stat().st_size)
     _check_finite(tensors)
     return Checkpoint(kind, plain_names(tensors))
+
+
+def _of_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors; without the classifier of a student that has none but its shape."""
+    tensors, untrained = read_safetensors(path), untrained_layer(path)
+    return {name: tensor for name, tensor in tensors.items() if not untrained or not name.startswith(f"{untrained}.")}
 
 
 def format_of(path: Path) -> Format:

@@ -1,9 +1,10 @@
 """Which network of the catalog a checkpoint belongs to, by the names and shapes of its weights."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -11,21 +12,26 @@ from dlkd_core.catalog import find_architecture
 from dlkd_core.errors import ArchitectureUnknown, ClassesDoNotFit, KeysDoNotFit, SpecError
 from dlkd_core.models.skeleton import skeleton
 from dlkd_core.teachers import fingerprints
+from dlkd_core.teachers.backbones import Backbone, find_backbone
 from dlkd_core.teachers.fingerprints import Fingerprint
 from dlkd_core.teachers.fit import Fit, classifiers, fit
-from dlkd_core.teachers.names import CLASSIFIERS, Shape, some
+from dlkd_core.teachers.names import CLASSIFIERS, Shape, of_layer, some
 
 _LIKENESS = 0.3  # below it a nearest network is no help
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """A network and its weights under its own names, in its own dtypes; `options` are complete."""
+    """A network and its weights under its own names, in its own dtypes; `options` are complete.
+
+    Without a classifier in the checkpoint `num_classes` is 0, and the tensors hold one of a single class, all zeros.
+    """
 
     architecture: str
     options: dict[str, Any]
     num_classes: int
     tensors: dict[str, Tensor]
+    notices: tuple[str, ...] = ()
 
 
 def recognise(
@@ -61,7 +67,10 @@ def check_classes(found: int, told: int | None) -> None:
 def _sought(tensors: Mapping[str, Tensor]) -> Recognised:
     match = _match(tensors)
     if match is None:
-        raise ArchitectureUnknown(_nothing_fits(tensors))
+        backbone = find_backbone(tensors, fingerprints.known())
+        if backbone is None:
+            raise ArchitectureUnknown(_nothing_fits(tensors))
+        return _without_heads(backbone)
     variant, classifier = match
     num_classes = tensors[f"{classifier}.weight"].shape[0]
     network = skeleton(variant.architecture, num_classes, variant.options)
@@ -77,6 +86,9 @@ def _named(tensors: Mapping[str, Tensor], architecture: str, options: Mapping[st
     best = min(tries, key=lambda one: one[1].faults)
     if best[1].faults == 0:
         return best[0]
+    backbone = find_backbone(tensors, [fingerprints.take(architecture, choice) for choice in choices])
+    if backbone:
+        return _without_heads(backbone)
     raise KeysDoNotFit(_misfit(architecture, best[1]), hint=_another(tensors, architecture), pointer="/teacher/architecture")
 
 
@@ -87,6 +99,24 @@ def _try(tensors: Mapping[str, Tensor], architecture: str, options: dict[str, An
     network = skeleton(architecture, num_classes, options)
     laid = fit(tensors, network, classifier)
     return _recognised(architecture, options, num_classes, laid, network.module.state_dict()), laid
+
+
+def _without_heads(backbone: Backbone) -> Recognised:
+    """The layers of a self-supervised checkpoint as a network, with its own classifier where that is all that is beside them."""
+    variant, classifier = backbone.variant, backbone.classifier
+    if classifier:
+        num_classes = len(backbone.tensors[f"{classifier}.weight"])
+        network = skeleton(variant.architecture, num_classes, variant.options)
+        laid = fit(backbone.tensors, network, classifier)
+        if laid.faults == 0:
+            return _recognised(variant.architecture, variant.options, num_classes, laid, network.module.state_dict())
+    network = skeleton(variant.architecture, 1, variant.options)
+    own = of_layer(network.classifier)
+    laid = fit({name: tensor for name, tensor in backbone.tensors.items() if name not in own}, network, None)
+    expected = network.module.state_dict()
+    head = {name: torch.zeros(expected[name].shape) for name in own if name in expected}
+    found = _recognised(variant.architecture, variant.options, 0, laid, expected)
+    return replace(found, tensors={**found.tensors, **head}, notices=(backbone.described(),))
 
 
 def _match(tensors: Mapping[str, Tensor]) -> tuple[Fingerprint, str] | None:

@@ -5,12 +5,14 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
 from dlkd_core.teachers.sniff import HEADER_LIMIT
 
+UNTRAINED = "untrained"  # in our students' metadata: the layer that is there for its shape alone
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 _MAX_TENSORS = 100_000
 _MAX_EXTENT = 1 << 48  # product of the sides that are not 0: torch fails at a tensor of any more, even one without values
@@ -36,6 +38,12 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except Exception as error:  # a hostile header can fail in any way: sides that no tensor can have, metadata that is no text
         raise _damaged(str(error)) from error
+
+
+def untrained_layer(path: Path) -> str | None:
+    """The name of the classifier of one of our students that was never trained; None of all other files, sound ones."""
+    with safe_open(path, framework="pt") as file:
+        return (file.metadata() or {}).get(UNTRAINED)
 
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:

@@ -4,6 +4,7 @@ import pickle
 import re
 import warnings
 import zipfile
+from argparse import Namespace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,9 +15,11 @@ from torch.serialization import safe_globals
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
 
 _WANTED = re.compile(r"GLOBAL (\S+) (?:was not an allowed|whose module)")
+# A script's arguments, which DINO saves beside the weights: an object with attributes and no behaviour.
 # NumPy's numbers, which training scripts save beside the weights (best_acc): plain values, and nothing that runs.
 _SCALAR = np.float64(0).__reduce__()[0]
-_NUMBERS: list[Any] = [
+_VALUES: list[Any] = [
+    Namespace,
     *((_SCALAR, f"numpy.{package}.multiarray.scalar") for package in ("core", "_core")),
     np.dtype,
     *{type(np.dtype(code)) for code in "?bhilqBHILQefd"},
@@ -36,7 +39,7 @@ def read_torch(path: Path) -> Any:
     try:
         with (
             warnings.catch_warnings(),
-            safe_globals(_NUMBERS),
+            safe_globals(_VALUES),
             path.open("rb") as file,
         ):  # given a path, torch would go by its ending
             warnings.simplefilter("ignore")  # advice to programmers about files that are not theirs

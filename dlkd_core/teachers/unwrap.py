@@ -7,8 +7,14 @@ from torch import Tensor
 
 from dlkd_core.errors import CheckpointRefused
 
-# Under which training scripts put the weights, the likeliest first.
-_WRAPPINGS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params", "module")
+# Under which training scripts put the weights, the likeliest first: a moving average is what they publish where they keep one,
+# and so is DINO's teacher.
+_AVERAGES = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema")
+_WRAPPINGS = (
+    *_AVERAGES,
+    *("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params", "module"),
+    *("teacher", "student"),
+)
 _WRAPPERS = {"module", "_orig_mod"}  # DataParallel and torch.compile, around the network or a part of it
 _HOLDERS = {"model", "net", "network", "backbone", "base_model"}  # attributes of a class that holds the network
 _DEPTH = 5

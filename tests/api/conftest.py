@@ -16,6 +16,7 @@ from registry import artifacts, claims, keys, models
 from registry.artifacts import Store
 from registry.db import Database
 from registry.lifecycle import JobStatus
+from registry.offers import Offer
 from registry.settings import Settings
 from registry.testing import MemoryQueue, fresh_database
 from registry.uploads import CHECKS
@@ -91,7 +92,7 @@ class FakeWorker:
 
     def claim(self, queue: str) -> claims.Claim:
         with self.database.write() as session:
-            claim = claims.claim(session, worker_id="worker_test", queues=[queue], lease=timedelta(minutes=1))
+            claim = claims.claim(session, worker_id="worker_test", offers=[Offer(queue)], lease=timedelta(minutes=1))
         assert claim is not None
         return claim
 
@@ -127,6 +128,7 @@ class FakeWorker:
             file = models.FileRow("student.onnx", "onnx", stored.digest, stored.size, top1=0.5, latency_ms=1.5)
             metrics = {"teacher": {"top1": 0.75}, "student": {"top1": 0.5}}
             report = {"architecture": "resnet8", "parameters": 78_042, "classes": ["cat", "dog"], "metrics": metrics}
+            report |= {"options": {}, "image": {"height": 32, "width": 32}, "normalization": None, "lineage": {"run": "0123"}}
             model = claims.finish(session, claim, report=report, files=[file])
         assert model is not None
         return model

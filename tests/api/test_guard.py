@@ -1,12 +1,16 @@
 """What happens to every request before a route sees it."""
 
+import io
+import json
 import logging
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from registry.logbook import open_log
+from registry.settings import Settings
 from tests.api.asgi import status_of
 
 OPEN = {"/", "/docs", "/livez", "/readyz", "/openapi.json"}
@@ -76,12 +80,40 @@ def test_its_own_names_are_answered(client: TestClient, host: str) -> None:
     assert client.get("/livez", headers={"Host": host}).status_code == 200
 
 
-def test_every_request_has_a_name_in_answer_problem_and_log(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="api.access"):
-        answer = client.get("/v1/jobs/job_none", headers={"X-Request-Id": "mine-42"})
+def test_every_request_has_a_name_in_answer_problem_and_log(app: FastAPI, client: TestClient, log_stream: io.StringIO) -> None:
+    @app.get("/asked")
+    def asked() -> None:
+        logging.getLogger("registry.queue").warning("from a thread of the pool")
+
+    open_log(Settings(log_format="json"), log_stream)
+    answer = client.get("/v1/jobs/job_none", headers={"X-Request-Id": "mine-42"})
     assert answer.headers["X-Request-Id"] == answer.json()["request_id"] == "mine-42"
-    assert "GET /v1/jobs/job_none 404" in caplog.text
-    assert "request=mine-42" in caplog.text
+    client.get("/asked", headers={"X-Request-Id": "mine-43"})
+    lines = [json.loads(line) for line in log_stream.getvalue().splitlines()]
+    told = [line for line in lines if line["logger"] in {"api.access", "registry.queue"}]
+    assert [line["request_id"] for line in told] == ["mine-42", "mine-43", "mine-43"]
+    assert {name: told[0][name] for name in ("event", "method", "path", "status")} == {
+        "event": "request",
+        "method": "GET",
+        "path": "/v1/jobs/job_none",
+        "status": 404,
+    }
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_key_is_never_in_the_log(app: FastAPI, key: str, log_stream: io.StringIO, form: Literal["json", "console"]) -> None:
+    @app.get("/broken/{what}")
+    def broken(what: str) -> None:
+        raise RuntimeError(f"cannot take {what}")
+
+    open_log(Settings(log_format=form, log_level="DEBUG"), log_stream)
+    secret = key.rpartition("_")[2]
+    with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
+        client.get("/v1/jobs", headers={"Authorization": f"Bearer {key}"})
+        client.get(f"/v1/jobs/{key}?key={key}", headers={"Authorization": f"Bearer {key}"})
+        assert client.get(f"/broken/{key}").status_code == 500
+    assert "RuntimeError: cannot take dlkd_" in log_stream.getvalue()
+    assert secret not in log_stream.getvalue()
 
 
 def test_a_request_name_that_could_forge_log_lines_is_replaced(client: TestClient) -> None:

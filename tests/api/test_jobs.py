@@ -18,7 +18,9 @@ def test_a_job_is_queued_where_its_inputs_are_ready(client: TestClient, queue: M
     job = answer.json()
     assert answer.headers["Location"] == f"/v1/jobs/{job['id']}"
     assert (job["name"], job["status"], job["error"], job["model_id"], job["attempts"]) == ("first", "queued", None, None, [])
-    assert job["progress"] == dict.fromkeys(("phase", "epoch", "epochs", "step", "steps", "eta_seconds")) | {"fraction": 0.0}
+    assert job["progress"] == dict.fromkeys(("phase", "epoch", "epochs", "step", "steps", "eta_seconds", "images_per_second")) | {
+        "fraction": 0.0
+    }
     assert job["spec"]["training"]["epochs"] == 2
     assert job["spec"]["method"] == {"name": "plain", "views": "single"}
     assert job["created_at"].endswith("Z")
@@ -60,6 +62,58 @@ def test_a_teacher_of_other_classes_is_refused_at_once(client: TestClient, worke
     assert (answer.status_code, answer.json()["code"]) == (422, "classes_do_not_fit")
     mapped = spec | {"teacher": {"id": teacher["id"], "class_map": [3, 5]}}
     assert client.post("/v1/jobs", json=mapped).status_code == 201
+
+
+def test_published_weights_teach_without_an_upload(
+    client: TestClient, queue: MemoryQueue, worker: FakeWorker, spec: Spec
+) -> None:
+    queue.sent.clear()
+    answer = client.post("/v1/jobs", json=spec | {"teacher": {"pretrained": "resnet50"}})
+    assert (answer.status_code, answer.json()["status"]) == (201, "queued")
+    assert answer.json()["spec"]["teacher"]["pretrained"] == "resnet50"
+    assert worker.claim("train").inputs["teacher"]["pretrained"] == "resnet50"
+
+
+@pytest.mark.parametrize(
+    ("teacher", "pointer", "code"),
+    [
+        ({"pretrained": "resnet20"}, "/teacher/pretrained", "weights_unpublished"),
+        ({"pretrained": "timm/resnet_26"}, "/teacher/pretrained", "unknown_choice"),
+        ({"pretrained": "resnet50", "id": "teacher_1"}, "/teacher", "one_of"),
+        ({"pretrained": "resnet50", "architecture": "resnet50"}, "/teacher/architecture", "architecture_unused"),
+    ],
+)
+def test_published_weights_that_there_are_not_are_refused(
+    client: TestClient, spec: Spec, teacher: Spec, pointer: str, code: str
+) -> None:
+    answer = client.post("/v1/jobs", json=spec | {"teacher": teacher})
+    assert answer.status_code == 422
+    assert [(entry["pointer"], entry["code"]) for entry in answer.json()["errors"]] == [(pointer, code)]
+
+
+def test_published_weights_for_larger_images_are_refused_at_once(client: TestClient, spec: Spec) -> None:
+    answer = client.post("/v1/jobs", json=spec | {"teacher": {"pretrained": "vit_b_16"}})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/teacher/pretrained")
+
+
+def test_a_student_of_the_papers_networks_has_no_published_weights(client: TestClient, spec: Spec) -> None:
+    answer = client.post("/v1/jobs", json=spec | {"student": {"architecture": "resnet20", "pretrained": True}})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/student/pretrained")
+    assert (
+        client.post("/v1/jobs", json=spec | {"student": {"architecture": "timm/resnet26", "pretrained": True}}).status_code == 201
+    )
+
+
+def test_a_teacher_without_a_classifier_teaches_by_its_features_alone(client: TestClient, worker: FakeWorker, spec: Spec) -> None:
+    teacher = client.post("/v1/teachers", files={"file": ("moco.pth", CHECKPOINT)}).json()
+    worker.check_teacher(num_classes=0)
+    taught = spec | {"teacher": {"id": teacher["id"]}}
+    refused = client.post("/v1/jobs", json=taught | {"method": {"name": "kd"}})
+    assert (refused.status_code, refused.json()["code"]) == (422, "logits_needed")
+    assert "seed" in refused.json()["hint"]
+    assert client.post("/v1/jobs", json=taught | {"method": {"name": "seed"}}).status_code == 201
+    mapped = spec | {"teacher": {"id": teacher["id"], "class_map": [0, 1]}, "method": {"name": "seed"}}
+    assert client.post("/v1/jobs", json=mapped).json()["code"] == "classes_do_not_fit"
 
 
 def test_the_same_request_sent_twice_with_one_key_is_one_job(client: TestClient, queue: MemoryQueue, spec: Spec) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from api.app import create_app
+from api.routes import health
 from registry import workers
 from registry.artifacts import Store
 from registry.db import Database, upgrade
@@ -77,6 +79,7 @@ def test_the_catalog_is_the_core_s_and_is_sent_once(client: TestClient) -> None:
     assert {"dlkd", "dlkd_sup", "kd", "plain"} <= {method["name"] for method in menu["methods"]}
     assert {"resnet8", "resnet20", "wrn_40_2"} <= {entry["name"] for entry in menu["architectures"]}
     assert {"safetensors", "onnx"} <= {entry["name"] for entry in menu["exporters"]}
+    assert len(menu.pop("timm")["rows"]) > 1000
     assert all(entry["schema"]["type"] == "object" for entries in menu.values() for entry in entries)
     assert client.get("/v1/catalog", headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
 
@@ -130,3 +133,15 @@ def test_the_application_loads_no_torch() -> None:
     check = f"import sys; import api.app, api.__main__; print(*{heavy} & sys.modules.keys())"
     answer = subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True, capture_output=True, text=True)
     assert answer.stdout.split() == []
+
+
+def test_a_store_that_hangs_is_told_in_time(
+    settings: Settings, migrated: Database, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = Event()
+    monkeypatch.setattr(store, "check", released.wait)
+    monkeypatch.setattr(health, "CHECK_SECONDS", 0.2)
+    status, body = ready(settings, migrated, MemoryQueue(), store)
+    released.set()
+    assert (status, [entry["code"] for entry in body["errors"]]) == (503, ["store_unavailable"])
+    assert "no answer within 0.2 s" in body["errors"][0]["message"]

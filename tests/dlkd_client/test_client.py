@@ -12,6 +12,7 @@ import pytest
 from dlkd_client.answers import Dataset, Job, Model
 from dlkd_client.client import Client
 from dlkd_client.errors import DownloadCorrupt, NotReady, ProblemError, Unreachable, WaitedTooLong
+from registry import claims
 from tests.api.conftest import CHECKPOINT, FakeWorker
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -115,6 +116,33 @@ def test_a_job_can_be_cancelled_and_lists_filtered(client: Client, job: Job) -> 
     assert client.cancel(job.id).status == "cancelled"
     assert [found.id for found in client.jobs(status="cancelled")] == [job.id]
     assert list(client.jobs(status="running")) == []
+
+
+def test_a_job_is_held_taken_up_again_and_made_once_more(client: Client, worker: FakeWorker, dataset: Dataset, job: Job) -> None:
+    assert client.pause(job.id).status == "paused"
+    assert client.resume(job.id).status == "queued"
+    assert client.cancel(job.id, force=True).status == "cancelled"
+    assert client.retry(job.id, from_start=True).status == "queued"
+    changed = client.change(job.id, name="second", labels={"team": "vision"}, priority=3)
+    assert (changed.name, changed.labels, changed.priority) == ("second", {"team": "vision"}, 3)
+    clone = client.clone(job.id, {"training": {"epochs": 3}})
+    assert (clone.cloned_from, clone.spec["training"]["epochs"]) == (job.id, 3)
+    assert [found.id for found in client.jobs(label=["team:vision"], status=["queued"])] == [clone.id, job.id]
+    assert client.plan({"student": {"architecture": "resnet8"}, "dataset": {"id": dataset.id}})["valid"]
+    assert worker.claim("train").job_id == job.id
+    assert [attempt["status"] for attempt in client.attempts(job.id)] == ["running"]
+    client.cancel(clone.id)
+    client.delete_job(clone.id)
+    assert [found.id for found in client.jobs()] == [job.id]
+
+
+def test_a_log_comes_whole_or_from_its_end(client: Client, worker: FakeWorker, job: Job) -> None:
+    claim, lines = worker.claim("train"), [f"line {number}" for number in range(2500)]
+    with worker.database.write() as session:
+        claims.record(session, claim, claims.News(lines=lines))
+    assert list(client.logs(job.id)) == lines
+    assert list(client.logs(job.id, tail=2)) == lines[-2:]
+    assert list(client.logs(job.id, attempt=2)) == []
 
 
 def test_events_and_metrics_come_whole(client: Client, model: Model) -> None:

@@ -10,6 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from dlkd_client.command import app
+from registry import claims
 from tests.api.conftest import CHECKPOINT, FakeWorker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +51,7 @@ def spec(dataset: str) -> str:
 def test_the_catalog_needs_no_service() -> None:
     assert "resnet20" in dlkd("catalog").stdout
     menu = json.loads(dlkd("catalog", "--json").stdout)
-    assert {"methods", "architectures", "exporters", "sources"} == menu.keys()
+    assert {"methods", "architectures", "timm", "exporters", "evaluations", "sources"} == menu.keys()
     assert {"dlkd", "plain"} <= {method["name"] for method in menu["methods"]}
 
 
@@ -82,6 +83,23 @@ def test_watching_a_job_that_does_not_succeed_ends_with_1(spec: str) -> None:
     assert dlkd("cancel", job).stdout.strip() == "cancelled"
     watched = dlkd("watch", job)
     assert (watched.exit_code, "cancelled" in watched.stderr) == (1, True)
+
+
+def test_a_job_under_control(spec: str, worker: FakeWorker, tmp_path: Path) -> None:
+    job = dlkd("submit", "-", stdin=spec).stdout.strip()
+    assert dlkd("pause", job).stdout.strip() == "paused"
+    assert dlkd("resume", job).stdout.strip() == "queued"
+    claim = worker.claim("train")
+    with worker.database.write() as session:
+        claims.record(session, claim, claims.News(lines=["one", "two"]))
+        claims.fail(session, claim, error={"code": "training_diverged", "message": "NaN.", "hint": "", "retryable": False})
+    assert dlkd("logs", job, "--tail", "1").stdout == "two\n"
+    assert "training_diverged" in dlkd("attempts", job).stdout
+    assert dlkd("retry", job, "--from-start").stdout.strip() == "queued"
+    (tmp_path / "changes.json").write_text('{"name": "other", "labels": {"n": "1"}}')
+    clone = dlkd("clone", job, "changes.json").stdout.strip()
+    assert [found["id"] for found in json.loads(dlkd("list", "--json", "--label", "n:1").stdout)] == [clone]
+    assert dlkd("cancel", clone, "--force").stdout.strip() == "cancelled"
 
 
 @pytest.mark.usefixtures("connected")

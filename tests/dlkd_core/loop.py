@@ -18,8 +18,8 @@ from dlkd_core.losses.term import Setting
 from dlkd_core.models import Tapped, build
 from dlkd_core.optimizer import build as build_optimizer
 from dlkd_core.outputs import Outputs, Shapes
-from dlkd_core.spec import TrainingSpec
 from dlkd_core.training import Run
+from dlkd_core.training_spec import TrainingSpec
 
 CLASSES, WIDTH, IMAGES = 3, 12, 20
 PROJECTION = torch.randn(3 * 8 * 8, WIDTH, generator=torch.Generator().manual_seed(5)) / 8

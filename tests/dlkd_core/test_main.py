@@ -52,6 +52,20 @@ def test_a_run_that_is_interrupted_leaves_a_checkpoint_and_goes_on_from_it_to_it
     assert (tmp_path / "out" / "student.safetensors").is_file()
 
 
+def test_images_that_memory_is_not_to_hold_are_kept_in_the_cache(tmp_path: Path, stripes: Path) -> None:
+    spec = written(tmp_path / "spec.json", short(stripes, training={"max_steps": 2}))
+    kept = {}
+    for name, options in (("beside", ["--cache", str(tmp_path / "cache")]), ("inside", [])):
+        assert main([str(spec), str(tmp_path / name), "--memory", "0", *options]) == 0
+        folder = tmp_path / "cache" if options else tmp_path / name / "data"
+        (file,) = folder.iterdir()
+        kept[name] = (file.name, file.read_bytes())
+    assert kept["beside"] == kept["inside"]
+    assert not (tmp_path / "beside" / "data").exists()
+    assert main([str(spec), str(tmp_path / "memory")]) == 0
+    assert not (tmp_path / "memory" / "data").exists()
+
+
 @pytest.mark.parametrize(
     ("parts", "words"),
     [

@@ -10,8 +10,8 @@ from torch import nn
 
 from dlkd_core.checkpoint import FILE
 from dlkd_core.optimizer import BUILDERS, build
-from dlkd_core.spec import OptimizerName, TrainingSpec
 from dlkd_core.training import train
+from dlkd_core.training_spec import OptimizerName, TrainingSpec
 
 from .loop import everything, new_run, same
 from .test_training import stopped_after

@@ -12,8 +12,8 @@ from dlkd_core.events import Finished, Measured
 from dlkd_core.outputs import Outputs
 from dlkd_core.pipeline import run as distil
 from dlkd_core.precision import FLOAT32, Precision, decide, pick_precision
-from dlkd_core.spec import PrecisionName
 from dlkd_core.training import Run, train
+from dlkd_core.training_spec import PrecisionName
 
 from .conftest import MakeSpec
 from .loop import everything, new_run, same

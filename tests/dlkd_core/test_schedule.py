@@ -3,7 +3,7 @@
 import pytest
 
 from dlkd_core.schedule import rate_at
-from dlkd_core.spec import Schedule
+from dlkd_core.training_spec import Schedule
 
 
 def test_the_papers_rate_falls_after_epochs_150_180_and_210_of_240() -> None:

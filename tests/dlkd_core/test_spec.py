@@ -1,5 +1,6 @@
 """What a run can be asked for: the paper's defaults, and an answer to every wrong field."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from dlkd_core.catalog.methods import DLKD
-from dlkd_core.spec import DistillationSpec, JobSpec, TrainingSpec
+from dlkd_core.spec import DistillationSpec, JobSpec
+from dlkd_core.training_spec import TrainingSpec
 
 TEACHER, DATASET, STUDENT = {"id": "teacher_1"}, {"id": "dataset_1"}, {"architecture": "resnet20"}
 
@@ -147,6 +149,60 @@ def test_a_run_takes_files_where_a_job_takes_ids() -> None:
 def test_the_schema_tells_a_form_what_it_needs() -> None:
     schema = JobSpec.model_json_schema()
     assert set(schema["required"]) >= {"student", "dataset"}
-    names = schema["$defs"]["StudentSpec"]["properties"]["architecture"]["enum"]
-    assert {"resnet20", "wrn_40_2", "resnet18"} <= set(names)
+    listed, pattern = schema["$defs"]["StudentSpec"]["properties"]["architecture"]["anyOf"]
+    assert {"resnet20", "wrn_40_2", "resnet18"} <= set(listed["enum"])
+    assert pattern == {"pattern": "^timm/"}  # a thousand names more would be most of the schema
+    assert len(json.dumps(schema)) < 60_000
     assert set(schema["$defs"]["TrainingSpec"]["properties"]) == set(TrainingSpec.model_fields)
+
+
+def test_published_weights_are_a_teacher_by_name() -> None:
+    assert job(teacher={"pretrained": "resnet50"}).method.name == "dlkd"
+    assert job(teacher={"pretrained": "timm/resnet26", "class_map": [3, 1]}).teacher is not None
+    spec = DistillationSpec.model_validate({"student": STUDENT, "dataset": {"path": "d"}, "teacher": {"pretrained": "resnet50"}})
+    assert spec.teacher is not None
+    assert spec.teacher.path is None
+
+
+@pytest.mark.parametrize(
+    ("teacher", "told"),
+    [
+        ({"pretrained": "resnet20"}, "Nobody publishes weights of resnet20"),
+        ({"pretrained": "timm/resnet_26"}, "Did you mean timm/resnet26"),
+        ({"pretrained": "resnet50", "id": "teacher_1"}, "exactly one of id .*, model_id .* and pretrained"),
+        ({"pretrained": "resnet50", "architecture": "resnet50"}, "pretrained names the architecture already"),
+        ({}, "exactly one of id"),
+    ],
+)
+def test_a_teacher_is_one_thing_and_weights_are_published_or_not(teacher: dict[str, str], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        job(teacher=teacher)
+
+
+@pytest.mark.parametrize("teacher", [{}, {"path": "a.pth", "pretrained": "resnet50"}])
+def test_a_teacher_on_this_machine_is_a_file_or_published(teacher: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match=r"exactly one of path .* and pretrained"):
+        DistillationSpec.model_validate({"student": STUDENT, "dataset": {"path": "d"}, "teacher": teacher})
+
+
+def test_a_student_begins_with_published_weights_where_there_are_some() -> None:
+    assert job(student={"architecture": "timm/mobilenetv3_small_050", "pretrained": True}).student.pretrained
+    with pytest.raises(ValidationError, match="Nobody publishes weights of resnet20: leave pretrained out") as caught:
+        job(student={"architecture": "resnet20", "pretrained": True})
+    assert caught.value.errors()[0]["ctx"]["pointer"] == "/pretrained"
+
+
+@pytest.mark.parametrize(
+    ("student", "wrong"),
+    [
+        ({"architecture": "wrn", "options": {"depth": 4}}, "depth"),
+        ({"architecture": "wrn", "options": {"widen_factor": 99}}, "widen_factor"),
+        ({"architecture": "mobilenet_v2", "options": {"width_mult": 0}}, "width_mult"),
+        ({"architecture": "resnet20", "options": {"width": 0}}, "width"),
+        ({"architecture": "timm/vit_tiny_patch16_224", "options": {"image_size": 1}}, "image_size"),
+        ({"architecture": "timm/resnet26", "options": {"image_size": 32}}, "image_size"),
+    ],
+)
+def test_options_have_bounds(student: dict[str, Any], wrong: str) -> None:
+    with pytest.raises(ValidationError, match=f"options of this architecture: {wrong}"):
+        job(student=student)

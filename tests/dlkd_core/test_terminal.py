@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from dlkd_core.events import PhaseStarted, StepDone
-from dlkd_core.terminal import _Interrupt, run_to_report
+from dlkd_core.events import PhaseStarted, StepDone, TeacherProved
+from dlkd_core.terminal import _Interrupt, _proof, _summary, run_to_report
 
 from .conftest import MakeSpec
 
@@ -79,3 +79,32 @@ def test_what_listened_to_ctrl_c_before_does_so_again() -> None:
     with _Interrupt():
         assert signal.getsignal(signal.SIGINT) != before
     assert signal.getsignal(signal.SIGINT) == before
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ({"top1": 0.5}, "teacher resnet8: 50.0% of 60 images"),
+        ({"top1": None}, "teacher resnet8: 60 images without labels"),
+        ({"top1": None, "knn_top1": 0.75}, "teacher resnet8, by nearest neighbours: 75.0% of 60 images"),
+    ],
+)
+def test_a_teachers_proof_is_told_as_what_it_is(found: dict[str, float | None], told: str) -> None:
+    proof = TeacherProved.model_validate({"architecture": "resnet8", "parameters": 1, "images": 60, "normalization": {}, **found})
+    assert _proof(proof) == told
+
+
+@pytest.mark.parametrize(
+    ("student", "title", "figure"),
+    [
+        ({"top1": 0.5, "agreement": 0.9}, "top-1", "50.0%"),
+        ({"top1": None, "knn_top1": 0.75}, "k-NN top-1", "75.0%"),
+        ({"top1": None, "agreement": 0.9}, "agreement", "90.0%"),
+        ({"top1": None}, "agreement", ""),
+    ],
+)
+def test_the_summary_shows_what_is_known_of_the_student(student: dict[str, float | None], title: str, figure: str) -> None:
+    cost = {"parameters": 7, "latency_ms": 1.0}
+    table = _summary({"metrics": {"teacher": {"top1": None, **cost}, "student": {**student, **cost}}})
+    shown = {str(column.header): list(column.cells) for column in table.columns}
+    assert shown[title] == ["", figure]

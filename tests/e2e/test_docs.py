@@ -15,6 +15,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "using.md"
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.timeout(900)  # a dozen trainings, one after the other
 @pytest.mark.skipif(shutil.which("curl") is None, reason="this machine has no curl")
 def test_every_command_of_the_page_works_as_typed(shared_data: Path, few_cifar10: Path, tmp_path: Path) -> None:
     shutil.copy(shared_data / "teachers" / "cifar10_resnet20-12fca82f.th", tmp_path / "teacher.th")

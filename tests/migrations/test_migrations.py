@@ -3,11 +3,12 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from alembic import command
-from sqlalchemy import create_engine, inspect, make_url, text
+from sqlalchemy import Engine, MetaData, Table, create_engine, insert, inspect, make_url, select, text, update
 
 from registry.db import alembic_config, check_head, make_engine, upgrade
 from registry.errors import DatabaseBehind
@@ -67,3 +68,116 @@ def test_programs_that_start_together_do_not_migrate_twice(empty_url: str) -> No
     programs = [subprocess.Popen([sys.executable, "-c", start, empty_url], stderr=subprocess.PIPE) for _ in range(3)]
     assert [(program.communicate()[1], program.returncode) for program in programs] == [(b"", 0)] * 3
     assert tables(empty_url) == set(Base.metadata.tables)
+
+
+BEFORE = {
+    "owner": "key_1",
+    "name": "",
+    "status": "queued",
+    "queue": "train",
+    "priority": 0,
+    "attempt": 1,
+    "spent": 0,
+    "max_attempts": 3,
+    "progress": {},
+    "last_event": 1,
+    "created_at": datetime(2026, 1, 1, tzinfo=UTC),
+}
+SPEC = {"method": {"name": "dlkd"}, "student": {"architecture": "resnet8"}}
+ATTEMPT = {"job_id": "job_1", "number": 1, "worker_id": "worker_1", "status": "returned", "started_at": BEFORE["created_at"]}
+
+
+def reflected(engine: Engine, name: str) -> Table:
+    """The table as it is in the database now."""
+    return Table(name, MetaData(), autoload_with=engine)
+
+
+def test_jobs_of_before_keep_what_they_have_and_are_found_by_method_and_student(empty_url: str) -> None:
+    upgrade(empty_url, "0001")
+    engine = make_engine(empty_url)
+    jobs = [{"id": "job_1", "kind": "distill", "spec": SPEC}, {"id": "job_2", "kind": "check_teacher", "spec": {}}]
+    with engine.begin() as connection:
+        connection.execute(insert(reflected(engine, "jobs")), [BEFORE | job for job in jobs])
+        connection.execute(insert(reflected(engine, "attempts")), [ATTEMPT])
+    upgrade(empty_url)
+    table = reflected(engine, "jobs")
+    names = ("id", "method", "student", "notes", "device", "gpus", "stalled", "last_log", "forced")
+    with engine.begin() as connection:
+        rows = connection.execute(select(*(table.c[name] for name in names)).order_by(table.c.id)).all()
+        assert [tuple(row) for row in rows] == [
+            ("job_1", "dlkd", "resnet8", "", "auto", 1, 0, 0, False),
+            ("job_2", None, None, "", "auto", 1, 0, 0, False),
+        ]
+        connection.execute(update(table).values(queue="train-cuda"))
+    command.downgrade(alembic_config(empty_url), "0001")
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT DISTINCT queue FROM jobs")).scalars().all() == ["train"]
+        assert connection.execute(text("SELECT job_id FROM attempts")).scalars().all() == ["job_1"]
+    engine.dispose()
+
+
+MODEL = {
+    "owner": "key_1",
+    "architecture": "timm/resnet26",
+    "options": {},
+    "parameters": 1,
+    "classes": [],
+    "metrics": {},
+    "report": {},
+}
+
+
+def test_models_of_before_are_numbered_under_the_names_of_their_jobs(empty_url: str) -> None:
+    upgrade(empty_url, "0003")
+    engine = make_engine(empty_url)
+    names = {"1": "My pets!", "2": "", "3": "My pets!"}
+    jobs = [BEFORE | {"id": f"job_{number}", "kind": "distill", "spec": SPEC, "method": "kd", "student": "x"} for number in names]
+    with engine.begin() as connection:
+        connection.execute(insert(reflected(engine, "jobs")), jobs)
+        connection.execute(
+            insert(reflected(engine, "models")),
+            [
+                MODEL | {"id": f"model_{number}", "job_id": f"job_{number}", "name": name, "created_at": BEFORE["created_at"]}
+                for number, name in names.items()
+            ],
+        )
+    upgrade(empty_url)
+    models, counted = reflected(engine, "models"), reflected(engine, "model_names")
+    with engine.begin() as connection:
+        found = connection.execute(select(models.c.id, models.c.name, models.c.version, models.c.notes).order_by(models.c.id))
+        named = [("model_1", "My-pets", 1, ""), ("model_2", "timm-resnet26", 1, ""), ("model_3", "My-pets", 2, "")]
+        assert [tuple(row) for row in found.all()] == named
+        last = connection.execute(select(counted.c.name, counted.c.last_version).order_by(counted.c.name)).all()
+        assert [tuple(row) for row in last] == [("My-pets", 2), ("timm-resnet26", 1)]
+    command.downgrade(alembic_config(empty_url), "0003")
+    with engine.begin() as connection:
+        assert len(connection.execute(text("SELECT id FROM models")).all()) == 3
+    engine.dispose()
+
+
+def test_keys_of_before_stay_admins_and_narrower_ones_do_not_survive_the_way_back(empty_url: str) -> None:
+    upgrade(empty_url, "0002")
+    engine = make_engine(empty_url)
+    key = {"id": "key_1", "name": "k", "prefix": "1", "hash": "h", "scopes": ["submit"], "created_at": BEFORE["created_at"]}
+    audit = {"at": BEFORE["created_at"], "actor": "key_1", "action": "key.created", "subject": "key_1", "data": {}}
+    with engine.begin() as connection:
+        connection.execute(insert(reflected(engine, "api_keys")), [key])
+        connection.execute(insert(reflected(engine, "audit_events")), [audit])
+    upgrade(empty_url, "0003")
+    table = reflected(engine, "api_keys")
+    with engine.begin() as connection:
+        row = connection.execute(select(table.c.role, table.c.owner, table.c.scopes)).one()
+        assert tuple(row) == ("admin", "key_1", [])
+        fresh = {**key, "scopes": [], "role": "admin", "owner": "o"}
+        narrow = [
+            {**fresh, "id": "key_2", "prefix": "2", "role": "viewer"},
+            {**fresh, "id": "key_3", "prefix": "3", "scopes": ["jobs:read"]},
+        ]
+        connection.execute(insert(table), narrow)
+        hook = {"id": "webhook_1", "owner": "o", "url": "https://example.com", "events": [], "secret": "s", "enabled": True}
+        connection.execute(insert(reflected(engine, "webhooks")), [{**hook, "created_at": key["created_at"]}])
+    command.downgrade(alembic_config(empty_url), "0002")
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT id FROM api_keys")).scalars().all() == ["key_1"]
+        assert connection.execute(text("SELECT action FROM audit_events")).scalars().all() == ["key.created"]
+    engine.dispose()

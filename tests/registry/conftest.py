@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from dlkd_core.spec import JobSpec
-from registry import artifacts, claims, datasets, jobs, keys, models, teachers
+from registry import artifacts, claims, datasets, jobs, keys, models, offers, teachers
 from registry.artifacts import Store, Stored
 from registry.claims import Claim
 from registry.db import Database, upgrade
 from registry.keys import Principal
 from registry.lifecycle import JobStatus
+from registry.offers import Offer
+from registry.requests import JobRequest
 from registry.tables import Job
 from registry.uploads import CHECKS
 
@@ -132,18 +133,18 @@ class World:
         self.pass_check(**report)
         return dataset
 
-    def submit(self, *, priority: int = 0, max_attempts: int = 3, **spec: Any) -> str:
+    def submit(self, *, max_attempts: int = 3, **spec: Any) -> str:
         """A job; without a data set in the spec, on a new one that is ready."""
         spec.setdefault("student", {"architecture": "resnet8"})
         if "dataset" not in spec:
             spec["dataset"] = {"id": self.ready_dataset()}
         with self.database.write() as session:
-            return jobs.submit(
-                session, self.principal, JobSpec.model_validate(spec), priority=priority, max_attempts=max_attempts
-            ).id
+            return jobs.submit(session, self.principal, JobRequest.model_validate(spec), max_attempts=max_attempts).id
 
-    def claim(self, queue: str = jobs.TRAIN, worker_id: str = "worker_1", lease: timedelta = LEASE) -> Claim | None:
-        return self.do(claims.claim, worker_id=worker_id, queues=[queue], lease=lease)
+    def claim(
+        self, queue: str = offers.TRAIN, worker_id: str = "worker_1", lease: timedelta = LEASE, offer: Offer | None = None
+    ) -> Claim | None:
+        return self.do(claims.claim, worker_id=worker_id, offers=[offer or Offer(queue)], lease=lease)
 
     def running(self, **options: Any) -> Claim:
         """A new job that a worker runs."""

@@ -116,3 +116,16 @@ def test_a_file_that_was_forgotten_while_its_upload_was_taken_in_is_told(world: 
     world.store.delete(stored.digest)
     with pytest.raises(FileMissing):
         world.do(artifacts.record, world.store, stored)
+
+
+def test_signed_addresses_name_the_host_that_clients_can_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    inside = {"AWS_ENDPOINT_URL": "http://s3:7070", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1"}
+    for name, value in {**inside, "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}.items():
+        monkeypatch.setenv(name, value)
+    digest = 64 * "a"
+    ours = Store("s3://dlkd", scratch=tmp_path).signed_url(digest)
+    theirs = Store("s3://dlkd", scratch=tmp_path, public_url="https://files.example.org").signed_url(digest)
+    assert ours is not None
+    assert theirs is not None
+    assert ours.startswith(f"http://s3:7070/dlkd/objects/aa/{digest}?X-Amz-")
+    assert theirs.startswith(f"https://files.example.org/dlkd/objects/aa/{digest}?X-Amz-")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from registry import artifacts, claims, jobs, models, sweeps
+from registry import artifacts, claims, jobs, models, offers, sweeps
 from registry.claims import News, Point
 from registry.errors import Fenced, MoveRefused, NotFound
 from registry.lifecycle import JobStatus
@@ -28,7 +28,7 @@ def test_the_best_job_is_taken_by_priority_then_age(world: World) -> None:
 
 def test_a_claim_takes_only_from_its_queues(world: World) -> None:
     world.dataset()
-    assert world.claim(jobs.TRAIN) is None
+    assert world.claim(offers.TRAIN) is None
     assert world.claim("checks").kind == "check_dataset"
 
 
@@ -243,7 +243,7 @@ def test_files_without_a_row_are_found_and_forgotten(world: World) -> None:
     stray = world.put(b"stray")
     world.do(artifacts.record, world.store, stray)
     with world.database.read() as session:
-        assert artifacts.unnamed(session) == [stray.digest]
+        assert [row.digest for row in artifacts.unnamed(session)] == [stray.digest]
     assert world.do(artifacts.forget, world.store, stray.digest) is True
     assert world.store.exists(stray.digest) is False
     with world.database.read() as session:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from registry import claims, jobs, lifecycle
+from registry import claims, jobs, lifecycle, listing
 from registry.claims import News, Point
 from registry.errors import CursorInvalid, JobEnded, NotFound, Unfit
 from registry.lifecycle import JobStatus
+from registry.listing import Filters
 
 World = Any  # tests/registry/conftest.py
 
@@ -65,6 +66,49 @@ def test_what_cannot_run_is_refused_at_once_with_the_field(world: World, spec: d
         world.submit(**{"dataset": {"id": dataset}, **spec})
     assert (refused.value.code, refused.value.pointer) == (code, pointer)
     assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("side", "architecture", "code"),
+    [(None, "vit_b_16", "image_too_small"), (96, "alexnet", None), (None, "alexnet", "image_too_small")],
+)
+def test_the_size_that_a_job_asks_for_is_the_one_that_counts(
+    world: World, side: int | None, architecture: str, code: str | None
+) -> None:
+    spec = {"dataset": {"id": world.ready_dataset(), "image_size": side}, "student": {"architecture": architecture}}
+    if code is None:
+        assert world.job(world.submit(**spec)).status == "queued"
+        return
+    with pytest.raises(Unfit) as refused:
+        world.submit(**spec)
+    assert (refused.value.code, refused.value.pointer) == (code, "/student/architecture")
+
+
+def test_images_that_are_too_large_for_a_network_are_refused(world: World) -> None:
+    dataset = world.ready_dataset(image={"channels": 3, "height": 256, "width": 256})
+    with pytest.raises(Unfit) as refused:
+        world.submit(dataset={"id": dataset}, student={"architecture": "maxvit_t"})
+    assert (refused.value.code, refused.value.pointer) == ("image_size_unfit", "/student/architecture")
+    assert "dataset.image_size" in refused.value.hint
+
+
+@pytest.mark.parametrize("options", [{"image_size": 16}, {"resize": "pad"}])
+def test_a_job_that_resizes_gets_the_archive_as_it_came(world: World, options: dict[str, Any]) -> None:
+    dataset = world.ready_dataset()
+    plain, other = (world.job(world.submit(dataset={"id": dataset, **extra})).inputs["dataset"] for extra in ({}, options))
+    assert plain["filename"] == "packed.safetensors"
+    assert other["filename"] != "packed.safetensors"
+    assert plain["digest"] != other["digest"]
+
+
+def test_a_data_set_without_labels_takes_any_teacher_and_no_method_that_learns_from_labels(world: World) -> None:
+    dataset, teacher = world.ready_dataset(classes=[]), world.ready_teacher(num_classes=7)
+    spec = {"dataset": {"id": dataset}, "teacher": {"id": teacher}}
+    assert world.job(world.submit(**spec, method={"name": "kd", "labels": 0})).status == "queued"
+    with pytest.raises(Unfit) as refused:
+        world.submit(**spec, method={"name": "kd"})
+    assert (refused.value.code, refused.value.pointer) == ("labels_missing", "/method")
+    assert "seed and compress" in refused.value.hint
 
 
 @pytest.mark.parametrize("class_map", [None, [0, 1, 2], [0, 10]])
@@ -124,7 +168,7 @@ def test_checks_are_not_shown_as_jobs(world: World) -> None:
     with pytest.raises(NotFound):
         world.do(jobs.cancel, check.job_id, actor="key")
     with world.database.read() as session:
-        assert jobs.page(session).items == []
+        assert listing.page(session).items == []
 
 
 def test_pages_go_from_the_newest_to_the_oldest_without_gaps(world: World) -> None:
@@ -134,7 +178,7 @@ def test_pages_go_from_the_newest_to_the_oldest_without_gaps(world: World) -> No
     cursor = None
     while True:
         with world.database.read() as session:
-            page = jobs.page(session, limit=2, cursor=cursor)
+            page = listing.page(session, limit=2, cursor=cursor)
         seen.extend(job.id for job in page.items)
         cursor = page.next_cursor
         if cursor is None:
@@ -147,13 +191,13 @@ def test_pages_can_show_one_state(world: World) -> None:
     waiting, cancelled = world.submit(dataset=dataset), world.submit(dataset=dataset)
     world.do(jobs.cancel, cancelled, actor="key")
     with world.database.read() as session:
-        assert [job.id for job in jobs.page(session, status=JobStatus.QUEUED).items] == [waiting]
+        assert [job.id for job in listing.page(session, Filters(status=(JobStatus.QUEUED,))).items] == [waiting]
 
 
 @pytest.mark.parametrize("cursor", ["ü", "a", "////"])
 def test_a_cursor_that_is_none_is_refused(world: World, cursor: str) -> None:
     with world.database.read() as session, pytest.raises(CursorInvalid):
-        jobs.page(session, cursor=cursor)
+        listing.page(session, cursor=cursor)
 
 
 def test_a_waiting_job_is_cancelled_at_once_and_twice_is_once(world: World) -> None:

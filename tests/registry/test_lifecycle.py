@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from registry import claims, jobs, lifecycle, sweeps
+from registry import claims, controls, jobs, lifecycle, sweeps
 from registry.claims import News
-from registry.errors import Fenced, JobEnded, MoveRefused
+from registry.errors import Conflict, Fenced, MoveRefused
 from registry.lifecycle import LEASED, MOVES, TERMINAL, JobStatus
 from registry.tables import AuditEvent, JobEvent
 
@@ -18,8 +18,10 @@ World = Any  # tests/registry/conftest.py
 MISHAP = {"code": "trainer_died", "message": "Killed.", "hint": "", "retryable": True}
 
 
-def test_the_end_is_final() -> None:
+def test_nothing_but_a_retry_leads_out_of_an_end_and_nothing_out_of_success() -> None:
     assert {"succeeded", "failed", "cancelled", "expired"} == TERMINAL
+    assert MOVES[JobStatus.SUCCEEDED] == frozenset()
+    assert {to for end in TERMINAL for to in MOVES[end]} == {"validating", "queued"}
 
 
 def test_every_state_leads_to_an_end() -> None:
@@ -71,12 +73,16 @@ class Walk:
             self.fail,
             self.give_back,
             self.finish,
+            self.checkpoint,
+            self.pause,
+            self.resume,
+            self.resume,
         ]
         action = self.cancel if self.chance.random() < 0.02 else self.chance.choice(actions)
         before = self.world.job(self.job_id)
         try:
             action()
-        except (Fenced, MoveRefused, JobEnded):
+        except (Fenced, Conflict):
             assert vars_of(self.world.job(self.job_id)) == vars_of(before)
         after = self.world.job(self.job_id)
         if before.status in TERMINAL:
@@ -116,6 +122,16 @@ class Walk:
     def finish(self) -> None:
         if self.chance.random() < 0.1:
             self.world.finish(self.some())
+
+    def checkpoint(self) -> None:
+        claim = self.some()
+        self.world.do(claims.checkpoint, claim, f"checkpoints/{claim.attempt}", 100 * claim.attempt)
+
+    def pause(self) -> None:
+        self.world.do(controls.pause, self.job_id, actor="key")
+
+    def resume(self) -> None:
+        self.world.do(controls.resume, self.job_id, actor="key")
 
     def cancel(self) -> None:
         self.world.do(jobs.cancel, self.job_id, actor="key")

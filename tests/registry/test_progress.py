@@ -18,6 +18,14 @@ def test_the_time_left_follows_the_pace_of_the_steps() -> None:
     assert progress["eta_seconds"] == 5.0
 
 
+def test_the_throughput_follows_the_pace_and_the_size_of_the_batch() -> None:
+    progress = advance({}, {"step": 1, "steps": 101, "batch_size": 64}, at(100))
+    assert progress["images_per_second"] is None
+    progress = advance(progress, {"step": 51, "batch_size": 64}, at(105))
+    assert progress["images_per_second"] == 640.0
+    assert restart(progress)["images_per_second"] is None
+
+
 def test_the_fraction_never_goes_back() -> None:
     progress = advance({}, {"step": 80, "steps": 100}, at(0))
     before = progress["fraction"]
@@ -41,5 +49,5 @@ def test_exporting_is_near_the_end_and_success_is_the_end() -> None:
 
 
 def test_clients_see_what_was_promised_and_no_more() -> None:
-    assert set(public({})) == {"phase", "epoch", "epochs", "step", "steps", "fraction", "eta_seconds"}
+    assert set(public({})) == {"phase", "epoch", "epochs", "step", "steps", "fraction", "eta_seconds", "images_per_second"}
     assert set(public(advance({}, {"step": 1, "steps": 2, "other": 1}, at(0)))) == set(public({}))

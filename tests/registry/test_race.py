@@ -5,8 +5,8 @@ import sys
 from collections import Counter
 from typing import Any
 
-from dlkd_core.spec import JobSpec
 from registry import jobs
+from registry.requests import JobRequest
 
 World = Any  # tests/registry/conftest.py
 JOBS, PROCESSES = 60, 3
@@ -15,12 +15,13 @@ import sys
 from datetime import timedelta
 from registry import claims
 from registry.db import Database
+from registry.offers import Offer
 
 database = Database(sys.argv[1])
 sys.stdin.readline()  # all start together
 while True:
     with database.write() as session:
-        claim = claims.claim(session, worker_id=sys.argv[2], queues=["train"], lease=timedelta(seconds=60))
+        claim = claims.claim(session, worker_id=sys.argv[2], offers=[Offer("train")], lease=timedelta(seconds=60))
     if claim is None:
         break
     print(claim.job_id, claim.attempt)
@@ -29,7 +30,7 @@ while True:
 
 def test_no_job_is_claimed_twice_and_none_is_left(world: World, database_url: str) -> None:
     dataset = world.ready_dataset()
-    spec = JobSpec.model_validate({"student": {"architecture": "resnet8"}, "dataset": {"id": dataset}})
+    spec = JobRequest.model_validate({"student": {"architecture": "resnet8"}, "dataset": {"id": dataset}})
     with world.database.write() as session:
         submitted = {jobs.submit(session, world.principal, spec).id for _ in range(JOBS)}
     command = [sys.executable, "-c", CLAIM_ALL, database_url]

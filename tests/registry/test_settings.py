@@ -2,12 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from registry.queue import make_celery, queue_folder
-from registry.settings import Settings
+from registry.settings import Settings, words
 
 EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
 
@@ -53,3 +54,60 @@ def test_the_file_queue_is_private(tmp_path: Path) -> None:
     folder = queue_folder(settings.broker_url)
     assert folder == tmp_path / "queue"
     assert [oct(path.stat().st_mode & 0o777) for path in (folder, *folder.iterdir())] == ["0o700"] * 4
+
+
+def test_a_name_that_is_unknown_in_the_file_is_refused_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("DLKD_SLOTS=3\nDLKD_LEASE=2\nOTHER=1\n")
+    with pytest.raises(ValidationError, match="no setting called DLKD_LEASE;"):
+        Settings()
+    (tmp_path / ".env").write_text("DLKD_SLOTS=3\nOTHER=1\n")
+    assert Settings().slots == 3
+
+
+def test_an_empty_value_is_a_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DLKD_WORKER_METRICS_PORT", "")
+    assert Settings().worker_metrics_port is None
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"database_url": "mysql://db/dlkd"}, "DLKD_DATABASE_URL begins with 'mysql'"),
+        ({"broker_url": "sqla+sqlite:///x"}, "DLKD_BROKER_URL begins with"),
+        ({"store_url": "/srv/store"}, "DLKD_STORE_URL begins with ''"),
+        ({"metrics": "token"}, "needs a DLKD_METRICS_TOKEN"),
+        ({"metrics_token": "0123456789abcdef"}, "would open nothing with DLKD_METRICS=loopback"),
+        ({"metrics": "token", "metrics_token": "short"}, "at least 16"),
+        ({"store_public_url": "https://files.example.org"}, "is for an s3:// store"),
+        ({"worker_metrics_port": 8000}, "is the API's own"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(said)):
+        Settings(**given)
+
+
+def test_what_is_wrong_is_said_by_name_and_without_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DLKD_SLOTS", "many")
+    monkeypatch.setenv("DLKD_METRICS_TOKEN", "5ecret")
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    said = words(caught.value)
+    assert "DLKD_SLOTS: Input should be a valid integer" in said
+    assert "DLKD_METRICS_TOKEN: " in said
+    assert "many" not in said + str(caught.value)
+    assert "5ecret" not in said + str(caught.value)
+
+
+def test_secrets_are_not_shown() -> None:
+    assert "0123456789" not in repr(Settings(metrics="token", metrics_token="0123456789abcdef"))  # type: ignore[arg-type]
+
+
+def test_the_example_s_values_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = dict(re.findall(r"^# (DLKD_\w+)=(.+)$", EXAMPLE.read_text(), re.MULTILINE))
+    defaults = Settings()
+    assert len(shown) > 20
+    for name, value in shown.items():
+        monkeypatch.setenv(name, value)
+    assert Settings() == defaults

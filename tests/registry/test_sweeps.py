@@ -68,7 +68,15 @@ def test_workers_come_are_seen_and_leave(world: World) -> None:
 def test_checkpoints_of_ended_jobs_are_found(world: World) -> None:
     claim = world.running()
     world.do(claims.checkpoint, claim, "checkpoints/1", 1)
-    assert world.do(sweeps.ended_with_checkpoint) == []
+    assert world.do(sweeps.ended_with_checkpoint, kept=timedelta()) == []
     world.do(jobs.cancel, claim.job_id, actor="key")
     world.do(claims.cancelled, claim)
-    assert [job.id for job in world.do(sweeps.ended_with_checkpoint)] == [claim.job_id]
+    assert world.do(sweeps.ended_with_checkpoint, kept=LATER) == []  # a retry may want it
+    assert [job.id for job in world.do(sweeps.ended_with_checkpoint, kept=timedelta())] == [claim.job_id]
+
+
+def test_a_job_that_succeeded_needs_no_checkpoint(world: World) -> None:
+    claim = world.running()
+    world.do(claims.checkpoint, claim, "checkpoints/1", 1)
+    world.finish(claim)
+    assert [job.id for job in world.do(sweeps.ended_with_checkpoint, kept=LATER)] == [claim.job_id]

@@ -9,7 +9,8 @@ import pytest
 
 from registry import artifacts, workers
 from registry.artifacts import Store
-from registry.tables import Dataset, Leader, WorkerRow
+from registry.db import now
+from registry.tables import Dataset, Job, Leader, WorkerRow
 from registry.uploads import CHECKS
 from tests.worker.conftest import Workshop, soon
 from worker import inventory
@@ -152,7 +153,7 @@ def test_a_store_that_cannot_be_tidied_holds_up_no_job(
     (tmp_path / "broken").write_text("a file where a folder should be")
     job_id = workshop.submit()
     workshop.do(artifacts.record, workshop.store, workshop.put(b"nobody names this"))
-    dispatcher(workshop.kit(store=broken)).start()
+    dispatcher(workshop.kit(store=broken, gc_grace_seconds=0)).start()
     soon(lambda: "a round of the dispatcher failed" in caplog.text)
     assert workshop.queue.sent == [("train", job_id)]
 
@@ -166,3 +167,11 @@ def test_stopping_without_a_database_is_no_error(
     with workshop.away():
         one.stop()
     assert "could not sign off" in caplog.text
+
+
+def test_a_waiting_job_whose_deadline_has_passed_expires(workshop: Workshop, dispatcher: Dispatchers) -> None:
+    job_id = workshop.submit()
+    workshop.do(lambda session: setattr(session.get_one(Job, job_id), "expires_at", now(session)))
+    dispatcher(workshop.kit()).round()
+    assert workshop.job(job_id).status == "expired"
+    assert workshop.queue.sent == []

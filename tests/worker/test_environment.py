@@ -57,6 +57,8 @@ def settled(directory: Path, *, wants: int = 0, memory_bytes: int | None = None,
         "SMTP_PASS",
         "REDIS_URL",
         "HTTPS_PROXY",
+        "HF_TOKEN",
+        "HF_TOKEN_PATH",
         "PIP_INDEX_URL",
         "SSH_AUTH_SOCK",
         "NVIDIA_API_KEY",
@@ -80,6 +82,9 @@ def test_no_secret_passes_whatever_its_name(name: str) -> None:
         "CUDA_HOME",
         "NVIDIA_VISIBLE_DEVICES",
         "MKL_NUM_THREADS",
+        "TORCH_HOME",
+        "HF_HOME",
+        "HF_HUB_OFFLINE",
     ],
 )
 def test_what_python_and_torch_need_passes(name: str) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 import obstore
 import pytest
 
-from registry import claims, jobs
+from registry import claims, controls, jobs, logs, offers
 from registry.claims import Claim
+from registry.db import now
 from registry.lifecycle import JobStatus
 from registry.sweeps import expire
+from registry.tables import Job
 from registry.uploads import CHECKS
 from tests.worker.conftest import Workshop, soon
 from worker.ending import Ending
@@ -69,7 +71,7 @@ class Follow:
         else:
             self.workshop.submit()
         kit = self.workshop.kit(body, **settings)
-        self.started.append(Followed(self.workshop, kit, self.workshop.take(kit, CHECKS if check else jobs.TRAIN)))
+        self.started.append(Followed(self.workshop, kit, self.workshop.take(kit, CHECKS if check else offers.TRAIN)))
         return self.started[-1]
 
 
@@ -170,6 +172,45 @@ def test_a_cancelled_job_that_does_not_stop_is_ended(follow: Follow) -> None:
     assert not followed.trainer.alive()
 
 
+def test_a_job_that_is_cancelled_by_force_gets_no_time(follow: Follow) -> None:
+    followed = follow(f"{DEAF}\nwhile True: hear()", stop_seconds=3600)
+    followed.workshop.do(jobs.cancel, followed.claim.job_id, actor="key_test")
+    soon(lambda: followed.pulse.order == "cancel")
+    followed.workshop.do(jobs.cancel, followed.claim.job_id, actor="key_test", force=True)
+    assert followed.ending().kind == "cancelled"
+    soon(lambda: not followed.trainer.alive())
+
+
+def test_a_pause_keeps_the_last_checkpoint_and_returns_the_job(follow: Follow, workshop: Workshop) -> None:
+    followed = follow("step(1)\nsave(1)\nstep(7)\nuntil_stopped()\nsave(7)", checkpoint_seconds=3600)
+    soon(lambda: workshop.job(followed.claim.job_id).checkpoint_step == 1)
+    workshop.do(controls.pause, followed.claim.job_id, actor="key_test")
+    assert followed.ending().kind == "returned"
+    assert (workshop.job(followed.claim.job_id).checkpoint_step, checkpoints(workshop)) == (7, {"1-7": b"step 7"})
+
+
+def test_a_job_whose_time_is_over_is_stopped_with_its_checkpoint(follow: Follow, workshop: Workshop) -> None:
+    followed = follow("step(3)\nuntil_stopped()\nsave(3)")
+    workshop.do(lambda session: setattr(session.get_one(Job, followed.claim.job_id), "expires_at", now(session)))
+    assert followed.ending().kind == "expired"
+    assert workshop.job(followed.claim.job_id).checkpoint_step == 3
+
+
+def test_what_a_trainer_writes_is_kept_as_its_log(follow: Follow, workshop: Workshop) -> None:
+    followed = follow("print('first', file=sys.stderr, flush=True)\nuntil_stopped()")
+    soon(lambda: log_of(workshop, followed) == ["first"])
+
+
+def test_steps_tell_the_throughput(follow: Follow, workshop: Workshop) -> None:
+    followed = follow("for number in range(1, 400): step(number, 1000); time.sleep(0.01)\nuntil_stopped()")
+    soon(lambda: (workshop.job(followed.claim.job_id).progress.get("images_per_second") or 0) > 64)
+
+
+def log_of(workshop: Workshop, followed: Followed) -> list[str]:
+    with workshop.database.read() as session:
+        return [row.line for row in logs.page(session, followed.claim.job_id)]
+
+
 def test_a_worker_that_drains_keeps_the_last_checkpoint_and_returns_the_job(follow: Follow, workshop: Workshop) -> None:
     followed = follow("step(1)\nsave(1)\nstep(7)\nuntil_stopped()\nsave(7)", checkpoint_seconds=3600)
     soon(lambda: workshop.job(followed.claim.job_id).checkpoint_step == 1)
@@ -204,9 +245,9 @@ def test_a_failure_on_the_way_out_is_no_failure(follow: Follow) -> None:
 
 
 def test_a_cancel_that_comes_while_the_worker_drains_is_heeded(follow: Follow) -> None:
-    followed = follow("until_stopped()\nuntil_stopped()", stop_seconds=3600)
+    followed = follow("until_stopped()\nsave(1)\nuntil_stopped()", stop_seconds=3600)
     followed.draining.set()
-    soon(followed.trainer.alive)
+    soon(lambda: followed.told("checkpoint"))
     followed.workshop.do(jobs.cancel, followed.claim.job_id, actor="key_test")
     assert followed.ending().kind == "cancelled"
 

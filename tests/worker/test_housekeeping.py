@@ -55,6 +55,8 @@ def test_files_that_no_row_names_go_and_the_others_stay(workshop: Workshop) -> N
     workshop.do(artifacts.record, workshop.store, left)
     teacher = workshop.teacher(b"named")
     tidy(workshop.kit())
+    assert workshop.store.exists(left.digest)  # it may be about to be named
+    tidy(workshop.kit(gc_grace_seconds=0))
     assert teacher
     assert (workshop.store.exists(named.digest), workshop.store.exists(left.digest)) == (True, False)
 

@@ -54,6 +54,16 @@ def test_a_job_without_a_teacher_is_a_spec_over_the_packed_images(workshop: Work
     assert request.spec.dataset.path.read_bytes().startswith(b"content ")
 
 
+def test_a_job_says_how_its_images_become_one_size(workshop: Workshop, tmp_path: Path) -> None:
+    job = workshop.submit()
+    kit = workshop.kit()
+    claim = workshop.take(kit)
+    asked = replace(claim, spec={**claim.spec, "dataset": {**claim.spec["dataset"], "image_size": 16, "resize": "pad"}})
+    request = prepare(kit, asked, tmp_path / "attempt", 0)
+    assert isinstance(request, Distill)
+    assert (job, request.spec.dataset.image_size, request.spec.dataset.resize) == (claim.job_id, 16, "pad")
+
+
 def test_a_teacher_comes_as_its_check_found_it_with_what_the_client_said(workshop: Workshop, tmp_path: Path) -> None:
     teacher = workshop.teacher(b"weights of the teacher")
     workshop.pass_check()
@@ -68,6 +78,16 @@ def test_a_teacher_comes_as_its_check_found_it_with_what_the_client_said(worksho
     assert told.path.parent == tmp_path / "attempt" / "inputs"
 
 
+def test_published_weights_come_by_name_without_a_file(workshop: Workshop, tmp_path: Path) -> None:
+    workshop.submit(teacher={"pretrained": "resnet50", "class_map": [1, 0]})
+    kit = workshop.kit()
+    request = prepare(kit, workshop.take(kit), tmp_path / "attempt", 0)
+    assert isinstance(request, Distill)
+    told = request.spec.teacher
+    assert told is not None
+    assert (told.pretrained, told.path, told.class_map) == ("resnet50", None, (1, 0))
+
+
 def test_a_check_says_what_the_sender_said(workshop: Workshop, tmp_path: Path) -> None:
     stored = workshop.put()
     facts = {"digest": stored.digest, "filename": "a.th", "architecture": "resnet20", "num_classes": 5}
@@ -76,6 +96,13 @@ def test_a_check_says_what_the_sender_said(workshop: Workshop, tmp_path: Path) -
     assert isinstance(request, Check)
     assert (request.kind, request.architecture, request.num_classes) == ("check_teacher", "resnet20", 5)
     assert request.memory_bytes is not None
+
+
+def test_a_job_that_wishes_a_processor_gets_no_gpu(workshop: Workshop, tmp_path: Path) -> None:
+    workshop.submit(resources={"device": "cpu"})
+    kit = workshop.kit(gpus=2, trainer_memory_bytes=GIBIBYTE)
+    request = prepare(kit, workshop.take(kit, "train-cpu"), tmp_path / "attempt", 0)
+    assert (request.gpu, request.memory_bytes) == ("", GIBIBYTE)
 
 
 def test_gpus_are_shared_out_by_slot_and_put_no_limit_on_memory(workshop: Workshop, tmp_path: Path) -> None:
@@ -181,3 +208,11 @@ def test_nothing_of_an_attempt_stays(workshop: Workshop, tmp_path: Path) -> None
     clear(tmp_path / "attempt")
     assert not (tmp_path / "attempt").exists()
     assert b"".join(workshop.store.read(stored.digest)) == b"an archive"
+
+
+def test_a_checkpoint_that_is_gone_costs_the_work_and_not_the_job(workshop: Workshop, tmp_path: Path) -> None:
+    workshop.submit()
+    kit = workshop.kit()
+    request = prepare(kit, replace(workshop.take(kit), resume_from="checkpoints/job/1-5"), tmp_path / "attempt", 0)
+    assert isinstance(request, Distill)
+    assert request.resume_from is None

@@ -6,6 +6,7 @@ import os
 import psutil
 import pytest
 
+from registry.offers import offers_of
 from registry.settings import Settings
 from worker import inventory
 
@@ -48,3 +49,13 @@ def test_trainers_share_the_memory_and_leave_some(settings: Settings) -> None:
     assert one < inventory.memory_bytes()
     assert abs(one - 2 * two) <= 2
     assert inventory.trainer_memory(settings.model_copy(update={"trainer_memory_bytes": GIBIBYTE, "slots": 2})) == GIBIBYTE
+
+
+def test_a_worker_offers_what_its_row_tells_others(settings: Settings) -> None:
+    gpu = {"kind": "cuda", "name": "big", "memory_bytes": 80 * GIBIBYTE}
+    devices = [inventory.processor(), gpu]
+    row = json.loads(json.dumps(inventory.facts(settings, devices)))
+    assert inventory.offers(settings, devices) == offers_of(row["slots"], row["devices"])
+    memory = {offer.queue: offer.memory_bytes for offer in inventory.offers(settings, devices)}
+    share = inventory.trainer_memory(settings)
+    assert memory == {"checks": None, "train": 80 * GIBIBYTE, "train-cpu": share, "train-cuda": 80 * GIBIBYTE}

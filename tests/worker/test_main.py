@@ -1,14 +1,18 @@
 """A whole worker in this process, on the file queue, with scripted trainers."""
 
+import io
+import json
 from pathlib import Path
 
 import pytest
 
 from registry.errors import DatabaseBehind
+from registry.logbook import open_log
 from registry.queue import CeleryQueue
 from registry.settings import Settings
 from registry.tables import Leader, WorkerRow
 from tests.worker.conftest import Workshop, scripted, soon
+from worker.__main__ import main
 from worker.main import working
 
 
@@ -37,3 +41,23 @@ def test_a_worker_refuses_a_database_of_another_version(tmp_path: Path) -> None:
     with pytest.raises(DatabaseBehind), working(Settings(data=tmp_path), scripted("")):
         pass
     assert not (tmp_path / "work").exists()
+
+
+def test_what_is_logged_about_an_attempt_names_it(workshop: Workshop, settings: Settings, log_stream: io.StringIO) -> None:
+    open_log(settings.model_copy(update={"log_format": "json"}), log_stream)
+    job_id = workshop.submit(dataset={"id": workshop.ready_dataset()})
+    with working(settings, scripted("export()\nfinish()")) as kit:
+        soon(lambda: workshop.job(job_id).status == "succeeded")
+    lines = [json.loads(line) for line in log_stream.getvalue().splitlines()]
+    about = [line for line in lines if line.get("job") == job_id]
+    assert {line["logger"] for line in about} >= {"worker.supervisor"}
+    assert {(line["attempt"], line["worker"]) for line in about} == {(1, kit.worker_id)}
+    assert any("is ready" in line["event"] and "job" not in line for line in lines)
+
+
+def test_a_worker_names_what_is_wrong_with_its_settings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DLKD_SLOTS", "none")
+    assert main() == 1
+    assert "DLKD_SLOTS: Input should be a valid integer" in capsys.readouterr().err

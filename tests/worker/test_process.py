@@ -132,3 +132,18 @@ def test_kill_asks_nobody(start: Start) -> None:
     trainer.kill()
     soon(lambda: not trainer.alive() and gone(child))
     assert trainer.end() == -signal.SIGKILL
+
+
+def test_fresh_lines_are_those_since_the_last_call_and_of_very_many_the_newest(start: Start) -> None:
+    wait, say = "sys.stdin.readline()\n", "print('first', file=sys.stderr, flush=True)\n"
+    trainer = start(python(f"import sys\n{wait}{say}{wait}for n in range(3000): print(n, file=sys.stderr)\n"))
+    assert trainer.fresh_lines() == []
+    trainer.stop()
+    soon(lambda: trainer.log_tail() == ["first"])
+    assert trainer.fresh_lines() == ["first"]
+    assert trainer.fresh_lines() == []
+    trainer.stop()
+    assert trainer.next_line(60) is None
+    trainer._readers[1].join(60)
+    said, *rest = trainer.fresh_lines()
+    assert (said, rest[0], rest[-1], len(rest)) == ("(2000 lines were left out here)", "2000", "2999", 1000)

@@ -97,9 +97,11 @@ def test_news_wait_in_their_order_while_the_database_is_away(workshop: Workshop,
 
 def test_a_cancel_reaches_the_worker(workshop: Workshop, kit: Kit, claim: Claim) -> None:
     with beating(kit, claim) as pulse:
-        assert not pulse.cancelled.is_set()
+        assert pulse.order is None
         workshop.do(jobs.cancel, claim.job_id, actor="key_test")
-        assert pulse.cancelled.wait(60)
+        soon(lambda: pulse.order == "cancel")
+        workshop.do(jobs.cancel, claim.job_id, actor="key_test", force=True)
+        soon(lambda: pulse.order == "kill")
 
 
 def test_a_worker_that_lost_its_lease_is_told_and_writes_nothing(workshop: Workshop, kit: Kit, claim: Claim) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from registry import jobs
+from registry import offers
 from registry.tables import Job
 from registry.uploads import CHECKS
 from tests.worker.conftest import Workshop, soon
@@ -14,7 +14,7 @@ from worker.kit import Kit
 from worker.slots import Slots
 
 SUCCEED = "export()\nfinish()"
-TRAIN = jobs.TRAIN
+TRAIN = offers.TRAIN
 
 
 class Running:
@@ -24,7 +24,7 @@ class Running:
         self.all: list[Slots] = []
 
     def __call__(self, kit: Kit) -> Slots:
-        self.all.append(Slots(kit))
+        self.all.append(Slots(kit, []))
         self.all[-1].start()
         return self.all[-1]
 
@@ -83,7 +83,7 @@ def test_as_many_jobs_run_at_once_as_there_are_slots_and_checks_beside_them(work
 def test_draining_gives_back_what_runs_and_claims_no_more(workshop: Workshop) -> None:
     dataset = {"id": workshop.ready_dataset()}
     job_ids = [workshop.submit(dataset=dataset) for _ in range(2)]
-    slots = Slots(workshop.kit("step(4)\nuntil_stopped()\nsave(4)"))
+    slots = Slots(workshop.kit("step(4)\nuntil_stopped()\nsave(4)"), [])
     slots.start()
     soon(lambda: count(workshop, "running") == 1)
     slots.drain()
@@ -117,3 +117,13 @@ def test_a_job_that_failed_waits_for_its_time(workshop: Workshop, running: Runni
     job = workshop.job(job_id)
     assert job.not_before is not None
     assert job.not_before > job.created_at + timedelta(minutes=5)
+
+
+def test_a_slot_takes_only_jobs_that_its_machine_serves(workshop: Workshop, running: Running) -> None:
+    dataset = {"id": workshop.ready_dataset()}
+    gpu = workshop.submit(dataset=dataset, priority=9, resources={"device": "cuda"})
+    processor = workshop.submit(dataset=dataset, resources={"device": "cpu"})
+    slots = running(workshop.kit(SUCCEED))
+    assert {"train", "train-cpu", "checks"} == {offer.queue for offer in slots.offers}
+    soon(lambda: workshop.job(processor).status == "succeeded")
+    assert workshop.job(gpu).status == "queued"

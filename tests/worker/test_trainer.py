@@ -11,6 +11,7 @@ from dlkd_core.spec import DistillationSpec
 from registry import models
 from registry.keys import Principal
 from registry.uploads import CHECKS
+from tests.dlkd_core.hubs import TIMM, TORCHVISION, cut_off, fill_hub, train
 from tests.worker.conftest import Workshop
 from worker.main import TRAINER
 from worker.process import Trainer
@@ -128,3 +129,24 @@ def test_a_data_set_is_checked_and_a_student_of_it_trained_and_published(striped
     assert model.classes == ["diagonal", "horizontal", "vertical"]
     assert (file.name, file.top1) == ("student.safetensors", model.metrics["student"]["top1"])
     assert striped.store.exists(file.sha256)
+
+
+def test_published_weights_teach_from_the_workers_cache(
+    striped: Workshop, stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hub").mkdir()
+    cut_off(tmp_path / "hub", monkeypatch)
+    fill_hub(tmp_path / "hub", train(stripes, tmp_path / "weights"))
+    kit, dataset_id = striped.kit(TRAINER, progress_seconds=0.2), striped.dataset()
+    asked = {"dataset": {"id": dataset_id}, "training": {"epochs": 1, "batch_size": 16}, "export": ["safetensors"]}
+    striped.submit(**asked, teacher={"pretrained": TIMM})
+    striped.submit(**asked, teacher={"pretrained": TORCHVISION})
+    assert striped.run(kit, CHECKS).status == "succeeded"
+    taught, failed = striped.run(kit), striped.run(kit)
+    assert (taught.status, taught.error) == ("succeeded", None)
+    proofs = [data for kind, data in striped.events(taught.id) if kind == "teacher"]
+    assert [(proof["architecture"], proof["top1"], proof["knn_top1"] > 0.8) for proof in proofs] == [(TIMM, None, True)]
+    assert failed.status == "failed"
+    assert failed.error is not None
+    assert (failed.error["code"], failed.error["retryable"]) == ("weights_unavailable", False)
+    assert "TORCH_HOME" in failed.error["hint"]

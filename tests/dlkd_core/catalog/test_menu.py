@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dlkd_core.catalog import ARCHITECTURES, EXPORTERS, METHODS, describe, find_architecture
+from dlkd_core.catalog import ARCHITECTURES, EVALUATIONS, EXPORTERS, METHODS, describe, find_architecture
 from dlkd_core.catalog.terms import Term
 from dlkd_core.data.views import VIEWS
 from dlkd_core.errors import UnknownChoice
@@ -21,17 +21,17 @@ from tests.dlkd_core.losses.conftest import example, setting
 
 PAPER = """
     resnet8 resnet14 resnet20 resnet32 resnet44 resnet56 resnet110 resnet8x4 resnet32x4 ResNet50 wrn_16_1 wrn_40_1 wrn_16_2
-    wrn_40_2 vgg8 vgg11 vgg13 vgg16 vgg19 MobileNetV2 ShuffleV1 ShuffleV2
+    wrn_40_2 wrn vgg8 vgg11 vgg13 vgg16 vgg19 MobileNetV2 ShuffleV1 ShuffleV2
 """
 SHAPES = Shapes(classes=5, features=8, maps=((4, 4, 4), (8, 2, 2)))
 
 
 def test_the_names_are_the_papers_and_torchvisions() -> None:
-    assert [name for name, entry in ARCHITECTURES.items() if entry.family != "torchvision"] == PAPER.split()
+    assert [name for name, entry in ARCHITECTURES.items() if entry.family not in {"torchvision", "timm"}] == PAPER.split()
     assert sum(entry.family == "torchvision" for entry in ARCHITECTURES.values()) == 80
     assert {"plain", "kd", "dlkd", "dlkd_sup"} <= set(METHODS)
     assert all(name == entry.name for name, entry in [*ARCHITECTURES.items(), *EXPORTERS.items()])
-    assert all(example(name).name == name for name in METHODS)
+    assert all(METHODS[name].model_fields["name"].default == name for name in METHODS)
 
 
 @pytest.mark.parametrize("name", PAPER.split())
@@ -63,16 +63,29 @@ def test_every_exporter_resolves_to_a_class_that_has_a_writer_and_a_reader(name:
     assert callable(exporter.load)
 
 
+@pytest.mark.parametrize("name", EVALUATIONS)
+def test_every_protocol_resolves_and_its_defaults_are_a_good_entry_of_a_spec(name: str) -> None:
+    assert callable(resolve(EVALUATIONS[name].target))
+    (entry,) = [entry for entry in describe()["evaluations"] if entry["name"] == name]
+    filled = {field: part["default"] for field, part in entry["schema"]["properties"].items()}
+    extra = {"dataset": {"path": Path("other")}} if name == "transfer" else {}
+    spec = DistillationSpec.model_validate(
+        {"student": {"architecture": "resnet8"}, "dataset": {"path": Path("d")}, "evaluation": [{**filled, **extra}]}
+    )
+    assert isinstance(spec.evaluation[0], EVALUATIONS[name])
+
+
 def test_no_two_exporters_write_one_file() -> None:
     files = [entry.file for entry in EXPORTERS.values()]
     assert sorted(set(files)) == sorted(files)
     assert {"student.safetensors", "student.onnx"} <= set(files)
 
 
-@pytest.mark.parametrize("kind", ["methods", "architectures", "exporters"])
+@pytest.mark.parametrize("kind", ["methods", "architectures", "exporters", "evaluations"])
 def test_the_menu_is_plain_json_and_every_entry_has_a_schema(kind: str) -> None:
     menu: list[dict[str, Any]] = json.loads(json.dumps(describe()))[kind]
-    names = {"methods": METHODS, "architectures": ARCHITECTURES, "exporters": EXPORTERS}[kind]
+    listed = [name for name, entry in ARCHITECTURES.items() if entry.family != "timm"]
+    names = {"methods": METHODS, "architectures": listed, "exporters": EXPORTERS, "evaluations": EVALUATIONS}[kind]
     assert [entry["name"] for entry in menu] == list(names)
     for entry in menu:
         assert entry["schema"]["type"] == "object"
@@ -89,6 +102,18 @@ def test_a_form_filled_in_from_the_schemas_defaults_is_a_good_spec(name: str) ->
         {"student": {"architecture": "resnet8"}, "dataset": {"path": Path("d")}, "method": filled, "teacher": teacher}
     )
     assert spec.method == METHODS[name](name=name)
+
+
+def test_timms_thousand_networks_are_a_table_of_a_reasonable_size() -> None:
+    menu = describe()
+    table = menu["timm"]
+    rows = {row[0]: dict(zip(table["columns"], row, strict=True)) for row in table["rows"]}
+    assert list(rows) == [name for name, entry in ARCHITECTURES.items() if entry.family == "timm"]
+    resnet, vit = rows["timm/resnet26"], rows["timm/vit_tiny_patch16_224"]
+    assert (resnet["min_size"], resnet["image_size"], resnet["pretrained"], resnet["parameters"]) == (8, None, True, 13_946_176)
+    assert (vit["image_size"], vit["max_size"]) == (224, None)
+    assert "image_size" in table["image_size_schema"]["properties"]
+    assert len(json.dumps(menu)) < 200_000
 
 
 def test_options_of_an_architecture_stand_in_its_schema() -> None:

@@ -1,8 +1,10 @@
 """From folders and archives to tensors."""
 
 import io
+import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from safetensors.torch import save_file
 from dlkd_core.data import open_dataset
 from dlkd_core.data.inspect import inspect_dataset
 from dlkd_core.data.limits import Limits
+from dlkd_core.data.reading import Reading
 from dlkd_core.errors import ArchiveUnreadable, DatasetTooLarge, ImageUnreadable, LayoutInvalid
 
 
@@ -123,18 +126,37 @@ def test_an_image_that_does_not_decode_is_named(tmp_path: Path, content: bytes) 
 
 def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     with pytest.raises(ImageUnreadable, match="more than the limit of 50"):
-        open_dataset(archive(tmp_path / "a.zip", good()), Limits(image_pixels=50))
+        open_dataset(archive(tmp_path / "a.zip", good()), Reading(Limits(image_pixels=50)))
 
 
 def test_a_set_beyond_the_memory_limit_is_refused_with_its_size(tmp_path: Path) -> None:
     with pytest.raises(DatasetTooLarge, match="more than the limit"):
-        open_dataset(archive(tmp_path / "a.zip", good()), Limits(packed_bytes=100))
+        open_dataset(archive(tmp_path / "a.zip", good()), Reading(Limits(packed_bytes=100)))
 
 
 def test_a_safetensors_file_that_is_no_packed_set_is_refused(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
     with pytest.raises(ArchiveUnreadable, match="not a packed data set"):
         open_dataset(tmp_path / "a.safetensors")
+
+
+def test_a_compressed_tar_is_unpacked_twice_in_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as packing:
+        for name, content in good().items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            packing.addfile(info, io.BytesIO(content))
+    opened, open_tar = [], tarfile.open
+
+    def counted(*args: Any, **given: Any) -> Any:
+        opened.extend(mode for mode in [given.get("mode")] if mode)
+        return open_tar(*args, **given)
+
+    monkeypatch.setattr(tarfile, "open", counted)
+    packed = open_dataset(path)
+    assert opened == ["r|*", "r|*"]
+    assert torch.equal(packed.train.images, open_dataset(archive(tmp_path / "a.zip", good())).train.images)
 
 
 def test_cifar_images_decode_to_the_official_counts(shared_data: Path) -> None:

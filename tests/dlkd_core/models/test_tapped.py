@@ -78,7 +78,7 @@ def test_a_pass_that_fails_leaves_the_next_one_whole(network: Network) -> None:
 
 
 def test_tokens_and_channels_last_become_maps() -> None:
-    tokens = Tapped(Network(_Tokens(), "head", ("encoder",), "tokens"), MEAN, STD)(IMAGES).maps[0]
+    tokens = Tapped(Network(_Tokens(), "head", ("encoder",)), MEAN, STD)(IMAGES).maps[0]
     nhwc = Tapped(Network(_ChannelsLast(), "head", ("body",), "NHWC"), MEAN, STD)(IMAGES).maps[0]
     normal = (IMAGES - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
     torch.testing.assert_close(tokens, normal)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import asdict
 
 import pytest
 
@@ -12,14 +13,30 @@ from dlkd_core.teachers import fingerprints
 
 
 def test_the_file_says_of_every_torchvision_network_what_the_network_itself_says() -> None:
-    entries = fingerprints.index_text()
-    assert fingerprints._INDEX.read_text() == entries, "run python -m dlkd_core.teachers.fingerprints"
+    text = fingerprints.index_text("torchvision")
+    assert fingerprints.index_file("torchvision").read_text() == text, "run python -m dlkd_core.teachers.fingerprints torchvision"
 
 
-def test_every_variant_of_the_catalog_is_known_once_and_no_two_are_alike() -> None:
-    known = fingerprints.known()
-    assert {variant.architecture for variant in known} == set(ARCHITECTURES)
+@pytest.mark.parametrize(
+    "name", ["timm/resnet26", "timm/deit_tiny_patch16_224", "timm/mobilenetv3_small_050", "timm/swin_tiny_patch4_window7_224"]
+)
+def test_the_file_says_of_timms_networks_what_the_networks_themselves_say(name: str) -> None:
+    (options,) = fingerprints.variants(name)
+    taken = fingerprints.take(name, options)
+    alike = [variant for variant in fingerprints.known() if variant.digest == taken.digest]
+    assert [asdict(variant) for variant in alike] == [asdict(taken)], "run python -m dlkd_core.teachers.fingerprints timm"
+
+
+def test_every_variant_of_the_catalog_is_known_once_and_no_two_are_alike_but_timms() -> None:
+    known = [variant for variant in fingerprints.known() if not variant.architecture.startswith("timm/")]
+    assert {variant.architecture for variant in known} == {name for name in ARCHITECTURES if not name.startswith("timm/")}
     assert [digest for digest, count in Counter(variant.digest for variant in known).items() if count > 1] == []
+
+
+def test_of_timms_networks_those_that_differ_in_their_weights_are_known_each_once() -> None:
+    known = [variant for variant in fingerprints.known() if variant.architecture.startswith("timm/")]
+    assert len(known) == len({variant.digest for variant in known}) > 700
+    assert {variant.architecture for variant in known} <= set(ARCHITECTURES)
 
 
 def test_both_shortcuts_of_the_cifar_resnets_are_variants() -> None:

@@ -140,3 +140,15 @@ def test_a_teacher_of_more_classes_is_used_through_its_map() -> None:
 def test_a_map_of_another_length_or_beyond_the_teachers_classes_does_not_fit(class_map: tuple[int, ...]) -> None:
     with pytest.raises(ClassesDoNotFit, match=f"must hold 4 indices below 6; it holds {len(class_map)}"):
         mapped(torch.zeros(2, 6), CLASSES, class_map)
+
+
+def test_a_normalisation_under_which_a_teacher_gives_one_answer_explains_no_other_order() -> None:
+    true = trained_under(USUAL["none"], order=(1, 2, 3, 0))
+
+    def logits(choice: Normalization) -> Callable[[Tensor], Tensor]:
+        constant = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+        return true(choice) if choice == USUAL["none"] else lambda images: constant.expand(len(images), -1)
+
+    with pytest.raises(TeacherAtChance) as caught:
+        prove(logits, DATA, None, None)
+    assert "class_map [3, 0, 1, 2] would give 100.0%" in caught.value.hint

@@ -115,10 +115,12 @@ def test_another_variant_than_the_one_that_is_named_is_refused() -> None:
         recognise(state("resnet8"), architecture="resnet8", options={"shortcut": "pad"})
 
 
-def test_a_named_architecture_without_a_classifier_in_the_file_misses_it() -> None:
+@pytest.mark.parametrize("named", ["resnet8", None])
+def test_without_a_classifier_in_the_file_there_are_no_classes_and_a_notice(named: str | None) -> None:
     weights = {name: tensor for name, tensor in state().items() if not name.startswith("fc.")}
-    with pytest.raises(KeysDoNotFit, match=r"missing 2 \(fc\.weight, fc\.bias\)"):
-        recognise(weights, architecture="resnet8")
+    found = recognise(weights, architecture=named)
+    assert (found.architecture, found.num_classes) == ("resnet8", 0)
+    assert "without a classifier" in found.notices[0]
 
 
 def test_another_number_of_classes_than_expected_is_said() -> None:

@@ -64,7 +64,7 @@ def test_a_pickle_that_runs_a_command_is_refused_by_its_name_and_never_run(tmp_p
     ("content", "wanted"),
     [
         (network().module, r"dlkd_core\.models\.cifar_resnet\.CifarResNet"),
-        ({"state_dict": {}, "args": Namespace(lr=0.1)}, r"argparse\.Namespace"),
+        ({"state_dict": {}, "args": Namespace(lr=0.1, out=Path("here"))}, r"pathlib\.\w*Path"),
         ({"state_dict": {}, "curve": np.zeros(3)}, r"numpy\._core\.multiarray\._reconstruct"),
     ],
     ids=["whole network", "arguments", "array of numpy"],

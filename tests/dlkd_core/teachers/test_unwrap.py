@@ -24,7 +24,11 @@ OPTIMIZER = {"state": {0: {"momentum_buffer": A}}, "param_groups": [{"lr": 0.1, 
         {"optimizer": OPTIMIZER, "net": PLAIN, "acc": 93.1},
         {"anything at all": PLAIN},
         {"model": {"state_dict": PLAIN}, "scheduler": {"last_epoch": 3}},
-        {"state_dict": PLAIN, "ema_state_dict": {"conv1.weight": B}},
+        {"state_dict": {"conv1.weight": B, "fc.bias": A}, "ema_state_dict": PLAIN},
+        {"state_dict": {"conv1.weight": B, "fc.bias": A}, "state_dict_ema": PLAIN},
+        {"model": {"conv1.weight": B, "fc.bias": A}, "model_ema": PLAIN},
+        {"ema": PLAIN},
+        {"student": {"conv1.weight": B, "fc.bias": A}, "teacher": PLAIN, "dino_loss": {"center": A}},
     ],
 )
 def test_the_weights_are_found_in_every_wrapping(loaded: Any) -> None:

@@ -1,0 +1,128 @@
+"""Architectures that installed packages bring: a small distribution in a folder of its own, and a process that sees it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ENTRY = """
+from dlkd_core.catalog.architecture import Architecture, Options
+
+class TinyOptions(Options):
+    channels: int = 8
+
+TINY = Architecture(name={name!r}, family="mine", target="my_networks.tiny:build", options=TinyOptions, min_size=6, source="here")
+NOT_ONE = object()
+OF_TIMM = TINY.model_copy(update={{"family": "timm"}})
+"""
+CODE = """
+import torch.nn.functional as F
+from torch import nn
+
+from dlkd_core.models.network import Network
+
+class Tiny(nn.Module):
+    def __init__(self, classes, channels):
+        super().__init__()
+        self.stem = nn.Conv2d(3, channels, 3, padding=1)
+        self.block = nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)
+        self.classifier = nn.Linear(2 * channels, classes)
+
+    def forward(self, x):
+        return self.classifier(F.relu(self.block(F.relu(self.stem(x)))).mean(dim=(2, 3)))
+
+def build(name, num_classes, options):
+    return Network(Tiny(num_classes, options.channels), "classifier", ("stem", "block"))
+"""
+
+
+def install(folder: Path, name: str = "tiny_cnn", value: str = "my_networks.entries:TINY") -> Path:
+    """What an installer leaves of a wheel: the package, and its metadata with the entry point."""
+    package, metadata = folder / "my_networks", folder / "my_networks-1.0.dist-info"
+    package.mkdir(parents=True)
+    metadata.mkdir()
+    (package / "__init__.py").touch()
+    (package / "entries.py").write_text(ENTRY.format(name=name))
+    (package / "tiny.py").write_text(CODE)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-networks\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[dlkd_core.architectures]\ntiny = {value}\n")
+    return folder
+
+
+def python(site: Path, code: str) -> subprocess.CompletedProcess[str]:
+    root = Path(__file__).resolve().parents[3]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(root)])}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+
+
+SEEN = """
+import json, sys
+from dlkd_core.catalog import describe, find_architecture
+shown = [entry for entry in describe()["architectures"] if entry["name"] == "tiny_cnn"]
+options, side = list(shown[0]["schema"]["properties"]), find_architecture("tiny_cnn").min_size
+print(json.dumps([shown[0]["source"], options, side, "torch" in sys.modules]))
+"""
+
+
+def test_an_installed_architecture_stands_in_the_catalog_without_torch(tmp_path: Path) -> None:
+    result = python(install(tmp_path), SEEN)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout) == ["here", ["channels"], 6, False]
+
+
+TRAINED = """
+import json, sys
+from pathlib import Path
+from dlkd_core import events
+from dlkd_core.pipeline import run
+from dlkd_core.spec import DistillationSpec
+from dlkd_core.teachers.load import load_teacher
+
+images, out = map(Path, sys.argv[1:])
+student = {"architecture": "tiny_cnn", "options": {"channels": 4}}
+training = {"max_steps": 1, "batch_size": 16}
+spec = {"student": student, "dataset": {"path": images}, "training": training, "export": ["safetensors", "onnx"]}
+*_, last = run(DistillationSpec.model_validate(spec), out)
+loaded = load_teacher(Path("teacher.pth"))
+print(json.dumps([last.report["architecture"], last.report["parameters"], loaded.architecture, loaded.num_classes]))
+"""
+
+
+def test_a_student_of_it_is_trained_and_a_teachers_checkpoint_of_it_recognised(tmp_path: Path, stripes: Path) -> None:
+    site = install(tmp_path / "site")
+    layers = {"stem.weight": (8, 3, 3, 3), "stem.bias": (8,), "block.weight": (16, 8, 3, 3), "block.bias": (16,)}
+    teacher = {
+        name: torch.rand(shape) for name, shape in {**layers, "classifier.weight": (9, 16), "classifier.bias": (9,)}.items()
+    }
+    torch.save(teacher, tmp_path / "teacher.pth")
+    code = TRAINED.replace("sys.argv[1:]", repr((str(stripes), str(tmp_path / "out")))).replace(
+        '"teacher.pth"', repr(str(tmp_path / "teacher.pth"))
+    )
+    result = python(site, code)
+    assert result.returncode == 0, result.stderr
+    parameters = (4 * 27 + 4) + (8 * 36 + 8) + (8 * 3 + 3)
+    assert json.loads(result.stdout) == ["tiny_cnn", parameters, "tiny_cnn", 9]
+    assert (tmp_path / "out" / "student.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("resnet20", "my_networks.entries:TINY", "brings an architecture called 'resnet20', and there is one of that name"),
+        ("timm/resnet26", "my_networks.entries:TINY", "brings an architecture called 'timm/resnet26'"),
+        ("tiny_cnn", "my_networks.entries:NOT_ONE", "names a object, not an Architecture"),
+        ("tiny_cnn", "my_networks.nothing:TINY", "cannot be loaded: ModuleNotFoundError"),
+        ("tiny_cnn", "my_networks.entries:OF_TIMM", "says that 'tiny_cnn' is of the family timm"),
+    ],
+)
+def test_what_cannot_be_taken_is_refused_when_the_catalog_is_loaded(tmp_path: Path, name: str, value: str, told: str) -> None:
+    result = python(install(tmp_path, name, value), "import dlkd_core.catalog")
+    assert result.returncode != 0
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("dlkd_core.errors.PackageInvalid: The entry point tiny = ")
+    assert "of the package my-networks" in last
+    assert told in last

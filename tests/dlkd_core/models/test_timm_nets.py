@@ -1,0 +1,73 @@
+"""timm's networks at small sizes: a family each, and all of them where DLKD_TEST_ALL_TIMM is set (an hour)."""
+
+import os
+
+import pytest
+import torch
+
+from dlkd_core.catalog import ARCHITECTURES
+from dlkd_core.models import Tapped, build
+from dlkd_core.models.skeleton import skeleton
+from dlkd_core.models.timm_nets import quarters
+
+FAMILIES = {  # image side, feature width, maps (C, H, W)
+    "resnet10t": (32, 512, [(64, 8, 8), (128, 4, 4), (256, 2, 2), (512, 1, 1)]),
+    "vit_tiny_patch16_224": (32, 192, [(192, 2, 2)] * 4),
+    "mobilenetv3_small_050": (32, 1024, [(8, 8, 8), (16, 4, 4), (24, 2, 2), (288, 1, 1)]),
+    "efficientnet_b0": (32, 1280, [(24, 8, 8), (40, 4, 4), (112, 2, 2), (320, 1, 1)]),
+    "convnext_atto": (32, 320, [(40, 8, 8), (80, 4, 4), (160, 2, 2), (320, 1, 1)]),
+    "swin_tiny_patch4_window7_224": (32, 768, [(96, 8, 8), (192, 4, 4), (384, 2, 2), (768, 1, 1)]),
+    "mixer_s32_224": (64, 512, [(512, 2, 2)] * 4),
+    "regnetx_002": (32, 368, [(24, 8, 8), (56, 4, 4), (152, 2, 2), (368, 1, 1)]),
+    "densenet121": (32, 1024, [(256, 8, 8), (512, 4, 4), (1024, 2, 2), (1024, 1, 1)]),
+    "vgg11": (32, 4096, [(256, 8, 8), (512, 4, 4), (512, 2, 2), (512, 1, 1)]),
+    "ghostnet_050": (32, 1280, [(12, 8, 8), (20, 4, 4), (40, 2, 2), (80, 1, 1)]),
+    "dla34": (32, 512, [(64, 8, 8), (128, 4, 4), (256, 2, 2), (512, 1, 1)]),
+    "cait_xxs24_224": (32, 192, [(192, 2, 2)] * 4),
+    "poolformerv2_s12": (32, 512, [(64, 8, 8), (128, 4, 4), (320, 2, 2), (512, 1, 1)]),
+    "hrnet_w18_small": (32, 2048, []),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_shows_logits_features_and_maps_and_learns(name: str) -> None:
+    side, width, maps = FAMILIES[name]
+    torch.manual_seed(0)
+    entry = ARCHITECTURES[f"timm/{name}"]
+    network = build(entry.name, 7, entry.sized({}, (side, side)))
+    outputs = Tapped(network, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))(torch.rand(2, 3, side, side))
+    assert (outputs.logits.shape, outputs.features.shape) == ((2, 7), (2, width))
+    assert [tuple(one.shape[1:]) for one in outputs.maps] == maps
+    (outputs.logits - 1).square().mean().backward()
+    classifier = network.module.get_submodule(network.classifier)
+    assert classifier.weight.grad is not None
+    assert classifier.weight.grad.abs().sum() > 0
+
+
+def test_the_features_are_what_the_classifier_sees() -> None:
+    torch.manual_seed(0)
+    network = build("timm/mobilenetv3_small_050", 7)
+    outputs = Tapped(network, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)).eval()(torch.rand(2, 3, 32, 32))
+    torch.testing.assert_close(network.module.get_submodule("classifier")(outputs.features), outputs.logits)
+
+
+def test_a_long_sequence_shows_its_quarters_and_a_short_one_all() -> None:
+    assert quarters([str(number) for number in range(12)]) == ("2", "5", "8", "11")
+    assert quarters(["a", "b", "c"]) == ("a", "b", "c")
+    assert quarters([]) == ()
+
+
+@pytest.mark.skipif("DLKD_TEST_ALL_TIMM" not in os.environ, reason="a thousand networks: set DLKD_TEST_ALL_TIMM")
+@pytest.mark.timeout(7200)
+def test_every_network_runs_at_its_smallest_size() -> None:
+    assert [name for name in ARCHITECTURES if name.startswith("timm/") and not _runs(name)] == []
+
+
+def _runs(name: str) -> bool:
+    entry = ARCHITECTURES[name]
+    side = entry.min_size
+    network = skeleton(name, 7, entry.sized({}, (side, side)))
+    tapped = Tapped(network, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)).eval().to("meta")
+    with torch.no_grad():
+        shown = tapped(torch.empty(2, 3, side, side, device="meta"))
+    return shown.logits.shape == (2, 7) and shown.features.dim() == 2 and all(one.dim() == 4 for one in shown.maps)

@@ -135,9 +135,10 @@ def _brought(spec: DistillationSpec, reading: Reading, world: World) -> Generato
 
 
 def _adapted(spec: DistillationSpec, data: Packed) -> DistillationSpec:
-    training, images = spec.training, len(data.train)
-    seen = min(training.epochs * images, (training.max_steps or training.epochs * images) * training.batch_size)
-    return spec.model_copy(update={"method": spec.method.adapted(Situation(images_seen=seen))})
+    training = spec.training
+    whole = training.epochs * -(-len(data.train) // training.batch_size)
+    steps = min(whole, training.max_steps or whole)
+    return spec.model_copy(update={"method": spec.method.adapted(Situation(steps=steps))})
 
 
 def _proved(teacher: Taught) -> events.TeacherProved:

@@ -11,7 +11,7 @@ Views = Literal["single", "rotation4", "moco"]
 class Situation(Frozen):
     """What a method may fit itself to."""
 
-    images_seen: int  # epochs times training images
+    steps: int  # of the optimiser, over the whole run
 
 
 class Method(Frozen):

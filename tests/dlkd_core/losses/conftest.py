@@ -49,7 +49,7 @@ def example(name: str) -> Method:
     """The method with its defaults, as it is run at the paper's budget; `combine` has every term."""
     if name == "combine":
         return Combine(views="rotation4", terms=tuple(term() for term in TERMS.values()))
-    return METHODS[name](name=name).adapted(Situation(images_seen=240 * 50_000))
+    return METHODS[name](name=name).adapted(Situation(steps=240 * 782))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from weakref import finalize
 
 import numpy as np
 import torch
@@ -34,6 +35,7 @@ class TeacherCache:
         self.hits = self.misses = 0
         file.parent.mkdir(parents=True, exist_ok=True)
         self._database = sqlite3.connect(file, timeout=60, isolation_level=None)
+        self.close = finalize(self, self._database.close)  # a run drops it where it ends, whichever way
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=OFF")  # a lost entry is computed again
         self._database.execute(_TABLE)
@@ -50,10 +52,6 @@ class TeacherCache:
         outputs = self.forward(images)
         self._keep(key, outputs)
         return outputs._replace(maps=())
-
-    def close(self) -> None:
-        """Ends the connection to the file."""
-        self._database.close()
 
     def _keep(self, key: bytes, outputs: Outputs) -> None:
         if self.file.stat().st_size < self.budget:

@@ -3,8 +3,6 @@
 import gzip
 import io
 import json
-import tarfile
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from dlkd_core.catalog.sources import SOURCES
 from dlkd_core.data import Packed, open_dataset
 from dlkd_core.errors import ArchiveUnreadable, ImageUnreadable, LayoutInvalid
+from tests.dlkd_core.data.pictures import png, tarred, zipped
 
 NAMES = ("cat", "ant", "bee")  # not in the order of the alphabet: labels are indices here
 Pixels = npt.NDArray[np.uint8]
@@ -31,33 +29,10 @@ def sets() -> Sets:
     return {split: (random.integers(0, 256, (len(labels), 32, 32, 3), np.uint8), labels) for split, labels in rows.items()}
 
 
-def png(image: Pixels) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "PNG")
-    return stream.getvalue()
-
-
 def rows(name: str = "{split}-{row}") -> Iterator[tuple[str, str, int, Pixels]]:
     for split, (images, labels) in sets().items():
         for row, (image, label) in enumerate(zip(images, labels, strict=True)):
             yield split, name.format(split=split, row=row), label, image
-
-
-def zipped(path: Path, files: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
-
-
-def tarred(files: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return stream.getvalue()
 
 
 def npz(folder: Path) -> Path:

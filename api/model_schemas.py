@@ -93,7 +93,7 @@ class EdgeOut(Out):
 
     source: str
     target: str
-    relation: Literal["taught", "trained", "made"]
+    relation: Literal["taught", "trained", "measured", "made"]
 
 
 class LineageOut(Out):

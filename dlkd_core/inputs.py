@@ -7,21 +7,23 @@ from typing import Any
 
 import torch
 
-from dlkd_core.data import Packed
+from dlkd_core.data import Packed, Reading
 from dlkd_core.data.host_images import in_chunks
 from dlkd_core.distributed import World
 from dlkd_core.spec import DistillationSpec
 from dlkd_core.teachers.taught import Taught
 
-_NO_SAY: Any = {"name": True, "export": True, "evaluation": True, "teacher": {"path"}, "dataset": {"path"}}  # in the weights
+# What has no say in the weights.
+_NO_SAY: Any = {"name": True, "export": True, "evaluation": True, "teacher": {"path"}, "dataset": {"path", "title"}}
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The spec and what was read for it; `data` is on the host, the teacher on `device`."""
+    """The spec and what was read for it, and how; `data` is on the host, the teacher on `device`."""
 
     spec: DistillationSpec
     data: Packed
+    reading: Reading
     teacher: Taught | None
     device: torch.device
     world: World

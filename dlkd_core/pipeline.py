@@ -119,7 +119,7 @@ def _brought(spec: DistillationSpec, reading: Reading, world: World) -> Generato
     if spec.method != named:
         yield events.Noticed(message=f"{named.name} is run as {spec.method.told()}.")
     fits.check(spec, data)
-    protocols.check(spec.evaluation, data)
+    protocols.check(spec.evaluation, data, reading)
 
     teacher = None
     if spec.teacher is not None:
@@ -131,7 +131,7 @@ def _brought(spec: DistillationSpec, reading: Reading, world: World) -> Generato
         if not data.val.labelled:
             yield events.Noticed(message=_UNPROVED)
         data = replace(data, classes=teacher.classes)
-    return Inputs(spec, data, teacher, device, world)
+    return Inputs(spec, data, reading, teacher, device, world)
 
 
 def _adapted(spec: DistillationSpec, data: Packed) -> DistillationSpec:

@@ -60,7 +60,7 @@ def _teacher_metrics(inputs: Inputs, image: torch.Tensor) -> dict[str, Any] | No
 
 
 def _protocols(inputs: Inputs, network: Tapped | OnnxTeacher) -> list[dict[str, Any]]:
-    return protocols.measured(inputs.spec.evaluation, network, inputs.data, inputs.device)
+    return protocols.measured(inputs.spec.evaluation, network, inputs.data, inputs.reading, inputs.device)
 
 
 def _lineage(inputs: Inputs, work: Run) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from dlkd_core.catalog import ARCHITECTURES, EXPORTERS, MethodChoice, find_architecture
-from dlkd_core.catalog.evaluations import EvaluationChoice, LinearProbe, NearestNeighbours, Transfer
+from dlkd_core.catalog.evaluations import LinearProbe, NearestNeighbours, Transfer
 from dlkd_core.errors import UnknownChoice
 from dlkd_core.frozen import Frozen
 from dlkd_core.training_spec import TrainingSpec
@@ -130,6 +130,12 @@ class DatasetFile(DatasetOptions):
     """A data set on this machine: a folder, an archive, or a packed file."""
 
     path: Path
+    title: str = Field("", description="What reports call it; left out: the path's last part")
+
+    @property
+    def called(self) -> str:
+        """Its name in reports, which tell no paths."""
+        return self.title or self.path.name
 
 
 class StudentSpec(Frozen):
@@ -166,13 +172,21 @@ class StudentSpec(Frozen):
         return self
 
 
+class TransferRef(Transfer):
+    """Transfer to a data set of the service; its images are scaled to the size of the student's."""
+
+    dataset: DatasetRef
+
+
 class TransferFile(Transfer):
     """Transfer to a data set on this machine; its images are scaled to the size of the student's."""
 
     dataset: DatasetFile
 
 
+EvaluationChoice = Annotated[NearestNeighbours | LinearProbe | TransferRef, Field(discriminator="name")]
 FileEvaluationChoice = Annotated[NearestNeighbours | LinearProbe | TransferFile, Field(discriminator="name")]
+MOST_PROTOCOLS = 10
 _PROTOCOLS = "Protocols on the frozen features of the finished student and its teacher, beside the accuracy of their logits"
 
 
@@ -226,7 +240,7 @@ class JobSpec(Recipe):
 
     teacher: TeacherRef | None = None
     dataset: DatasetRef
-    evaluation: tuple[EvaluationChoice, ...] = Field((), max_length=10, description=_PROTOCOLS)
+    evaluation: tuple[EvaluationChoice, ...] = Field((), max_length=MOST_PROTOCOLS, description=_PROTOCOLS)
 
     _defaults = model_validator(mode="before")(_default_method)
 
@@ -242,7 +256,7 @@ class DistillationSpec(Recipe):
 
     teacher: TeacherFile | None = None
     dataset: DatasetFile
-    evaluation: tuple[FileEvaluationChoice, ...] = Field((), max_length=10, description=_PROTOCOLS)
+    evaluation: tuple[FileEvaluationChoice, ...] = Field((), max_length=MOST_PROTOCOLS, description=_PROTOCOLS)
 
     _defaults = model_validator(mode="before")(_default_method)
 

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from registry.db import now, upsert
 from registry.errors import FileCorrupt, FileMissing, UploadTooLarge
 from registry.lifecycle import TERMINAL
+from registry.roles import ROLES
 from registry.tables import Artifact, Dataset, Job, ModelFile, Teacher
 
 CHUNK = 2**20
@@ -268,7 +269,7 @@ def _names() -> CompoundSelect[str]:
             select(Dataset.sha256).where(Dataset.status != "invalid"),
             select(Dataset.packed_sha256).where(Dataset.packed_sha256.is_not(None)),
             select(ModelFile.sha256),
-            *(_inputs(role) for role in ("teacher", "dataset")),
+            *(_inputs(role) for role in ROLES),
         )
     )
 

@@ -1,12 +1,13 @@
 """What a job needs: found by id, held against each other, and fixed as the facts that its worker gets."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
 from dlkd_core.catalog import find_architecture
-from dlkd_core.spec import DEFAULT_RESIZE, DatasetRef, JobSpec, TeacherRef
-from registry import models, names
+from dlkd_core.spec import DEFAULT_RESIZE, DatasetRef, JobSpec, TeacherRef, TransferRef
+from registry import models, names, roles
 from registry.errors import (
     ArchitectureDiffers,
     ClassesDoNotFit,
@@ -48,16 +49,25 @@ def resolve(session: Session, spec: JobSpec, *, visible: str | None = None) -> F
     Raises an `Unfit` with the field at fault as soon as it is certain that the job cannot run.
     """
     dataset = _dataset(session, spec.dataset.id, visible)
+    transfers = _transfers(spec)
+    others = {role: _dataset(session, ref.id, visible, f"/{role}/dataset/id") for role, ref in transfers.items()}
     teacher = _teacher_facts(session, spec.teacher, visible) if spec.teacher else None
-    waiting = dataset.status == UploadStatus.VALIDATING or (spec.teacher is not None and teacher is None)
-    if waiting:
+    unready = any(row.status == UploadStatus.VALIDATING for row in (dataset, *others.values()))
+    if unready or (spec.teacher is not None and teacher is None):
         return None
     _check_sizes(spec, teacher, dataset)
     _check_labels(spec, dataset)
+    _check_protocols(spec, dataset, others)
     if spec.teacher and teacher:
         _check_lesson(spec, teacher)
         _check_classes(spec.teacher, teacher, dataset)
-    return {"teacher": teacher, "dataset": _images(spec.dataset, dataset)}
+    images = {role: _images(ref, others[role]) for role, ref in transfers.items()}
+    return {"teacher": teacher, "dataset": _images(spec.dataset, dataset), **images}
+
+
+def _transfers(spec: JobSpec) -> dict[str, DatasetRef]:
+    protocols = enumerate(spec.evaluation)
+    return {roles.of_protocol(place): each.dataset for place, each in protocols if isinstance(each, TransferRef)}
 
 
 def _images(ref: DatasetRef, dataset: Dataset) -> Facts:
@@ -67,13 +77,13 @@ def _images(ref: DatasetRef, dataset: Dataset) -> Facts:
     return {"digest": dataset.sha256, "filename": dataset.filename}
 
 
-def _dataset(session: Session, dataset_id: str, visible: str | None) -> Dataset:
+def _dataset(session: Session, dataset_id: str, visible: str | None, pointer: str = "/dataset/id") -> Dataset:
     dataset = session.get(Dataset, dataset_id)
     if dataset is None or _hidden(dataset, visible):
-        raise DatasetUnknown(f"There is no data set {dataset_id}.", pointer="/dataset/id")
+        raise DatasetUnknown(f"There is no data set {dataset_id}.", pointer=pointer)
     if dataset.status == UploadStatus.INVALID:
         raise DatasetInvalid(
-            f"The data set {dataset_id} is invalid: {_reason(dataset.error)}", hint=_hint(dataset.error), pointer="/dataset/id"
+            f"The data set {dataset_id} is invalid: {_reason(dataset.error)}", hint=_hint(dataset.error), pointer=pointer
         )
     return dataset
 
@@ -160,6 +170,15 @@ def _check_labels(spec: JobSpec, dataset: Dataset) -> None:
     if terms and not dataset.classes:
         learns = f"The method {spec.method.name} learns from labels ({', '.join(terms)})"
         raise LabelsMissing(f"{learns}, and {dataset.id} has none.", pointer="/method")
+
+
+def _check_protocols(spec: JobSpec, dataset: Dataset, others: Mapping[str, Dataset]) -> None:
+    for place, protocol in enumerate(spec.evaluation):
+        role = roles.of_protocol(place)
+        seen = others.get(role, dataset)
+        if not seen.classes:
+            wanted = f"The protocol {protocol.name} needs images with labels"
+            raise LabelsMissing(f"{wanted}, and {seen.id} has none.", hint="Leave the protocol out.", pointer=f"/{role}")
 
 
 def _check_lesson(spec: JobSpec, teacher: Facts) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from registry import roles
 from registry.access import Principal
 from registry.model_tables import Model
 from registry.tables import Dataset, Job, Teacher
@@ -25,7 +26,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """What led to what: `taught`, `trained` (images) or `made`."""
+    """What led to what: `taught`, `trained` (images), `measured` (images that it learnt nothing from) or `made`."""
 
     source: str
     target: str
@@ -81,13 +82,12 @@ def _given(session: Session, nodes: dict[str, Node], job: Job) -> list[Edge]:
     """Data set and teacher of the job, with the digests of the files that it really got."""
     inputs = job.inputs or {}
     edges = []
-    dataset = session.get(Dataset, job.dataset_id) if job.dataset_id else None
     if job.dataset_id:
-        facts = {"used_sha256": (inputs.get("dataset") or {}).get("digest")}
-        if dataset is not None:
-            facts |= {"sha256": dataset.sha256, "packed_sha256": dataset.packed_sha256}
-        nodes[job.dataset_id] = Node(job.dataset_id, "dataset", dataset.name if dataset else "", facts)
+        nodes[job.dataset_id] = _images(session, job.dataset_id, inputs.get("dataset"))
         edges.append(Edge(job.dataset_id, job.id, "trained"))
+    for role, other in roles.other_datasets(job.spec).items():
+        nodes.setdefault(other, _images(session, other, inputs.get(role)))
+        edges.append(Edge(other, job.id, "measured"))
     found = inputs.get("teacher") or {}
     taught = _teacher(session, job, found)
     if taught is not None:
@@ -96,6 +96,14 @@ def _given(session: Session, nodes: dict[str, Node], job: Job) -> list[Edge]:
             nodes.pop(taught.id)  # the next round of the walk says all of it
         edges.append(Edge(taught.id, job.id, "taught"))
     return edges
+
+
+def _images(session: Session, dataset_id: str, found: dict[str, Any] | None) -> Node:
+    facts = {"used_sha256": (found or {}).get("digest")}
+    dataset = session.get(Dataset, dataset_id)
+    if dataset is not None:
+        facts |= {"sha256": dataset.sha256, "packed_sha256": dataset.packed_sha256}
+    return Node(dataset_id, "dataset", dataset.name if dataset else "", facts)
 
 
 def _teacher(session: Session, job: Job, found: dict[str, Any]) -> Node | None:

@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any
 
 from dlkd_core.spec import DistillationSpec
+from registry import roles
 from registry.artifacts import Store
 from registry.claims import Claim
 from registry.errors import FileMissing
@@ -46,11 +47,23 @@ def _device(kit: Kit, claim: Claim, slot: int) -> dict[str, Any]:
 
 
 def _spec(claim: Claim, files: dict[str, Path]) -> DistillationSpec:
-    asked_images = {name: value for name, value in claim.spec["dataset"].items() if name != "id"}
-    spec = {**claim.spec, "dataset": {**asked_images, "path": files["dataset"]}}
+    spec = {**claim.spec, "dataset": _images(claim.spec["dataset"], files["dataset"]), "evaluation": _protocols(claim, files)}
     if spec.get("teacher"):
         spec["teacher"] = _teacher(claim.inputs["teacher"], spec["teacher"], files.get("teacher"))
     return DistillationSpec.model_validate(spec)
+
+
+def _protocols(claim: Claim, files: dict[str, Path]) -> list[dict[str, Any]]:
+    asked = [dict(protocol) for protocol in claim.spec.get("evaluation", ())]
+    for place, protocol in enumerate(asked):
+        if "dataset" in protocol:
+            protocol["dataset"] = _images(protocol["dataset"], files[roles.of_protocol(place)])
+    return asked
+
+
+def _images(asked: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The id becomes the title: of the service's data sets reports know no other name."""
+    return {**{name: value for name, value in asked.items() if name != "id"}, "title": asked["id"], "path": path}
 
 
 def _teacher(found: dict[str, Any], asked: dict[str, Any], path: Path | None) -> dict[str, Any]:

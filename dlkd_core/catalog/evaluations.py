@@ -1,6 +1,6 @@
 """What a network's features are worth beside its logits: protocols, run on the finished student and on its teacher."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -38,7 +38,7 @@ class LinearProbe(Evaluation):
 
 
 class Transfer(LinearProbe):
-    """The linear probe on another data set (`dataset`, by its path: without the service alone): how far the features carry."""
+    """The linear probe on another data set (`dataset`): how far the features carry."""
 
     source = "https://arxiv.org/abs/1910.10699"
 
@@ -46,4 +46,3 @@ class Transfer(LinearProbe):
 
 
 EVALUATIONS: dict[str, type[Evaluation]] = {"knn": NearestNeighbours, "linear_probe": LinearProbe, "transfer": Transfer}
-EvaluationChoice = Annotated[NearestNeighbours | LinearProbe, Field(discriminator="name")]

@@ -1,6 +1,7 @@
 """The protocols that a spec asks for, on one network: their parameters beside their results."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from dlkd_core.catalog.evaluations import Evaluation
 from dlkd_core.data import Packed, Reading, open_dataset
+from dlkd_core.data.reading import DEFAULT_READING
 from dlkd_core.errors import SpecError
 from dlkd_core.evaluation.features import Features, features_of
 from dlkd_core.outputs import Outputs
@@ -18,7 +20,7 @@ from dlkd_core.spec import DatasetFile, TransferFile
 _HINT = "Leave the protocol out, or give labelled training and evaluation images."
 
 
-def check(choices: Sequence[Evaluation], data: Packed) -> None:
+def check(choices: Sequence[Evaluation], data: Packed, reading: Reading = DEFAULT_READING) -> None:
     """Before hours of training: whether the protocols can be run after it. Other data sets are read once for that.
 
     Raises:
@@ -29,13 +31,13 @@ def check(choices: Sequence[Evaluation], data: Packed) -> None:
         pointer = f"/evaluation/{place}"
         if isinstance(choice, TransferFile) and not choice.dataset.path.exists():
             raise SpecError(f"There is no data set {choice.dataset.path}.", pointer=f"{pointer}/dataset/path")
-        seen = _other(choice.dataset) if isinstance(choice, TransferFile) else data
+        seen = _other(choice.dataset, reading) if isinstance(choice, TransferFile) else data
         if not (seen.train.labelled and seen.val.labelled):
             raise SpecError(f"The protocol {choice.name} needs images with labels.", hint=_HINT, pointer=pointer)
 
 
 def measured(
-    choices: Sequence[Evaluation], forward: Callable[[Tensor], Outputs], data: Packed, device: torch.device
+    choices: Sequence[Evaluation], forward: Callable[[Tensor], Outputs], data: Packed, reading: Reading, device: torch.device
 ) -> list[dict[str, Any]]:
     """Name, parameters and results of each protocol, in the spec's order.
 
@@ -43,6 +45,7 @@ def measured(
         choices: the protocols.
         forward: images (N, 3, H, W) in [0, 1] to outputs; frozen, on `device`.
         data: the run's own data set; its training split is what the run saw, with few or noisy labels where it had such.
+        reading: how other data sets are read; those that memory does not hold are kept in its cache.
         device: where the network is.
     """
 
@@ -53,16 +56,16 @@ def measured(
     def seen(choice: Evaluation) -> Features:
         if not isinstance(choice, TransferFile):
             return own()
-        return features_of(forward, _other(choice.dataset).to(device), data.size)
+        return features_of(forward, _other(choice.dataset, reading).to(device), data.size)
 
     return [{**_told(choice), **resolve(choice.target)(choice, seen(choice))} for choice in choices]
 
 
-def _other(dataset: DatasetFile) -> Packed:
-    return open_dataset(dataset.path, Reading(size=dataset.image_size, resize=dataset.resize))
+def _other(dataset: DatasetFile, reading: Reading) -> Packed:
+    return open_dataset(dataset.path, replace(reading, size=dataset.image_size, resize=dataset.resize))
 
 
 def _told(choice: Evaluation) -> dict[str, Any]:
     """The parameters; of a data set its name alone: paths are nobody's business."""
     told = choice.model_dump(mode="json", exclude={"dataset"})
-    return {**told, "dataset": choice.dataset.path.name} if isinstance(choice, TransferFile) else told
+    return {**told, "dataset": choice.dataset.called} if isinstance(choice, TransferFile) else told

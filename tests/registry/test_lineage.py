@@ -36,6 +36,15 @@ def test_the_graph_leads_to_the_first_teacher_and_to_the_students(world: World) 
     assert (facts[jobs[1]]["attempt"], facts[jobs[1]]["method"]) == (1, "dlkd")
 
 
+def test_a_data_set_that_the_student_was_only_measured_on_is_told_apart(world: World) -> None:
+    own, other = world.ready_dataset(), world.ready_dataset()
+    claim = world.running(dataset={"id": own}, evaluation=[{"name": "transfer", "dataset": {"id": other}}])
+    found = graph(world, world.finish(claim))
+    assert {Edge(own, claim.job_id, "trained"), Edge(other, claim.job_id, "measured")} <= set(found.edges)
+    facts = {node.id: node.facts for node in found.nodes}
+    assert facts[other]["used_sha256"] == claim.inputs["evaluation/0"]["digest"]
+
+
 def test_a_teacher_that_was_deleted_is_known_by_its_id_and_digest(world: World) -> None:
     teacher = world.finish(world.running(model_name="big"))
     student = world.finish(world.running(teacher={"model_id": teacher}))

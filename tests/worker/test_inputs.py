@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dlkd_core.spec import TransferFile
 from registry.artifacts import Store
 from registry.claims import Claim
 from registry.errors import FileMissing
@@ -62,6 +63,19 @@ def test_a_job_says_how_its_images_become_one_size(workshop: Workshop, tmp_path:
     request = prepare(kit, asked, tmp_path / "attempt", 0)
     assert isinstance(request, Distill)
     assert (job, request.spec.dataset.image_size, request.spec.dataset.resize) == (claim.job_id, 16, "pad")
+
+
+def test_a_data_set_to_transfer_to_lies_beside_the_own_and_is_called_by_its_id(workshop: Workshop, tmp_path: Path) -> None:
+    other = workshop.ready_dataset()
+    workshop.submit(evaluation=[{"name": "knn"}, {"name": "transfer", "dataset": {"id": other, "image_size": 16}}])
+    kit = workshop.kit()
+    claim = workshop.take(kit)
+    request = prepare(kit, claim, tmp_path / "attempt", 0)
+    assert isinstance(request, Distill)
+    transfer = request.spec.evaluation[1]
+    assert isinstance(transfer, TransferFile)
+    assert (transfer.dataset.called, transfer.dataset.image_size) == (other, 16)
+    assert transfer.dataset.path.resolve() == kit.store.local_path(claim.inputs["evaluation/1"]["digest"])
 
 
 def test_a_teacher_comes_as_its_check_found_it_with_what_the_client_said(workshop: Workshop, tmp_path: Path) -> None:

@@ -111,6 +111,7 @@ def test_what_could_not_be_run_after_the_training_is_refused_before_it(tmp_path:
 
 def test_a_client_can_ask_for_protocols_but_names_no_path() -> None:
     base = {"student": {"architecture": "resnet8"}, "dataset": {"id": "dataset_1"}}
-    assert len(JobSpec.model_validate({**base, "evaluation": BOTH}).evaluation) == 2
+    asked = [*BOTH, {"name": "transfer", "dataset": {"id": "dataset_2"}}]
+    assert len(JobSpec.model_validate({**base, "evaluation": asked}).evaluation) == 3
     with pytest.raises(ValueError, match="transfer"):
         JobSpec.model_validate({**base, "evaluation": [{"name": "transfer", "dataset": {"path": "/etc"}}]})

@@ -6,12 +6,15 @@ from api.deps import Caller, Parts
 from registry import access, owned
 from registry.access import Role
 
-_READ = frozenset({"GET", "HEAD"})
-_UNSCOPED = frozenset({"catalog", "me"})  # what a key is, and what there is to pick, every key may ask
+_READ = frozenset({"GET", "HEAD", "OPTIONS"})
+_UNSCOPED = frozenset({"catalog", "me", "session"})  # what a key is, and what there is to pick, every key may ask
 
 _V, _S, _O, _A = Role.VIEWER, Role.SUBMITTER, Role.OPERATOR, Role.ADMIN
 NEEDS: dict[str, Role] = {
     "GET /v1/me": _V,
+    "POST /v1/session": _V,
+    "GET /v1/session": _V,
+    "DELETE /v1/session": _V,
     "GET /v1/catalog": _V,
     "GET /v1/usage": _V,
     "POST /v1/teachers": _S,
@@ -20,6 +23,13 @@ NEEDS: dict[str, Role] = {
     "POST /v1/datasets": _S,
     "GET /v1/datasets": _V,
     "GET /v1/datasets/{dataset_id}": _V,
+    "GET /v1/datasets/{dataset_id}/samples": _V,
+    "OPTIONS /v1/uploads": _V,
+    "POST /v1/uploads": _S,
+    "GET /v1/uploads": _V,
+    "GET /v1/uploads/{upload_id}": _V,
+    "PATCH /v1/uploads/{upload_id}": _S,
+    "DELETE /v1/uploads/{upload_id}": _S,
     "POST /v1/jobs": _S,
     "GET /v1/jobs": _V,
     "GET /v1/jobs/{job_id}": _V,
@@ -36,6 +46,7 @@ NEEDS: dict[str, Role] = {
     "GET /v1/jobs/{job_id}/metrics": _V,
     "GET /v1/models": _V,
     "GET /v1/models/compare": _V,
+    "POST /v1/models/import": _S,
     "GET /v1/models/{model}": _V,
     "PATCH /v1/models/{model}": _S,
     "DELETE /v1/models/{model}": _S,
@@ -61,6 +72,11 @@ NEEDS: dict[str, Role] = {
     "GET /v1/keys/{key_id}": _A,
     "POST /v1/keys/{key_id}/rotate": _A,
     "POST /v1/keys/{key_id}/revoke": _A,
+    "GET /v1/queues": _V,
+    "GET /v1/workers": _V,
+    "GET /v1/workers/{worker_id}": _V,
+    "POST /v1/workers/{worker_id}/drain": _O,
+    "DELETE /v1/workers/{worker_id}/drain": _O,
     "GET /v1/audit": _A,
     "GET /v1/quotas": _A,
     "GET /v1/quotas/{owner}": _A,
@@ -73,7 +89,7 @@ def need_of(method: str, path: str) -> tuple[Role, str | None]:
     reads = method in _READ
     word = path.removeprefix("/v1/").split("/")[0]
     scope = None if word in _UNSCOPED else f"{word}:{'read' if reads else 'write'}"
-    return NEEDS.get(f"{'GET' if reads else method} {path}", _A), scope
+    return NEEDS.get(f"{'GET' if method == 'HEAD' else method} {path}", _A), scope
 
 
 def scopes() -> set[str]:

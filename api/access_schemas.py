@@ -1,9 +1,11 @@
 """The wire formats of access: keys, the audit log, limits, webhooks."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field, StringConstraints, field_validator
+from pydantic.config import JsonDict
 
 from api.access import scopes
 from api.schemas import Out
@@ -15,6 +17,11 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Owner = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@|:-]*$", max_length=200)]
 MAX_COUNT = 2**53  # what every JSON reader holds exactly
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+
+
+def _one_of(words: Collection[str]) -> JsonDict:
+    """Tells clients what there is to pick from; the validator has the better words for what is not."""
+    return {"items": {"type": "string", "enum": [*sorted(words)]}}
 
 
 def _known(given: list[str], known: set[str], what: str) -> list[str]:
@@ -30,7 +37,11 @@ class KeyForm(Frozen):
     name: Name
     role: Role = Role.SUBMITTER
     owner: Owner | None = Field(None, description="Whose rows it sees and makes, shared by several keys; null: its own")
-    scopes: list[str] = Field(default_factory=list, description="jobs:read and the like; none: all that the role may")
+    scopes: list[str] = Field(
+        default_factory=list,
+        description="jobs:read and the like; none: all that the role may",
+        json_schema_extra=_one_of(scopes()),
+    )
     expires_at: AwareDatetime | None = None
 
     @field_validator("scopes")
@@ -76,6 +87,14 @@ class MeOut(Out):
     owner: str
     scopes: list[str]
     expires_at: datetime | None
+
+
+class SessionOut(Out):
+    """A browser that is signed in."""
+
+    me: MeOut
+    csrf_token: str = Field(description="The header X-CSRF-Token of every request that changes something")
+    expires_at: datetime
 
 
 class AuditOut(Out):
@@ -156,7 +175,7 @@ class WebhookForm(Frozen):
     """Whom to tell of what."""
 
     url: str = Field(max_length=2000)
-    events: list[str] = Field(min_length=1)
+    events: list[str] = Field(min_length=1, json_schema_extra=_one_of(EVENTS))
     enabled: bool = True
 
     _ours = field_validator("events")(_events)
@@ -166,7 +185,7 @@ class WebhookPatch(Frozen):
     """What may be changed about a webhook; what is left out stays."""
 
     url: str | None = Field(None, max_length=2000)
-    events: list[str] | None = Field(None, min_length=1)
+    events: list[str] | None = Field(None, min_length=1, description="As of a new webhook")
     enabled: bool | None = None
 
     @field_validator("events")

@@ -10,7 +10,7 @@ from api.changes import Hints, change
 from api.deps import Services
 from api.schemas import UploadOut
 from api.uploads import F, Received
-from registry import artifacts, quotas
+from registry import artifacts, quotas, resumable
 from registry.errors import RegistryError
 from registry.keys import Principal
 from registry.quotas import Limits
@@ -31,6 +31,8 @@ def admit(
     def add(session: Session, hints: Hints) -> UploadOut:
         artifacts.record(session, parts.store, upload.stored)
         row = create(session)
+        if upload.upload_id is not None:
+            resumable.use(session, upload.upload_id)
         quotas.check_bytes(session, row.owner, Limits.of(parts.settings))
         hints.append((CHECKS, row.check_job_id))
         return out.model_validate(row)

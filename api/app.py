@@ -11,7 +11,7 @@ from api.collector import Rows
 from api.deps import Services, bearer
 from api.issuer import Issuer
 from api.meter import Meter, Requests
-from api.middleware import BodyLimit, Hosts, Keys, Names, Uniform
+from api.middleware import BodyLimit, Hosts, Keys, Names, Tus, Uniform
 from api.rates import Rates
 from api.routes import (
     audit,
@@ -22,16 +22,23 @@ from api.routes import (
     events,
     files,
     health,
+    imports,
     jobs,
     keys,
+    login,
     logs,
     metrics,
     models,
     names,
     pages,
+    portal,
+    queues,
     quotas,
+    sessions,
     teachers,
+    uploads,
     webhooks,
+    workers,
 )
 from api.uploads import body_limit
 from dlkd_core import __version__
@@ -42,13 +49,35 @@ from registry.settings import Settings
 
 _BODY_BYTES = 2**20  # of a request without a file
 _UPLOADS_AT_ONCE = 8
-_GUARDED = (teachers, datasets, jobs, controls, events, logs, models, cards, files, names, catalog, keys, audit, quotas, webhooks)
+_GUARDED = (
+    uploads,
+    teachers,
+    datasets,
+    jobs,
+    controls,
+    events,
+    logs,
+    models,
+    imports,
+    cards,
+    files,
+    names,
+    catalog,
+    keys,
+    sessions,
+    audit,
+    quotas,
+    webhooks,
+    workers,
+    queues,
+)
 
 
 def create_app(settings: Settings, database: Database, queue: Queue, store: Store) -> FastAPI:
     """The service over these parts; the caller opens and closes them."""
-    larger = dict.fromkeys((teachers.PATH, datasets.PATH), body_limit(settings.max_upload_bytes))
+    larger = dict.fromkeys((uploads.PATH, teachers.PATH, datasets.PATH, imports.PATH), body_limit(settings.max_upload_bytes))
     numbers = _numbers(database)
+    issuer = Issuer(settings) if settings.oidc_issuer else None
     app = FastAPI(
         title="Knowledge distillation as a service",
         version=__version__,
@@ -57,13 +86,15 @@ def create_app(settings: Settings, database: Database, queue: Queue, store: Stor
         middleware=[
             Middleware(Meter, requests=Requests(numbers)),
             Middleware(Names),
+            Middleware(Tus, path=uploads.PATH, version=uploads.VERSION),
             Middleware(Uniform),
             Middleware(Hosts, allowed=settings.host_names, exempt=_unnamed(settings)),
-            Middleware(Keys, database=database, issuer=Issuer(settings) if settings.oidc_issuer else None, rates=Rates(settings)),
+            Middleware(Keys, database=database, issuer=issuer, rates=Rates(settings)),
             Middleware(BodyLimit, limit=_BODY_BYTES, larger=larger),
         ],
     )
     app.state.metrics = numbers
+    app.state.issuer = issuer
     app.state.services = parts = Services(settings, database, queue, store, CapacityLimiter(_UPLOADS_AT_ONCE))
     app.state.probes = health.probes_of(parts)
     problems.install(app)
@@ -74,6 +105,8 @@ def create_app(settings: Settings, database: Database, queue: Queue, store: Stor
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(pages.router)
+    app.include_router(login.router)
+    app.include_router(portal.router)
     return app
 
 

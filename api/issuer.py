@@ -1,6 +1,7 @@
 """OpenID Connect: bearer tokens of one issuer, checked by its published keys."""
 
 import hashlib
+import hmac
 from collections.abc import Mapping
 from threading import Lock
 from time import monotonic
@@ -37,21 +38,39 @@ class Issuer:
         self._url = (settings.oidc_issuer or "").rstrip("/")
         self._lock = Lock()
         self._keys: KeySet | None = None
+        self._document: dict[str, Any] = {}
         self._fetched = 0.0
 
     def principal(self, token: str) -> Principal:
         """Whom the token speaks of. `TokenInvalid` where it is not good here, `RoleTooLow` where it gives no role."""
-        claims = self._claims(token)
+        return self._principal(self._claims(token, self._audience))
+
+    def signed_in(self, token: str, nonce: str) -> Principal:
+        """Whom the ID token of a sign-in speaks of; it is for our client, and for the sign-in of this nonce alone."""
+        claims = self._claims(token, self._settings.oidc_client_id or "")
+        if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
+            raise TokenInvalid("The ID token is the answer to another sign-in.")
+        return self._principal(claims)
+
+    def endpoint(self, name: str) -> str:
+        """The address of one of the issuer's services, as its configuration tells."""
+        self._current(_KEPT_SECONDS)
+        try:
+            return str(self._document[name])
+        except KeyError as error:
+            raise IssuerAway(f"The issuer {self._url} names no {name}.") from error
+
+    def _principal(self, claims: Mapping[str, Any]) -> Principal:
         owner, subject = _text(claims, self._settings.oidc_owner_claim), _text(claims, "sub")
         role = self._role(claims)
         digest = hashlib.sha256(f"{claims['iss']}|{subject}".encode()).hexdigest()[:26]
         return Principal(f"oidc_{digest}", str(claims.get("preferred_username") or subject)[:255], role, owner)
 
-    def _claims(self, token: str) -> dict[str, Any]:
+    def _claims(self, token: str, audience: str) -> dict[str, Any]:
         rules = jwt.JWTClaimsRegistry(
             leeway=_LEEWAY_SECONDS,
             iss={"essential": True, "value": self._issuer},
-            aud={"essential": True, "value": self._audience},
+            aud={"essential": True, "value": audience},
             sub={"essential": True},
             exp={"essential": True},
         )
@@ -86,6 +105,7 @@ class Issuer:
                 found = _json(client, f"{self._url}/.well-known/openid-configuration")
                 if found.get("issuer") != self._issuer:
                     raise IssuerAway(f"{self._url} says that it is the issuer {found.get('issuer')!r}.")
+                self._document = found
                 return KeySet.import_key_set(_json(client, str(found["jwks_uri"])))  # type: ignore[arg-type] # it checks itself
         except (httpx.HTTPError, ValueError, KeyError, JoseError) as error:
             raise IssuerAway(f"The keys of the issuer {self._url} cannot be had: {error!r}.") from error

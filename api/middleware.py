@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from api.identity import verify
+from api.identity import identify
 from api.issuer import Issuer
 from api.problems import MEDIA_TYPE, Problem, answer, of_framework, of_known, problem
 from api.rates import Left, Rates
@@ -113,7 +113,7 @@ class Hosts:
 
 
 class Keys:
-    """Asks for `Authorization: Bearer <key>` on every path under /v1, known or not, before a byte of the body is read.
+    """Asks for a key or the cookie of a session on every path under /v1, known or not, before a byte of the body is read.
 
     Counts the request, too: by who asks, or by the address where the key is refused.
     """
@@ -129,7 +129,7 @@ class Keys:
             await self.app(scope, receive, send)
             return
         address = (scope.get("client") or ("",))[0]
-        found, left = await to_thread.run_sync(self._admit, Headers(scope=scope).get("authorization", ""), address)
+        found, left = await to_thread.run_sync(self._admit, scope["method"], Headers(scope=scope), address)
         headers = left.headers() if left else {}
         if not isinstance(found, Principal):
             await answer(of_known(found), scope["state"].get("request_id"), headers)(scope, receive, send)
@@ -138,11 +138,11 @@ class Keys:
         with told(Origin(found.role, found.owner, address, scope["state"].get("request_id"))):
             await self.app(scope, receive, _with(headers, send))
 
-    def _admit(self, header: str, address: str) -> tuple[Principal | RegistryError, Left | None]:
+    def _admit(self, method: str, headers: Headers, address: str) -> tuple[Principal | RegistryError, Left | None]:
         """Who asks, or why not; and what is left of the limit."""
         found: Principal | RegistryError
         try:
-            found = verify(self._database, header, self._issuer)
+            found = identify(self._database, method, headers, self._issuer)
             left = self._rates.of_caller(found.id)
         except (Unauthenticated, Forbidden, StoreError) as error:
             found, left = error, self._rates.of_stranger(address)
@@ -160,19 +160,36 @@ def _with(headers: Mapping[str, str], send: Send) -> Send:
     return told_too
 
 
+class Tus:
+    """Says on every answer about uploads, refusals too, which version of tus is spoken."""
+
+    def __init__(self, app: ASGIApp, path: str, version: str) -> None:
+        self.app = app
+        self._root = f"{path}/"
+        self._headers = {"Tus-Resumable": version}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        spoken = scope["type"] == "http" and f"{scope['path']}/".startswith(self._root)
+        await self.app(scope, receive, _with(self._headers, send) if spoken else send)
+
+
 class BodyLimit:
     """Refuses bodies above the limit of their path: by what they claim, and by what really comes."""
 
     def __init__(self, app: ASGIApp, limit: int, larger: Mapping[str, int]) -> None:
+        """`larger` are the limits of paths and all that lies under them."""
         self.app = app
         self.limit = limit
         self.larger = larger
+
+    def _limit_of(self, path: str) -> int:
+        return next((limit for root, limit in self.larger.items() if f"{path}/".startswith(f"{root}/")), self.limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limit = self.larger.get(scope["path"], self.limit)
+        limit = self._limit_of(scope["path"])
         claimed = Headers(scope=scope).get("content-length", "0")
         if claimed.isdecimal() and int(claimed) > limit:
             hint = "Send less, or ask the operator to raise the limit."

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from api.schemas import Out
 from dlkd_core.frozen import Frozen
-from registry.names import Tag
+from registry.names import RegisteredName, Tag
 from registry.requests import Notes
 
 _Ratio = Annotated[float | None, Field(description="Null where one of the two is unknown")]
@@ -25,11 +25,32 @@ class FileOut(Out):
     url: str
 
 
+class ImportedOut(Out):
+    """Of which bundle a model came, and what was checked of it here."""
+
+    sha256: str = Field(description="Of the archive")
+    name: str = Field(description="What the model was called where it was made")
+    version: int | None
+    checked: list[str] = Field(
+        description="`archive`: plain files within limits; `manifest` and `report`: they fit; `sha256`: of every file. "
+        "Weights are judged when a job learns from them, as those of every teacher are"
+    )
+
+
+class ImportForm(Frozen):
+    """What a client may say about a bundle."""
+
+    name: RegisteredName | None = Field(None, description="Left out: as in the bundle")
+    notes: Notes = ""
+
+
 class ModelOut(Out):
-    """A distilled student."""
+    """A student that was distilled here, or came in a bundle."""
 
     id: str
-    job_id: str
+    job_id: str | None = Field(description="That made it; null: it was imported")
+    origin: Literal["distilled", "imported"]
+    imported: ImportedOut | None = Field(description="Of which bundle it came; what it tells was measured where that was made")
     owner: str
     name: str = Field(description="Registered: versions count up under it")
     version: int
@@ -80,10 +101,10 @@ class AliasOut(Out):
 
 
 class NodeOut(Out):
-    """A model, job, teacher, data set or published weights (kind `pretrained`)."""
+    """A model, job, teacher, data set, published weights (kind `pretrained`) or a bundle that was imported."""
 
     id: str
-    kind: Literal["model", "job", "teacher", "dataset", "pretrained"]
+    kind: Literal["model", "job", "teacher", "dataset", "pretrained", "import"]
     name: str
     facts: dict[str, Any]
 
@@ -93,7 +114,7 @@ class EdgeOut(Out):
 
     source: str
     target: str
-    relation: Literal["taught", "trained", "measured", "made"]
+    relation: Literal["taught", "trained", "measured", "made", "imported"]
 
 
 class LineageOut(Out):

@@ -9,7 +9,7 @@ from registry import aliases, models
 from registry.comparison import Beside, Comparison
 from registry.model_tables import Model, ModelFile
 
-_MODEL_FIELDS = set(ModelOut.model_fields) - {"files", "aliases", "tags"}
+_MODEL_FIELDS = set(ModelOut.model_fields) - {"files", "aliases", "tags", "origin"}
 _FILE_FIELDS = set(FileOut.model_fields) - {"url"}
 
 
@@ -28,6 +28,7 @@ def models_out(session: Session, found: Sequence[Model]) -> list[ModelOut]:
     return [
         ModelOut(
             **{name: getattr(model, name) for name in _MODEL_FIELDS},
+            origin="distilled" if model.imported is None else "imported",
             files=files[model.id],
             aliases=pointing[model.id],
             tags=tagged[model.id],

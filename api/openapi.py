@@ -5,10 +5,11 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.enums import name_alike
 from api.problems import MEDIA_TYPE, Problem
 from api.schemas import TeacherForm
 
-_METHODS = {"get", "post", "put", "patch", "delete", "head"}
+_METHODS = {"get", "post", "put", "patch", "delete", "head", "options"}
 _REFUSALS = {"401": "The key is missing or not one of this service", "4XX": "The request was refused", "5XX": "The server failed"}
 _DEAD = ("HTTPValidationError", "ValidationError")
 DESCRIPTION = """Bring a teacher checkpoint, name a student architecture and a data set, and get back a small model
@@ -40,6 +41,7 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
         schemas[model.__name__] = schema
     for name in _DEAD:
         schemas.pop(name, None)
+    name_alike(document)
     for path, operations in document["paths"].items():
         for method in _METHODS & operations.keys():
             _refusals(operations[method], guarded=path.startswith("/v1/"))

@@ -11,11 +11,14 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from api import allowed
 from api.pointers import field_problems
 from dlkd_core.errors import DistillationError
 from registry import errors as known
+from registry import upload_errors as uploads
 
 MEDIA_TYPE = "application/problem+json"
+CHECKSUM_MISMATCH = 460  # tus's own
 
 _STATUS: dict[type[Exception], int] = {
     known.NotFound: 404,
@@ -27,6 +30,9 @@ _STATUS: dict[type[Exception], int] = {
     known.RateExceeded: 429,
     known.StoreError: 503,
     known.DatabaseBehind: 503,
+    uploads.UploadLocked: 423,
+    uploads.ChecksumUnknown: 400,
+    uploads.ChecksumDiffers: CHECKSUM_MISMATCH,
     known.RegistryError: 500,
     DistillationError: 422,
 }
@@ -41,6 +47,7 @@ _FRAMEWORK = {
     404: ("no_such_path", "/openapi.json lists every path."),
     405: ("method_not_allowed", "The Allow header names the methods of this path."),
     413: ("body_too_large", "Send less, or ask the operator to raise the limit."),
+    412: ("tus_version", "Send the header `Tus-Resumable: 1.0.0`; OPTIONS /v1/uploads tells what is spoken."),
     416: ("range_not_satisfiable", "Ask for a part that the file has; Content-Range tells its size."),
     415: ("media_type_unsupported", "/openapi.json names the media type of every body."),
 }
@@ -71,7 +78,8 @@ class Problem(BaseModel):
 
 def problem(status: int, code: str, detail: str, *, hint: str = "", errors: list[FieldProblem] | None = None) -> Problem:
     """A problem document; the title follows from the status."""
-    return Problem(title=HTTPStatus(status).phrase, status=status, code=code, detail=detail, hint=hint, errors=errors or [])
+    title = "Checksum Mismatch" if status == CHECKSUM_MISMATCH else HTTPStatus(status).phrase
+    return Problem(title=title, status=status, code=code, detail=detail, hint=hint, errors=errors or [])
 
 
 def answer(document: Problem, request_id: str | None, headers: Mapping[str, str] | None = None) -> Response:
@@ -116,6 +124,13 @@ def of_validation(error: RequestValidationError) -> Problem:
     )
 
 
+def _headers(error: Exception) -> dict[str, str]:
+    """What a client needs to go on, where it looks for it."""
+    if isinstance(error, uploads.OffsetDiffers):
+        return {"Upload-Offset": str(error.received)}
+    return {"Retry-After": "1"} if isinstance(error, uploads.UploadLocked) else {}
+
+
 def request_id_of(request: Request) -> str | None:
     """The request's name in logs and answers."""
     return getattr(request.state, "request_id", None)
@@ -125,10 +140,11 @@ def install(app: FastAPI) -> None:
     """Registers the handlers of all errors."""
 
     def ours(request: Request, error: Any) -> Response:
-        return answer(of_known(error), request_id_of(request))
+        return answer(of_known(error), request_id_of(request), _headers(error))
 
     def framework(request: Request, error: Any) -> Response:
-        return answer(of_framework(error, request.method, request.url.path), request_id_of(request), error.headers)
+        headers = error.headers if error.status_code != HTTPStatus.METHOD_NOT_ALLOWED else {"Allow": allowed.methods(request)}
+        return answer(of_framework(error, request.method, request.url.path), request_id_of(request), headers)
 
     def validation(request: Request, error: Any) -> Response:
         return answer(of_validation(error), request_id_of(request))

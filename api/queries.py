@@ -26,6 +26,8 @@ class JobQuery(Frozen):
     created_after: _Time = None
     created_before: _Time = None
     name: str | None = Field(None, description="Part of the name, in whatever case")
+    dataset: str | None = Field(None, description="On the data set of this id")
+    teacher: str | None = Field(None, description="Taught by the uploaded teacher or the model of this id")
 
     def filters(self, visible: str | None) -> Filters:
         """The same in the registry's words, of the owner `visible` alone (None: of all). `LabelMalformed`: a label is none."""
@@ -39,6 +41,8 @@ class JobQuery(Frozen):
             created_after=self.created_after,
             created_before=self.created_before,
             name=self.name,
+            dataset=self.dataset,
+            teacher=self.teacher,
         )
 
 
@@ -48,6 +52,8 @@ class ModelQuery(Frozen):
     limit: int = Field(50, ge=1, description="At most so many; more than 200 means 200")
     cursor: str | None = Field(None, description="The next_cursor of the page before")
     name: str | None = Field(None, description="Versions of this name")
+    search: str | None = Field(None, max_length=200, description="Part of the name, in whatever case")
+    architecture: str | None = None
     tag: list[str] = Field(default_factory=list, max_length=32, description="All of several")
     teacher: str | None = Field(None, description="Taught by the uploaded teacher or the model of this id")
     dataset: str | None = Field(None, description="Trained on the data set of this id")
@@ -55,7 +61,15 @@ class ModelQuery(Frozen):
     def filters(self, visible: str | None) -> models.Filters:
         """The same in the registry's words, among the models of the only owner that the caller sees."""
         tags = tuple(self.tag)
-        return models.Filters(owner=visible, name=self.name, tags=tags, teacher=self.teacher, dataset=self.dataset)
+        return models.Filters(
+            owner=visible,
+            name=self.name,
+            search=self.search,
+            architecture=self.architecture,
+            tags=tags,
+            teacher=self.teacher,
+            dataset=self.dataset,
+        )
 
 
 class LogQuery(Frozen):

@@ -103,11 +103,24 @@ class ImageOut(Out):
     width: int
 
 
+class SamplesOut(Out):
+    """Rows of tiles, one row for a class."""
+
+    columns: int
+    width: int = Field(description="Of a tile, in pixels")
+    height: int
+    classes: list[int | None] = Field(description="Index of each row's class; null where the images have no label")
+
+
 class DatasetOut(UploadOut):
     """An uploaded set of images."""
 
     classes: list[str] | None = Field(description="In the order of their indices; empty where no image has a label")
     splits: dict[str, int] | None = Field(description="Images of train and val")
+    class_counts: dict[str, list[int]] | None = Field(
+        description="Images of each class, for train and val, in the order of the classes; zeros where a split has no labels"
+    )
+    samples: SamplesOut | None = Field(description="What is where on the picture at /samples")
     image: ImageOut | None
     notices: list[str] | None
 
@@ -148,6 +161,7 @@ class ResourcesOut(Out):
 
     device: str
     gpus: int
+    processes: int
     memory_gb: float | None
 
 
@@ -199,6 +213,16 @@ class PlanProblem(Out):
     hint: str
 
 
+class EstimateOut(Out):
+    """What the student will measure; its files also hold names and, as ONNX, the graph."""
+
+    parameters: int
+    weight_bytes: int = Field(description="Of the weights as float32")
+    exact: bool = Field(description="False: the classifier is not counted in")
+    teacher_parameters: int | None
+    compression: float | None = Field(description="The teacher's parameters divided by the student's")
+
+
 class JobPlan(Out):
     """What would become of a request."""
 
@@ -208,6 +232,7 @@ class JobPlan(Out):
     spec: dict[str, Any] = Field(description="With all defaults")
     problems: list[PlanProblem]
     waiting_for: str | None
+    estimate: EstimateOut | None = Field(description="Null: the classes are unknown yet, or the student's options lead elsewhere")
 
 
 class LogLineOut(Out):

@@ -6,8 +6,9 @@ from typing import cast
 
 from sqlalchemy.orm import Session
 
-from api.schemas import AttemptOut, EventOut, JobOut, JobPlan, JobState, PlanProblem, ProgressOut, ResourcesOut
-from registry import jobs, labels, offers, progress
+from api.schemas import AttemptOut, EstimateOut, EventOut, JobOut, JobPlan, JobState, PlanProblem, ProgressOut, ResourcesOut
+from dlkd_core.spec import JobSpec
+from registry import estimates, jobs, labels, offers, progress
 from registry.errors import Unfit
 from registry.requests import GIBIBYTE, JobRequest
 from registry.settings import Settings
@@ -46,7 +47,7 @@ def jobs_out(session: Session, found: Sequence[Job], settings: Settings) -> list
 
 def _resources(job: Job) -> ResourcesOut:
     memory = None if job.memory_bytes is None else job.memory_bytes / GIBIBYTE
-    return ResourcesOut(device=job.device, gpus=job.gpus, memory_gb=memory)
+    return ResourcesOut(device=job.device, gpus=job.gpus, processes=job.processes, memory_gb=memory)
 
 
 def plan_out(session: Session, request: JobRequest, found: Job | Unfit, settings: Settings) -> JobPlan:
@@ -54,10 +55,18 @@ def plan_out(session: Session, request: JobRequest, found: Job | Unfit, settings
     queue = offers.queue_of(request.resources.device)
     if isinstance(found, Unfit):
         problem = PlanProblem(pointer=found.pointer, code=found.code, message=found.message, hint=found.hint)
-        return JobPlan(valid=False, status=None, queue=queue, spec=request.spec(), problems=[problem], waiting_for=None)
+        spec = request.spec()
+        return JobPlan(valid=False, status=None, queue=queue, spec=spec, problems=[problem], waiting_for=None, estimate=None)
     waits = offers.waiting_for(session, [found], alive=timedelta(seconds=settings.patience_seconds)).get(found.id)
+    size = estimates.estimate(session, JobSpec.model_validate(found.spec))  # of inputs that the caller may see, as was checked
     return JobPlan(
-        valid=True, status=cast("JobState", found.status), queue=queue, spec=found.spec, problems=[], waiting_for=waits
+        valid=True,
+        status=cast("JobState", found.status),
+        queue=queue,
+        spec=found.spec,
+        problems=[],
+        waiting_for=waits,
+        estimate=None if size is None else EstimateOut.model_validate(size),
     )
 
 

@@ -109,7 +109,7 @@ class ModelFile(Answer):
 
 class Model(Answer):
     id: str
-    job_id: str
+    job_id: str | None = None
     name: str = ""
     version: int = 1
     aliases: list[str] = Field(default_factory=list)
@@ -117,6 +117,7 @@ class Model(Answer):
     notes: str = ""
     architecture: str
     parameters: int
+    classes: list[str] = Field(default_factory=list)
     metrics: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
     files: list[ModelFile] = Field(default_factory=list)
 
@@ -126,3 +127,10 @@ class Model(Answer):
             if file.name == name:
                 return file
         raise KeyError(f"model {self.id} has no file {name!r}, but {', '.join(file.name for file in self.files)}")
+
+    def of_format(self, kind: str) -> ModelFile:
+        """The file of that format; `KeyError` with the formats that there are otherwise."""
+        for file in self.files:
+            if file.format == kind:
+                return file
+        raise KeyError(f"model {self.id} was not exported as {kind!r}, but as {', '.join(file.format for file in self.files)}")

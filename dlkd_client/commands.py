@@ -1,54 +1,67 @@
-"""Commands that speak to a service."""
+"""Commands about jobs: submitted, watched, listed, shown."""
 
-import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from dlkd_client.answers import Answer, Dataset, Teacher
-from dlkd_client.client import Client
-from dlkd_client.connect import DEFAULT_DATA, Data, Key, Url, service
+from dlkd_client import answers, complete, wish
+from dlkd_client.client import Client, Job
+from dlkd_client.connect import DEFAULT_DATA, AsJson, Data, Key, Url, service
 from dlkd_client.progress import Bars, words
-from dlkd_client.terminal import err, fail, out, say
+from dlkd_client.terminal import fail, out, say, show_json
+
+if TYPE_CHECKING:
+    from dlkd_client.curves import Curves
 
 app = typer.Typer()
-teacher = typer.Typer(no_args_is_help=True)
-dataset = typer.Typer(no_args_is_help=True)
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print the service's answer as JSON")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until it was checked")]
-Named = Annotated[str | None, typer.Option(help="For people [default: the file's name]")]
+_PREFIXES = ("job_", "model_", "teacher_", "dataset_")
+Changes = Annotated[list[str] | None, typer.Option("--set", help="Change the spec: training.epochs=3; again for more")]
+WithCurves = Annotated[bool, typer.Option("--curves", help="Draw accuracy and loss, too")]
 
 
 @app.command()
 def submit(
-    spec: Annotated[Path, typer.Argument(help="JSON, the body of POST /v1/jobs; - for standard input")],
+    spec: Annotated[Path, typer.Argument(help="YAML or JSON, the body of POST /v1/jobs; - for standard input")],
     url: Url = None,
     key: Key = None,
     data: Data = DEFAULT_DATA,
+    changes: Changes = None,
     *,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what would become of it, as JSON")] = False,
     follow: Annotated[bool, typer.Option("--watch", help="Stay until it has ended")] = False,
+    curves: WithCurves = False,
     as_json: AsJson = False,
 ) -> None:
     """Submits a job and prints its id."""
-    wish = read(spec)
+    asked = wish.read(spec, changes)
     with service(url, key, data) as client:
-        job = client.submit(wish)
-        _show(job, job.id, as_json=as_json)
+        if plan:
+            found = client.plan(asked)
+            show_json(found)
+            raise typer.Exit(0 if found["valid"] else 1)
+        job = client.submit(asked)
+        if not (as_json and follow):
+            show(job, job.id, as_json=as_json)
         if follow:
-            _watch(client, job.id)
+            _watch(client, job.id, curves=curves, as_json=as_json)
 
 
 @app.command()
 def watch(
-    job: Annotated[str, typer.Argument(help="job_...")], url: Url = None, key: Key = None, data: Data = DEFAULT_DATA
+    job: Annotated[str, typer.Argument(help="job_...", autocompletion=complete.jobs)],
+    url: Url = None,
+    key: Key = None,
+    data: Data = DEFAULT_DATA,
+    *,
+    curves: WithCurves = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Follows a job to its end; the status is 0 where it succeeded."""
+    """Follows a job to its end; the status is 0 where it succeeded. Ctrl-C leaves it alone."""
     with service(url, key, data) as client:
-        _watch(client, job)
+        _watch(client, job, curves=curves, as_json=as_json)
 
 
 @app.command("list")
@@ -66,7 +79,7 @@ def list_jobs(
     with service(url, key, data) as client:
         jobs = [job for job, _ in zip(client.jobs(status=status, label=label), range(limit), strict=False)]
     if as_json:
-        typer.echo(json.dumps([job.model_dump(mode="json") for job in jobs], indent=2))
+        show_json(jobs)
         return
     table = Table("job", "name", "status", "", "model", box=None)
     for job in jobs:
@@ -74,113 +87,63 @@ def list_jobs(
     out.print(table)
 
 
-@app.command()
-def show(
-    thing: Annotated[str, typer.Argument(help="job_..., model_..., name@alias, teacher_... or dataset_...")],
-    url: Url = None,
-    key: Key = None,
-    data: Data = DEFAULT_DATA,
-) -> None:
-    """Prints everything about one thing, as JSON."""
-    with service(url, key, data) as client:
-        getters = {"job": client.job, "model": client.model, "teacher": client.teacher, "dataset": client.dataset}
-        getter = client.model if "@" in thing else getters.get(thing.partition("_")[0])
-        if getter is None:
-            fail(f"{thing!r} is no id: they begin with {', '.join(f'{prefix}_' for prefix in getters)}.")
-        typer.echo(getter(thing).model_dump_json(indent=2))
-
-
-@app.command()
-def download(
-    model: Annotated[str, typer.Argument(help="model_... or name@alias")],
-    names: Annotated[list[str] | None, typer.Argument(help="Files [default: all]")] = None,
-    url: Url = None,
-    key: Key = None,
-    data: Data = DEFAULT_DATA,
-    to: Annotated[Path, typer.Option(help="Folder to write to")] = Path(),
-) -> None:
-    """Downloads a model's files, checks their sha256 and prints where they lie."""
-    with service(url, key, data) as client:
-        found = client.model(model)
-        to.mkdir(parents=True, exist_ok=True)
-        for name in names or [file.name for file in found.files]:
-            typer.echo(client.download(found, name, to))
-
-
-@teacher.command("add")
-def add_teacher(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A state dict (.th, .pth, .pt), safetensors or ONNX")],
-    url: Url = None,
-    key: Key = None,
-    data: Data = DEFAULT_DATA,
-    name: Named = None,
-    architecture: Annotated[str | None, typer.Option(help="Left out: recognised")] = None,
-    num_classes: Annotated[int | None, typer.Option(help="Left out: recognised", min=1)] = None,
-    normalization: Annotated[str | None, typer.Option(help='JSON {"mean": [...], "std": [...]}; left out: found out')] = None,
-    *,
-    no_wait: NoWait = False,
-    as_json: AsJson = False,
-) -> None:
-    """Uploads a checkpoint and prints its id."""
-    said = {"name": name, "architecture": architecture, "num_classes": num_classes}
-    parsed = parse(normalization, "--normalization") if normalization else None
-    with service(url, key, data) as client:
-        sent = client.upload_teacher(file, **said, normalization=parsed)  # type: ignore[arg-type]  # each fits by its name
-        _show_upload(client, sent, no_wait=no_wait, as_json=as_json)
-
-
-@dataset.command("add")
-def add_dataset(
-    file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="zip, tar or tar.gz of train/<class>/... and val/<class>/...")
+@app.command("show")
+def show_thing(
+    thing: Annotated[
+        str, typer.Argument(help="job_..., model_..., name@alias, teacher_... or dataset_...", autocompletion=complete.things)
     ],
     url: Url = None,
     key: Key = None,
     data: Data = DEFAULT_DATA,
-    name: Named = None,
     *,
-    no_wait: NoWait = False,
-    as_json: AsJson = False,
+    as_json: AsJson = False,  # noqa: ARG001 - it always is: nothing else shows everything
 ) -> None:
-    """Uploads images and prints the data set's id."""
+    """Prints everything about one thing, as JSON."""
     with service(url, key, data) as client:
-        _show_upload(client, client.upload_dataset(file, name=name), no_wait=no_wait, as_json=as_json)
+        getters = dict(zip(_PREFIXES, (client.job, client.model, client.teacher, client.dataset), strict=True))
+        getter = (
+            client.model if "@" in thing else next((get for prefix, get in getters.items() if thing.startswith(prefix)), None)
+        )
+        if getter is None:
+            fail(f"{thing!r} is no id: they begin with {', '.join(_PREFIXES)}.")
+        show_json(getter(thing))
 
 
-def _watch(client: Client, job_id: str) -> None:
-    with Bars() as bars:
-        job = client.wait(job_id, on_progress=bars.line(job_id).show)
+def _watch(client: Client, job_id: str, *, curves: bool, as_json: bool) -> None:
+    job = _followed(client, job_id, curves=curves)
+    if as_json:
+        show_json(job)
     if job.status != "succeeded":
         fail(f"{job_id} {job.status}" + (f": {job.error}" if job.error else ""))
     say(f"{job_id} made {job.model_id}")
 
 
-def _show_upload(client: Client, upload: Teacher | Dataset, *, no_wait: bool, as_json: bool) -> None:
-    if not no_wait:
-        with err.status("the service looks into it"):
-            upload = client.ready(upload)
-    _show(upload, upload.id, as_json=as_json)
+def _followed(client: Client, job_id: str, *, curves: bool) -> Job:
+    if not curves:
+        return client.wait(job_id, progress=True)
+    from dlkd_client.curves import Curves
+
+    drawn = Curves(client.metrics)
+    with Bars(under=drawn) as bars:
+        job = client.wait(job_id, on_progress=_both(bars, drawn, job_id))
+    if not bars.live:
+        bars.console.print(drawn)
+    return job
 
 
-def _show(answer: Answer, plain: str, *, as_json: bool) -> None:
-    typer.echo(answer.model_dump_json(indent=2) if as_json else plain)
+def _both(bars: Bars, drawn: "Curves", job_id: str) -> Callable[[answers.Job], None]:
+    line = bars.line(job_id)
+
+    def look(job: answers.Job) -> None:
+        drawn.look(job)
+        line.show(job)
+
+    return look
 
 
-def read(spec: Path) -> dict[str, Any]:
-    """The JSON object in a file, or in standard input."""
-    if str(spec) == "-":
-        return parse(sys.stdin.read(), "standard input")
-    if not spec.is_file():
-        fail(f"There is no file {spec}.")
-    return parse(spec.read_text(), str(spec))
-
-
-def parse(text: str, where: str) -> dict[str, Any]:
-    """The JSON object in a text that came from somewhere."""
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        fail(f"{where} is not JSON: {error}")
-    if not isinstance(value, dict):
-        fail(f"{where} holds no JSON object.")
-    return value
+def show(answer: answers.Answer, plain: str, *, as_json: bool) -> None:
+    """An answer as JSON, or the one word of it that matters most."""
+    if as_json:
+        show_json(answer)
+    else:
+        typer.echo(plain)

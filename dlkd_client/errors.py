@@ -5,6 +5,7 @@ ClientError
 ├── ProblemError         the service refused, and says why (RFC 9457)
 ├── DownloadCorrupt      the bytes are not those that the service announced
 ├── NotReady             an upload was found unfit, or a job did not succeed
+├── MissingExtra         what was asked for needs more than the plain install
 └── WaitedTooLong
 """
 
@@ -22,6 +23,10 @@ class Unreachable(ClientError):
 
 
 class DownloadCorrupt(ClientError):
+    pass
+
+
+class MissingExtra(ClientError):
     pass
 
 

@@ -1,28 +1,41 @@
 """Work that is under way: live bars on a terminal, a plain line at each quarter elsewhere."""
 
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from dlkd_client.answers import Job
 
+Watcher = Callable[[int, int], None]  # bytes that have arrived, bytes in all
 _QUARTER = 0.25
 _STYLES = {"succeeded": "green", "done": "green", "failed": "red", "cancelled": "yellow", "expired": "yellow"}
 
 
+class _WithMore(Progress):
+    """Bars with something under them."""
+
+    under: RenderableType | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.under is not None:
+            yield self.under
+
+
 class Bars:
-    """A block of bars, one a line, on a console (standard error by default).
+    """A block of bars, one a line, on a console (standard error by default), and perhaps something `under` them.
 
     >>> with Bars() as bars:
     ...     client.wait(job.id, on_progress=bars.line("distil into resnet8").show)
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, under: RenderableType | None = None) -> None:
         self.console = console or Console(stderr=True)
-        self.live = self.console.is_terminal
+        self.live = self.console.is_terminal or self.console.is_jupyter
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -30,7 +43,8 @@ class Bars:
             TextColumn("{task.fields[text]}"),
             TimeElapsedColumn(),
         )
-        self._progress = Progress(*columns, console=self.console, disable=not self.live)
+        self._progress = _WithMore(*columns, console=self.console, disable=not self.live)
+        self._progress.under = under
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -67,6 +81,12 @@ class Line:
         phase = (job.progress.phase if job.status == "running" else None) or job.status
         fraction = 1.0 if job.status == "succeeded" else max(self._fraction, job.progress.fraction or 0.0)
         self.step(fraction, phase, words(job))
+
+    def bytes(self, done: int, size: int) -> None:
+        """How much of a file has arrived; fits `on_bytes` of uploads and downloads."""
+        self.step(
+            done / size if size else 1.0, "done" if done == size else "on its way", f"{done / 1e6:.1f} of {size / 1e6:.1f} MB"
+        )
 
     def step(self, fraction: float, phase: str, text: str = "") -> None:
         """How far it is, in [0, 1], and in which phase."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import ValidationError
 
+from dlkd_client.connect import AsJson
 from dlkd_client.terminal import fail, out, say
 
 if TYPE_CHECKING:
@@ -49,8 +50,10 @@ def up(
         if as_json:
             typer.echo(json.dumps({"url": running.url, "api_key": running.api_key}))
             return
-        out.print(f"The service is up: [link={running.url}][bold]{running.url}[/][/link]", highlight=False)
-        out.print(f"  key   {running.api_key}\n        (also in {settings.data / 'api_key'})", highlight=False, soft_wrap=True)
+        out.print(f"The service is up. Its portal: [link={running.url}][bold]{running.url}[/][/link]", highlight=False)
+        out.print(
+            f"  key   {running.api_key}\n        (signs in; also in {settings.data / 'api_key'})", highlight=False, soft_wrap=True
+        )
         out.print(f"  logs  {settings.data / 'logs'}", highlight=False, soft_wrap=True)
         out.print("Ctrl-C stops it. In another terminal: dlkd catalog, dlkd list, dlkd submit spec.json", highlight=False)
 
@@ -69,8 +72,16 @@ def api() -> None:
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    data: DataFolder = None,
+    slots: Annotated[int | None, typer.Option(help="Training jobs at once [default: 1]", min=1)] = None,
+    queues: Annotated[
+        str | None, typer.Option(help="By commas, of checks, train, train-cpu and train-cuda [default: all]", metavar="NAMES")
+    ] = None,
+) -> None:
     """Runs a worker alone, by the DLKD_... settings."""
+    given = {"DLKD_DATA": data, "DLKD_SLOTS": slots, "DLKD_QUEUES": queues}
+    os.environ.update({name: str(value) for name, value in given.items() if value is not None})
     with _installed():
         from worker.__main__ import main
     raise typer.Exit(main())
@@ -93,7 +104,9 @@ def _affairs() -> None:
 
 
 @admin.command("gc")
-def collect_garbage(*, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go")] = False) -> None:
+def collect_garbage(
+    *, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go")] = False, as_json: AsJson = False
+) -> None:
     """Removes what nobody names in the store of the DLKD_... settings, and prints bytes, kind and name of each thing."""
     with _installed():
         from registry.artifacts import Store
@@ -102,7 +115,8 @@ def collect_garbage(*, dry_run: Annotated[bool, typer.Option("--dry-run", help="
     settings = _settings()
     database, total = Database(settings.database_url), 0
     for item in collect(database, Store(settings.store_url), settings, dry_run=dry_run):
-        typer.echo(f"{item.size} {item.kind} {item.name}")
+        facts = {"bytes": item.size, "kind": item.kind, "name": item.name}
+        typer.echo(json.dumps(facts) if as_json else " ".join(map(str, facts.values())))
         total += item.size
     database.close()
     say(f"{total} bytes {'would be' if dry_run else 'are'} free.")
@@ -113,6 +127,8 @@ def add_key(
     name: Annotated[str, typer.Argument(help="Whose it is, for people")],
     role: Annotated[str, typer.Option(help="viewer, submitter, operator or admin")] = "admin",
     owner: Annotated[str | None, typer.Option(help="Whose rows it sees and makes [default: its own]")] = None,
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Makes a key of the service of the DLKD_... settings and prints it; it is not kept and cannot be shown again."""
     with _installed():
@@ -123,9 +139,10 @@ def add_key(
         fail(f"There is no role {role}: it is one of {', '.join(Role)}.")
     database = Database(_settings().database_url)
     with database.write() as session:
-        _, secret = keys.create(session, name=name, role=Role(role), owner=owner)
+        row, secret = keys.create(session, name=name, role=Role(role), owner=owner)
+        facts = {"id": row.id, "name": name, "role": role, "owner": row.owner, "key": secret}
     database.close()
-    typer.echo(secret)
+    typer.echo(json.dumps(facts) if as_json else secret)
 
 
 def _settings() -> "Settings":

@@ -1,8 +1,11 @@
 """The terminal: answers on standard output, everything else on standard error."""
 
-from typing import NoReturn
+import json
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 
 out = Console()
@@ -18,3 +21,12 @@ def fail(text: str) -> NoReturn:
     """Says what went wrong and ends the command with status 1."""
     err.print(text, style="red", highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(1)
+
+
+def show_json(answer: BaseModel | Sequence[BaseModel] | dict[str, Any] | list[dict[str, Any]]) -> None:
+    """An answer for programs."""
+    typer.echo(json.dumps(answer, indent=2, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)

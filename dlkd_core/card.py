@@ -72,24 +72,26 @@ def _front_matter(report: dict[str, Any], title: str) -> str:
 def _headline(student: dict[str, Any]) -> dict[str, Any]:
     if student.get("knn_top1") is not None:
         return {"type": "accuracy", "name": "top-1 of the features by nearest neighbours", "value": round(student["knn_top1"], 4)}
-    if student.get("agreement") is not None and student["top1"] is None:
+    if student.get("agreement") is not None and student.get("top1") is None:
         return {"type": "agreement", "name": "agreement with the teacher", "value": round(student["agreement"], 4)}
-    return {"type": "accuracy", "value": None if student["top1"] is None else round(student["top1"], 4)}
+    return {"type": "accuracy", "value": None if student.get("top1") is None else round(student["top1"], 4)}
 
 
 def _summary(report: dict[str, Any]) -> str:
     teacher, height, width = report["metrics"]["teacher"], report["image"]["height"], report["image"]["width"]
-    taught = (
-        f"distilled from a {teacher['architecture']} ({teacher['parameters']:,} parameters)"
-        if teacher
-        else "trained on labels alone"
-    )
+    taught = f"distilled from {_named(teacher)}" if teacher else "trained on labels alone"
     able = f"that tells {len(report['classes'])} classes apart in" if _is_trained(report) else "that makes features of"
     told = "" if _is_trained(report) else f"\n\n**{UNTRAINED}**"
     return (
         f"A {report['architecture']} with {report['parameters']:,} parameters, {taught}, {able} images of {height} x {width} "
         f"pixels.{told}"
     )
+
+
+def _named(teacher: dict[str, Any]) -> str:
+    """A graph's parameters are not known."""
+    count = teacher.get("parameters")
+    return f"a {teacher.get('architecture') or 'teacher'}" + (f" ({count:,} parameters)" if count else "")
 
 
 UNTRAINED = (
@@ -106,14 +108,14 @@ def _quality(metrics: dict[str, Any]) -> str:
     """Teacher beside student."""
     columns = {name: found for name, found in metrics.items() if found}
     rows: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
-        ("top-1", lambda found: _known(found["top1"], ".2%")),
-        ("top-5", lambda found: _known(found["top5"], ".2%")),
-        ("calibration error (ECE)", lambda found: _known(found["ece"], ".4f")),
-        ("negative log-likelihood", lambda found: _known(found["nll"], ".4f")),
-        ("parameters", lambda found: f"{found['parameters']:,}"),
-        ("multiply-accumulates", lambda found: f"{found['macs']:,}" if found["macs"] else ""),
-        ("latency of one image, median (ms)", lambda found: f"{found['latency_ms']:.2f}"),
-        ("images a second, batches of 64", lambda found: f"{found['throughput']:,.0f}"),
+        ("top-1", lambda found: _known(found.get("top1"), ".2%")),
+        ("top-5", lambda found: _known(found.get("top5"), ".2%")),
+        ("calibration error (ECE)", lambda found: _known(found.get("ece"), ".4f")),
+        ("negative log-likelihood", lambda found: _known(found.get("nll"), ".4f")),
+        ("parameters", lambda found: _known(found.get("parameters"), ",")),
+        ("multiply-accumulates", lambda found: _known(found.get("macs") or None, ",")),
+        ("latency of one image, median (ms)", lambda found: _known(found.get("latency_ms"), ".2f")),
+        ("images a second, batches of 64", lambda found: _known(found.get("throughput"), ",.0f")),
     ]
     if any(found.get("knn_top1") is not None for found in columns.values()):
         rows.insert(0, ("top-1 of the features by nearest neighbours", lambda found: _known(found.get("knn_top1"), ".2%")))
@@ -121,8 +123,9 @@ def _quality(metrics: dict[str, Any]) -> str:
     lines += [f"| {name} | {' | '.join(show(found) for found in columns.values())} |" for name, show in rows]
     agree = metrics["student"].get("agreement")
     told = f"\n\nStudent and teacher agree on {agree:.2%} of the images." if agree is not None else ""
-    told += _UNLABELLED if metrics["student"]["top1"] is None and metrics["student"].get("knn_top1") is None else ""
-    return "\n".join(lines) + f"\n\nMeasured on the {metrics['student']['images']:,} images of the val split, on the CPU.{told}"
+    told += _UNLABELLED if metrics["student"].get("top1") is None and metrics["student"].get("knn_top1") is None else ""
+    seen = _known(metrics["student"].get("images"), ",")
+    return "\n".join(lines) + f"\n\nMeasured on the {seen} images of the val split, on the CPU.{told}"
 
 
 _UNLABELLED = " The images have no labels, so nobody knows how many of the answers are right."
@@ -170,7 +173,7 @@ def _resized(image: dict[str, Any]) -> str:
         "crop": f"ImageOps.fit(image, {size}, Image.Resampling.BILINEAR)",
         "pad": f'ImageOps.pad(image, {size}, Image.Resampling.BILINEAR, color="black")',
         "stretch": f"image.resize({size}, Image.Resampling.BILINEAR)",
-    }[image["resize"]]
+    }[image.get("resize", "crop")]
 
 
 def _torch_snippet(report: dict[str, Any]) -> str:

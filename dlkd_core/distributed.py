@@ -15,6 +15,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from dlkd_core.data.host_images import Images
 from dlkd_core.errors import SpecError
@@ -103,6 +104,16 @@ def told() -> World:
     if not dist.is_torchelastic_launched():
         return ALONE
     return World(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+
+
+def heard_by_all(listen: Callable[[], bytes | None], world: World) -> bytes | None:
+    """What the leader hears, in all processes; None: nothing. Before they are connected: torchrun's own store hands it on."""
+    if world.size == 1:
+        return listen()
+    store, _, _ = next(rendezvous("env://"))
+    if world.leads:
+        store.set("heard", listen() or b"")
+    return bytes(store.get("heard")) or None
 
 
 @contextmanager

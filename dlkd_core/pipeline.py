@@ -33,7 +33,7 @@ from dlkd_core.outputs import Shapes
 from dlkd_core.precision import Precision, pick_precision
 from dlkd_core.report import report
 from dlkd_core.spec import DistillationSpec, Normalization
-from dlkd_core.teacher_cache import TeacherCache
+from dlkd_core.teacher_cache import CacheFile, TeacherCache
 from dlkd_core.teachers.proof import statistics
 from dlkd_core.teachers.taught import NOBODY, Taught, bring
 from dlkd_core.training import Run, Teacher, train
@@ -53,7 +53,7 @@ def run(
     *,
     resume_from: Path | None = None,
     reading: Reading | None = None,
-    teacher_cache: Path | None = None,
+    teacher_cache: Path | CacheFile | None = None,
 ) -> Generator[events.Event]:
     """Distils as `spec` says; files and checkpoints are written to `directory`.
 
@@ -67,8 +67,9 @@ def run(
         DistillationError: with a stable code and what to do (see `dlkd_core.errors`).
     """
     directory.mkdir(parents=True, exist_ok=True)
+    cache = CacheFile(teacher_cache) if isinstance(teacher_cache, Path) else teacher_cache
     try:
-        yield from _run(spec, directory, resume_from, reading or Reading(cache=directory / "data"), teacher_cache)
+        yield from _run(spec, directory, resume_from, reading or Reading(cache=directory / "data"), cache)
     except Dismissed:
         return
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -76,7 +77,7 @@ def run(
 
 
 def _run(
-    spec: DistillationSpec, directory: Path, resume_from: Path | None, reading: Reading, teacher_cache: Path | None
+    spec: DistillationSpec, directory: Path, resume_from: Path | None, reading: Reading, teacher_cache: CacheFile | None
 ) -> Iterator[events.Event]:
     with joined() as world:
         found = _brought(spec, replace(reading, size=spec.dataset.image_size, resize=spec.dataset.resize), world)
@@ -93,7 +94,7 @@ def _run(
 
 
 def _trained(
-    brought: Generator[events.Event, None, Inputs], directory: Path, resume_from: Path | None, teacher_cache: Path | None
+    brought: Generator[events.Event, None, Inputs], directory: Path, resume_from: Path | None, teacher_cache: CacheFile | None
 ) -> Generator[events.Event, None, tuple[Inputs, Run]]:
     inputs = yield from brought
     yield events.PhaseStarted(phase="training")
@@ -154,7 +155,7 @@ def _proved(teacher: Taught) -> events.TeacherProved:
     )
 
 
-def _prepare(inputs: Inputs, directory: Path, teacher_cache: Path | None) -> Run:
+def _prepare(inputs: Inputs, directory: Path, teacher_cache: CacheFile | None) -> Run:
     spec, data, device = inputs.spec, inputs.data.to(inputs.device), inputs.device
     torch.manual_seed(spec.training.seed)
     torch.backends.cudnn.deterministic = True  # a resumed run must end with the same weights
@@ -186,13 +187,13 @@ def _prepare(inputs: Inputs, directory: Path, teacher_cache: Path | None) -> Run
     )
 
 
-def _teacher(inputs: Inputs, precision: Precision, cache: Path | None) -> Teacher:
+def _teacher(inputs: Inputs, precision: Precision, cache: CacheFile | None) -> Teacher:
     teacher = inputs.teacher
     if teacher is None:
         return lambda _images: NOBODY
     if cache is None or inputs.spec.method.of_maps():
         return teacher
-    return TeacherCache(teacher, cache, f"{teacher.identity} {precision.name} {describe(inputs.device)}")
+    return TeacherCache(teacher, cache.file, f"{teacher.identity} {precision.name} {describe(inputs.device)}", cache.budget)
 
 
 def _padding(spec: DistillationSpec, data: Packed) -> int:

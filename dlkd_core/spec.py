@@ -7,7 +7,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from dlkd_core.catalog import ARCHITECTURES, EXPORTERS, MethodChoice, find_architecture
@@ -196,8 +196,15 @@ def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _method_is_optional(schema: dict[str, Any]) -> None:
+    """`_default_method` fills it in before validation, which the schema cannot know."""
+    schema["required"] = [name for name in schema["required"] if name != "method"]
+
+
 class Recipe(Frozen):
     """What a spec says beside its inputs."""
+
+    model_config = ConfigDict(json_schema_extra=_method_is_optional)
 
     name: str = Field("", max_length=200)
     student: StudentSpec

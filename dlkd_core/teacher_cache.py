@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 from weakref import finalize
 
 import numpy as np
@@ -18,6 +19,13 @@ from dlkd_core.outputs import Outputs
 
 _TABLE = "CREATE TABLE IF NOT EXISTS outputs (batch BLOB PRIMARY KEY, logits BLOB, features BLOB) WITHOUT ROWID"
 DEFAULT_BUDGET = 4 * 2**30
+
+
+class CacheFile(NamedTuple):
+    """A cache's file, and how many bytes it may have."""
+
+    file: Path
+    budget: int = DEFAULT_BUDGET
 
 
 class TeacherCache:

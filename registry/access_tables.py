@@ -31,6 +31,21 @@ class ApiKey(Base):
     last_used_at: Mapped[datetime | None]
 
 
+class SignIn(Base):
+    """A browser that is signed in: its cookie's hash, and by which key. Without one: whom the issuer of tokens vouched for."""
+
+    __tablename__ = "sign_ins"
+
+    hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key_id: Mapped[str | None] = mapped_column(ForeignKey("api_keys.id"), index=True)
+    principal: Mapped[str]
+    name: Mapped[str]
+    role: Mapped[str] = mapped_column(String(16))
+    owner: Mapped[str]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class AuditEvent(Base):
     """Who did what to what. What came through the API also says in which role, from where, and in which request."""
 

@@ -79,7 +79,7 @@ def take(session: Session, *, alive: timedelta) -> Census:
     living, slots, free = _slots(session, alive)
     return Census(
         jobs={(queue, status): count for queue, status, count in jobs},
-        oldest=_oldest(session),
+        oldest=oldest(session),
         overdue=session.execute(overdue).scalar_one(),
         attempts={status: count for status, count in outcomes},  # noqa: C416 - rows are no pairs for mypy
         durations=_durations(session),
@@ -92,8 +92,11 @@ def take(session: Session, *, alive: timedelta) -> Census:
     )
 
 
-def _oldest(session: Session) -> dict[str, float]:
-    """A queued job waits since its last change of status, and not yet where it is to be tried later."""
+def oldest(session: Session) -> dict[str, float]:
+    """For how many seconds the job that waits longest has waited, by queue.
+
+    A queued job waits since its last change of status, and not yet where it is to be tried later.
+    """
     at = now(session)
     changed = select(func.max(JobEvent.at)).where(JobEvent.job_id == Job.id, JobEvent.type == "status").scalar_subquery()
     waiting = select(Job.queue, Job.not_before, changed).where(Job.status == JobStatus.QUEUED)
@@ -121,7 +124,9 @@ def _slots(session: Session, alive: timedelta) -> tuple[int, dict[str, int], dic
     slots: Counter[str] = Counter()
     for row in living:
         slots.update(row.slots)
-    held = select(Job.queue, func.count()).where(Job.status.in_(LEASED), Job.worker_id.in_([row.id for row in living]))
+    held = select(Job.queue, func.sum(Job.gpus * Job.processes)).where(
+        Job.status.in_(LEASED), Job.worker_id.in_([row.id for row in living])
+    )
     busy: Counter[str] = Counter()
     for queue, count in session.execute(held.group_by(Job.queue)):
         busy[slot_of(queue)] += count

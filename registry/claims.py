@@ -4,15 +4,16 @@ Every write is guarded by (job, attempt, worker) and a state that is held; where
 another and gets `Fenced`: it must stop and write nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
-from registry import deadlines, endings, jobs, lifecycle, logs, models, progress, quotas
+from registry import deadlines, endings, jobs, lifecycle, logs, models, progress, quotas, workers
 from registry.artifacts import Stored
 from registry.db import finite, now, upsert
 from registry.endings import Settled
@@ -35,6 +36,7 @@ class Claim:
     inputs: dict[str, Any]
     subject_id: str | None = None
     resume_from: str | None = None
+    slots: int = 1
 
 
 Order = Literal["cancel", "kill", "expire", "pause"]
@@ -71,12 +73,21 @@ class News:
 
 
 def claim(
-    session: Session, *, worker_id: str, offers: Sequence[Offer], lease: timedelta, running: int | None = None
+    session: Session,
+    *,
+    worker_id: str,
+    offers: Sequence[Offer],
+    lease: timedelta,
+    running: int | None = None,
+    free: Mapping[str, int] | None = None,
 ) -> Claim | None:
     """Takes the best job that may start now and that an offer serves: highest priority, then oldest. None where there is none.
 
-    Jobs of owners who have as many running as they may (`running`: who has no limit of its own) wait.
+    Jobs of owners who have as many running as they may (`running`: who has no limit of its own) wait. `free` says by queue how
+    many slots are idle at the moment; where the best job needs more it is waited for, else smaller ones would always go before.
     """
+    if workers.draining(session, worker_id):
+        return None
     at = now(session)
     eligible = select(Job).where(
         Job.status == JobStatus.QUEUED,
@@ -86,25 +97,21 @@ def claim(
         or_(Job.expires_at.is_(None), Job.expires_at > at),
     )
     job = _best(session, eligible, running)
-    if job is None:
+    if job is None or (free is not None and job.slots > free.get(job.queue, 0)):
         return None
     job.attempt += 1
     job.progress = progress.restart(job.progress)
     deadlines.start(job, at)
     lifecycle.move(session, job, JobStatus.STARTING, actor=worker_id, attempt=job.attempt, worker=worker_id)
     job.worker_id, job.lease_until, job.not_before = worker_id, at + lease, None
-    session.add(
-        Attempt(
-            job_id=job.id,
-            number=job.attempt,
-            worker_id=worker_id,
-            status="running",
-            resumed_step=job.checkpoint_step,
-            started_at=at,
-        )
-    )
+    session.add(_attempt(job, worker_id, at))
     session.flush()
     return _claim_of(job, worker_id)
+
+
+def _attempt(job: Job, worker_id: str, at: datetime) -> Attempt:
+    step = job.checkpoint_step
+    return Attempt(job_id=job.id, number=job.attempt, worker_id=worker_id, status="running", resumed_step=step, started_at=at)
 
 
 def _best(session: Session, eligible: Select[Job], running: int | None) -> Job | None:
@@ -129,6 +136,7 @@ def _claim_of(job: Job, worker_id: str) -> Claim:
         inputs=job.inputs or {},
         subject_id=job.subject_id,
         resume_from=job.checkpoint_key,
+        slots=job.slots,
     )
 
 
@@ -196,11 +204,16 @@ def finish(session: Session, claim: Claim, *, report: dict[str, Any], files: lis
     return model.id
 
 
-def finish_check(session: Session, claim: Claim, *, report: dict[str, Any], packed: Stored | None = None) -> Settled:
-    """Marks the upload as ready, ends its check, and promotes the jobs that waited for it, all in one transaction."""
+def finish_check(
+    session: Session, claim: Claim, *, report: dict[str, Any], files: Mapping[str, Stored] = MappingProxyType({})
+) -> Settled:
+    """Marks the upload as ready, ends its check, and promotes the jobs that waited for it, all in one transaction.
+
+    `files` are those of `CHECK_FILES` that the check of a data set leaves.
+    """
     job = _hold(session, claim)
     endings.end(session, job, "succeeded", to=JobStatus.SUCCEEDED)
-    return endings.settle_ready(session, job, report, packed)
+    return endings.settle_ready(session, job, report, files)
 
 
 def fail(

@@ -24,7 +24,7 @@ def request_of(session: Session, job: Job) -> dict[str, Any]:
         "model_name": job.model_name,
         "priority": job.priority,
         "max_seconds": job.max_seconds,
-        "resources": {"device": job.device, "gpus": job.gpus, "memory_gb": memory},
+        "resources": {"device": job.device, "gpus": job.gpus, "processes": job.processes, "memory_gb": memory},
     }
 
 

@@ -1,5 +1,6 @@
 """Uploaded sets of images: taken in, checked and packed by a worker, then named by jobs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -12,7 +13,7 @@ from registry.errors import NotFound
 from registry.ids import new_id
 from registry.keys import Principal
 from registry.tables import AuditEvent, Dataset
-from registry.uploads import NAME_LENGTH, UploadStatus, add_check
+from registry.uploads import NAME_LENGTH, PACKED_FILE, SAMPLES_FILE, UploadStatus, add_check
 
 
 def create(session: Session, principal: Principal, stored: Stored, *, filename: str, name: str = "") -> Dataset:
@@ -51,19 +52,33 @@ def get(session: Session, dataset_id: str) -> Dataset:
     return dataset
 
 
+def samples(session: Session, dataset_id: str) -> str:
+    """The digest of its picture of samples, or `NotFound`."""
+    digest = get(session, dataset_id).samples_sha256
+    if digest is None:
+        raise NotFound(
+            f"There are no samples of {dataset_id}.", hint="They are made by its check; data sets of before have none."
+        )
+    return digest
+
+
 def page(session: Session, *, owner: str | None = None, limit: int = 50, cursor: str | None = None) -> paging.Page[Dataset]:
     """Data sets, newest first; of one owner, or of all."""
     return paging.page_of(session, paging.of_owner(select(Dataset), Dataset.owner, owner), Dataset.id, limit=limit, cursor=cursor)
 
 
-def set_ready(dataset: Dataset, report: dict[str, Any], packed: Stored) -> None:
-    """Takes over what the check found (classes, splits, image, notices) and the packed file that it made."""
+def set_ready(dataset: Dataset, report: dict[str, Any], files: Mapping[str, Stored]) -> None:
+    """Takes over what the check found (classes, splits, image, notices) and the files that it made, the packed one at least."""
     dataset.status = UploadStatus.READY
     dataset.classes = report["classes"]
     dataset.splits = report["splits"]
     dataset.image = report["image"]
     dataset.notices = report.get("notices") or []
-    dataset.packed_sha256 = packed.digest
+    dataset.class_counts = report.get("class_counts")
+    dataset.packed_sha256 = files[PACKED_FILE].digest
+    if SAMPLES_FILE in files:
+        dataset.samples = report.get("samples")
+        dataset.samples_sha256 = files[SAMPLES_FILE].digest
 
 
 def set_invalid(dataset: Dataset, error: dict[str, Any]) -> None:

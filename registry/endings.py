@@ -1,6 +1,6 @@
 """How an attempt ends and what follows from it: for the job, and for the upload that a check was about."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -88,13 +88,11 @@ def _kept_log(session: Session, job: Job) -> list[str]:
     return [row.line for row in logs.tail(session, job.id, LOG_LINES, attempt=job.attempt)]
 
 
-def settle_ready(session: Session, job: Job, report: dict[str, Any], packed: Stored | None) -> Settled:
+def settle_ready(session: Session, job: Job, report: dict[str, Any], files: Mapping[str, Stored]) -> Settled:
     """After a check that found nothing wrong."""
     subject = _subject(session, job)
     if isinstance(subject, Dataset):
-        if packed is None:
-            raise ValueError("the check of a data set must leave its packed file")
-        datasets.set_ready(subject, report, packed)
+        datasets.set_ready(subject, report, files)
     elif isinstance(subject, Teacher):
         teachers.set_ready(subject, report)
     session.flush()

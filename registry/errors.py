@@ -70,6 +70,11 @@ class KeyRevoked(Unauthenticated):
     default_hint = "Ask the operator for a new key."
 
 
+class SessionEnded(Unauthenticated):
+    code = "session_ended"
+    default_hint = "Sign in again."
+
+
 class TokenInvalid(Unauthenticated):
     code = "token_invalid"
     default_hint = "Get a new token of the issuer that this service trusts, for its audience."
@@ -82,6 +87,11 @@ class Forbidden(RegistryError):
 class RoleTooLow(Forbidden):
     code = "role_too_low"
     default_hint = "GET /v1/me tells your role; an admin can give you another key."
+
+
+class CsrfInvalid(Forbidden):
+    code = "csrf_invalid"
+    default_hint = "Send the header X-CSRF-Token with the csrf_token of GET /v1/session; reload the page if it is an old one."
 
 
 class ScopeMissing(Forbidden):

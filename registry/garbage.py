@@ -1,4 +1,4 @@
-"""What lies in the store and nobody names: files of rows that are gone, files without a row, checkpoints left behind.
+"""What lies in the store and nobody names: files whose rows are gone or never were, checkpoints and halves of uploads.
 
 All of it is judged twice: when it is found, and, under the lock that an upload of the same bytes takes, when it is removed.
 """
@@ -15,16 +15,17 @@ from sqlalchemy.orm import Session
 from registry import artifacts, lifecycle
 from registry.artifacts import Entry, Store
 from registry.db import now
-from registry.tables import Artifact, Job
+from registry.partials import PREFIX
+from registry.tables import Artifact, Job, Upload
 
 _TOGETHER = 500  # questions about so many names at once
 
 
 @dataclass(frozen=True)
 class Item:
-    """Something to remove: a file by its digest, a checkpoint by its key."""
+    """Something to remove: a file by its digest, a checkpoint or a part of half an upload by its key."""
 
-    kind: Literal["file", "checkpoint"]
+    kind: Literal["file", "checkpoint", "half"]
     name: str
     size: int
 
@@ -55,6 +56,14 @@ def checkpoints(session: Session, store: Store, *, grace: timedelta) -> Iterator
                 yield Item("checkpoint", entry.key, entry.size)
 
 
+def halves(session: Session, store: Store, *, grace: timedelta) -> Iterator[Item]:
+    """Bytes of uploads in several requests that are no row's any more."""
+    for entries in _batches(_older(store, PREFIX, now(session) - grace)):
+        owners = {entry.key.split("/")[1] for entry in entries}
+        known = set(session.execute(select(Upload.id).where(Upload.id.in_(owners))).scalars())
+        yield from (Item("half", entry.key, entry.size) for entry in entries if entry.key.split("/")[1] not in known)
+
+
 def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     rest = iter(entries)
     while batch := list(islice(rest, _TOGETHER)):
@@ -69,5 +78,5 @@ def remove(session: Session, store: Store, item: Item, *, grace: timedelta) -> b
     """Removes it if still nobody names it, and says whether it did."""
     if item.kind == "file":
         return artifacts.collect(session, store, item.name, item.size, grace=grace)
-    store.delete_key(item.name)  # keys name attempt and step: what is no job's now will never be one's
+    store.delete_key(item.name)  # keys name attempt or upload: what is nobody's now will never be anybody's
     return True

@@ -165,20 +165,26 @@ def _check_size(name: str, options: Facts, size: tuple[int, int], pointer: str) 
 
 
 def _check_labels(spec: JobSpec, dataset: Dataset) -> None:
-    """A data set without classes has no labels."""
     terms = spec.method.labelled()
-    if terms and not dataset.classes:
+    if terms and not _labelled(dataset):
         learns = f"The method {spec.method.name} learns from labels ({', '.join(terms)})"
-        raise LabelsMissing(f"{learns}, and {dataset.id} has none.", pointer="/method")
+        raise LabelsMissing(f"{learns}, and the training images of {dataset.id} have none.", pointer="/method")
+
+
+def _labelled(dataset: Dataset) -> bool:
+    """Whether the training images have labels, and so those of val. A set of before was not counted: its job finds out."""
+    return bool(dataset.classes) and any((dataset.class_counts or {}).get("train", [1]))
 
 
 def _check_protocols(spec: JobSpec, dataset: Dataset, others: Mapping[str, Dataset]) -> None:
     for place, protocol in enumerate(spec.evaluation):
         role = roles.of_protocol(place)
         seen = others.get(role, dataset)
-        if not seen.classes:
+        if not _labelled(seen):
             wanted = f"The protocol {protocol.name} needs images with labels"
-            raise LabelsMissing(f"{wanted}, and {seen.id} has none.", hint="Leave the protocol out.", pointer=f"/{role}")
+            raise LabelsMissing(
+                f"{wanted}, and the training images of {seen.id} have none.", hint="Leave the protocol out.", pointer=f"/{role}"
+            )
 
 
 def _check_lesson(spec: JobSpec, teacher: Facts) -> None:

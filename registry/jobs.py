@@ -71,6 +71,7 @@ def _envelope(request: JobRequest) -> dict[str, object]:
         "model_name": request.model_name,
         "device": request.resources.device,
         "gpus": request.resources.gpus,
+        "processes": request.resources.processes,
         "memory_bytes": request.memory_bytes(),
         "deadline": request.deadline,
         "expires_at": request.deadline,

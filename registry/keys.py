@@ -5,11 +5,12 @@ import hmac
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from registry import paging
 from registry.access import Principal, Role
+from registry.access_tables import SignIn
 from registry.db import now
 from registry.errors import KeyEnded, KeyExpired, KeyRevoked, LastAdmin, NotFound, Unauthenticated
 from registry.ids import new_id
@@ -60,6 +61,11 @@ def authenticate(session: Session, token: str) -> Principal:
     at = now(session)
     if not _opens(key, _hash(secret), at) or key is None:
         raise Unauthenticated("This is not a key of this service.")
+    return principal_of(key, at)
+
+
+def principal_of(key: ApiKey, at: datetime) -> Principal:
+    """Whom the key stands for, as long as it is good; `KeyRevoked` or `KeyExpired` otherwise."""
     if key.revoked_at is not None:
         raise KeyRevoked(f"The key {key.prefix} was revoked on {key.revoked_at:%Y-%m-%d}.")
     if key.expires_at is not None and key.expires_at <= at:
@@ -108,6 +114,7 @@ def rotate(session: Session, key_id: str, *, actor: str, grace: timedelta) -> tu
     secret = secrets.token_urlsafe(32)
     key.old_hash, key.old_until = key.hash, now(session) + grace
     key.hash = _hash(secret)
+    session.execute(delete(SignIn).where(SignIn.key_id == key_id))  # whoever knew the old secret may have signed in by it
     _note(session, key, "rotated", actor, old_until=key.old_until.isoformat())
     return key, _whole(key.prefix, secret)
 
@@ -118,6 +125,7 @@ def revoke(session: Session, key_id: str, *, actor: str) -> ApiKey:
     key = _locked(session, key_id)
     if key.revoked_at is None:
         key.revoked_at = now(session)
+        session.execute(delete(SignIn).where(SignIn.key_id == key_id))
         _note(session, key, "revoked", actor)
     return key
 

@@ -26,7 +26,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """What led to what: `taught`, `trained` (images), `measured` (images that it learnt nothing from) or `made`."""
+    """What led to what: `taught`, `trained` (images), `measured` (images that it learnt nothing from), `made` or `imported`."""
 
     source: str
     target: str
@@ -47,6 +47,9 @@ def graph(session: Session, model: Model, principal: Principal) -> Graph:
     edges: list[Edge] = []
     above: Model | None = model
     while above is not None and above.id not in nodes:
+        if above.imported is not None:
+            edges.append(_brought(nodes, above, above.imported))
+            break
         job = session.get_one(Job, above.job_id)
         edges += _made(nodes, above, job)
         edges += _given(session, nodes, job)
@@ -70,12 +73,27 @@ def _students(session: Session, model_id: str) -> list[tuple[Model, Job]]:
 
 
 def _made(nodes: dict[str, Node], model: Model, job: Job) -> list[Edge]:
-    facts = {"version": model.version, "architecture": model.architecture, "parameters": model.parameters}
-    nodes[model.id] = Node(model.id, "model", model.name, facts)
-    told = model.report.get("lineage") or {}
-    run = {name: told.get(name) for name in _OF_RUN}
-    nodes[job.id] = Node(job.id, "job", job.name, {"method": job.method, "attempt": job.attempt, **run})
+    nodes[model.id] = _model(model)
+    nodes[job.id] = Node(job.id, "job", job.name, {"method": job.method, "attempt": job.attempt, **_run(model)})
     return [Edge(job.id, model.id, "made")]
+
+
+def _brought(nodes: dict[str, Node], model: Model, imported: dict[str, Any]) -> Edge:
+    """What lies behind a bundle is known by what it tells of its run."""
+    origin = f"import:{imported['sha256']}"
+    nodes[model.id] = _model(model)
+    nodes[origin] = Node(origin, "import", str(imported.get("name") or ""), {**imported, **_run(model)})
+    return Edge(origin, model.id, "imported")
+
+
+def _model(model: Model) -> Node:
+    facts = {"version": model.version, "architecture": model.architecture, "parameters": model.parameters}
+    return Node(model.id, "model", model.name, facts)
+
+
+def _run(model: Model) -> dict[str, Any]:
+    told = model.report.get("lineage") or {}
+    return {name: told.get(name) for name in _OF_RUN}
 
 
 def _given(session: Session, nodes: dict[str, Node], job: Job) -> list[Edge]:

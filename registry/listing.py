@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, exists, select
+from sqlalchemy import Select, exists, or_, select
 from sqlalchemy.orm import Session
 
 from registry import jobs, paging
@@ -25,6 +25,8 @@ class Filters:
     created_after: datetime | None = None
     created_before: datetime | None = None
     name: str | None = None
+    dataset: str | None = None
+    teacher: str | None = None  # an uploaded one or a model
 
 
 def label_of(text: str) -> tuple[str, str]:
@@ -51,9 +53,12 @@ def _chosen(filters: Filters) -> Select[Job]:
         (Job.owner, filters.visible),
         (Job.method, filters.method),
         (Job.student, filters.student),
+        (Job.dataset_id, filters.dataset),
     ):
         if wanted is not None:
             query = query.where(column == wanted)
+    if filters.teacher is not None:
+        query = query.where(or_(Job.teacher_id == filters.teacher, Job.teacher_model_id == filters.teacher))
     if filters.created_after is not None:
         query = query.where(Job.created_at > filters.created_after)
     if filters.created_before is not None:

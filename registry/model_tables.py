@@ -11,13 +11,16 @@ from registry.db import PlainText
 
 
 class Model(Base):
-    """A distilled student, the `version` of that number under a name of its owner. One job makes at most one."""
+    """A student, the `version` of that number under a name of its owner. One job makes at most one.
+
+    One that came in a bundle has no job, but `imported`: of which archive, what it was called there, what was checked.
+    """
 
     __tablename__ = "models"
     __table_args__ = (Index("ix_models_version", "owner", "name", "version", unique=True),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"), unique=True)
     owner: Mapped[str] = mapped_column(index=True)
     name: Mapped[str]
     version: Mapped[int] = mapped_column(Integer, server_default=text("1"))
@@ -29,6 +32,7 @@ class Model(Base):
     normalization: Mapped[dict[str, Any] | None]
     metrics: Mapped[dict[str, Any]]
     report: Mapped[dict[str, Any]]
+    imported: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime]
 
 

@@ -1,4 +1,4 @@
-"""Distilled students: published by the job that made them as versions under a name, then found, downloaded, taught from."""
+"""Students: published by the job that made them, or taken in, as versions under a name; then found, downloaded, taught from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Any, cast
 from sqlalchemy import Select, delete, exists, insert, or_, select
 from sqlalchemy.orm import Session
 
-from registry import names, paging
-from registry.access import see
+from registry import audit, names, paging
+from registry.access import Principal, see
 from registry.db import now
 from registry.errors import NotFound
 from registry.ids import new_id
@@ -34,6 +34,8 @@ class Filters:
 
     owner: str | None = None
     name: str | None = None
+    search: str | None = None  # part of the name
+    architecture: str | None = None
     tags: tuple[str, ...] = ()
     teacher: str | None = None
     dataset: str | None = None
@@ -42,12 +44,31 @@ class Filters:
 def publish(session: Session, job: Job, report: dict[str, Any], files: list[FileRow]) -> Model:
     """Makes the job's model from its report and files. The caller moves the job in the same transaction."""
     name = names.registered(job.model_name, job.name, report["architecture"])
+    model = _add(session, job.owner, name, report, files, job_id=job.id)
+    facts = {"job_id": job.id, "name": name, "version": model.version}
+    audit.note(session, job.id, "model.published", model.id, **facts)
+    session.flush()
+    return model
+
+
+def take_in(
+    session: Session, principal: Principal, report: dict[str, Any], files: list[FileRow], *, name: str, imported: dict[str, Any]
+) -> Model:
+    """Makes a model of what came in a bundle, as it was measured there; `imported` says of which, and what was checked here."""
+    model = _add(session, principal.owner, name, report, files, imported=imported)
+    facts = {"name": name, "version": model.version, "archive": imported["sha256"]}
+    audit.note(session, principal.id, "model.imported", model.id, **facts)
+    session.flush()
+    return model
+
+
+def _add(session: Session, owner: str, name: str, report: dict[str, Any], files: list[FileRow], **origin: Any) -> Model:
+    """The next version under the owner's name."""
     model = Model(
         id=new_id("model"),
-        job_id=job.id,
-        owner=job.owner,
+        owner=owner,
         name=name,
-        version=names.next_version(session, job.owner, name),
+        version=names.next_version(session, owner, name),
         notes="",
         architecture=report["architecture"],
         options=report.get("options") or {},
@@ -57,13 +78,11 @@ def publish(session: Session, job: Job, report: dict[str, Any], files: list[File
         metrics=report["metrics"],
         report=report,
         created_at=now(session),
+        **origin,
     )
     session.add(model)
     session.flush()
     session.add_all(ModelFile(model_id=model.id, **vars(file)) for file in files)
-    facts = {"job_id": job.id, "name": name, "version": model.version}
-    session.add(AuditEvent(at=model.created_at, actor=job.id, action="model.published", subject=model.id, data=facts))
-    session.flush()
     return model
 
 
@@ -102,9 +121,12 @@ def page(session: Session, filters: Filters = Filters(), *, limit: int = 50, cur
 
 def _chosen(filters: Filters) -> Select[Model]:
     query = select(Model)
-    for column, wanted in ((Model.owner, filters.owner), (Model.name, filters.name)):
+    equal = ((Model.owner, filters.owner), (Model.name, filters.name), (Model.architecture, filters.architecture))
+    for column, wanted in equal:
         if wanted is not None:
             query = query.where(column == wanted)
+    if filters.search:
+        query = query.where(Model.name.icontains(filters.search, autoescape=True))
     for tag in filters.tags:
         query = query.where(exists().where(ModelTag.model_id == Model.id, ModelTag.tag == tag))
     made = exists().where(Job.id == Model.job_id)

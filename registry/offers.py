@@ -3,7 +3,7 @@
 There is a training queue for each wish about the device; a slot of a worker with GPUs works on all of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -21,11 +21,11 @@ CPU, CUDA = f"{TRAIN}-cpu", f"{TRAIN}-cuda"
 
 @dataclass(frozen=True)
 class Offer:
-    """One slot's share in a queue: GPUs, and memory on the device (None: as much as the job likes)."""
+    """What a worker has for one job of a queue: so many slots, and memory for each (None: as much as the job likes)."""
 
     queue: str
     memory_bytes: int | None = None
-    gpus: int = 1
+    slots: int = 1
 
 
 def queue_of(device: str) -> str:
@@ -38,16 +38,19 @@ def slot_of(queue: str) -> str:
     return TRAIN if queue in {TRAIN, CPU, CUDA} else queue
 
 
-def offers_of(slots: dict[str, int], devices: list[dict[str, Any]]) -> list[Offer]:
-    """What each slot of a worker with these facts offers: a whole GPU where there are some, an equal part of the memory."""
+def offers_of(slots: dict[str, int], devices: list[dict[str, Any]], queues: Collection[str] = ()) -> list[Offer]:
+    """What a worker with these facts offers: a whole GPU a slot where there are some, else an equal part of the memory.
+
+    `queues` are those that it serves; none: all.
+    """
     gpus = [device["memory_bytes"] for device in devices if device["kind"] == "cuda"]
     shared = [device.get("trainer_bytes") or device["memory_bytes"] for device in devices if device["kind"] == "cpu"]
     memory = shared[0] if shared else None
     found = [Offer(queue) for queue in slots if queue != TRAIN]
     if TRAIN in slots:
-        found += [Offer(TRAIN, min(gpus) if gpus else memory), Offer(CPU, memory)]
-        found += [Offer(CUDA, min(gpus))] if gpus else []
-    return found
+        found += [Offer(TRAIN, min(gpus) if gpus else memory), Offer(CPU, memory, slots[TRAIN])]
+        found += [Offer(CUDA, min(gpus), min(slots[TRAIN], len(gpus)))] if gpus else []
+    return [offer for offer in found if not queues or offer.queue in queues]
 
 
 def fits(offers: Sequence[Offer]) -> ColumnElement[bool]:
@@ -56,7 +59,7 @@ def fits(offers: Sequence[Offer]) -> ColumnElement[bool]:
 
 
 def _fits(offer: Offer) -> ColumnElement[bool]:
-    queue = and_(Job.queue == offer.queue, Job.gpus <= offer.gpus)
+    queue = and_(Job.queue == offer.queue, Job.gpus * Job.processes <= offer.slots)
     if offer.memory_bytes is None:
         return queue
     return and_(queue, or_(Job.memory_bytes.is_(None), Job.memory_bytes <= offer.memory_bytes))
@@ -65,7 +68,7 @@ def _fits(offer: Offer) -> ColumnElement[bool]:
 def serves(offer: Offer, job: Job) -> bool:
     """The same of one job, without the database."""
     enough = offer.memory_bytes is None or job.memory_bytes is None or job.memory_bytes <= offer.memory_bytes
-    return job.queue == offer.queue and job.gpus <= offer.gpus and enough
+    return job.queue == offer.queue and job.slots <= offer.slots and enough
 
 
 def waiting_for(session: Session, jobs: Sequence[Job], *, alive: timedelta) -> dict[str, str]:
@@ -74,7 +77,7 @@ def waiting_for(session: Session, jobs: Sequence[Job], *, alive: timedelta) -> d
     queued = [job for job in jobs if job.status == JobStatus.QUEUED and job.id not in found]
     if not queued:
         return found
-    offers = {offer for row in workers.alive(session, within=alive) for offer in offers_of(row.slots, row.devices)}
+    offers = {offer for row in workers.alive(session, within=alive) for offer in offers_of(row.slots, row.devices, row.queues)}
     return found | {job.id: _worker_for(job) for job in queued if not any(serves(offer, job) for offer in offers)}
 
 
@@ -89,7 +92,8 @@ def _waits(job: Job) -> str | None:
 
 
 def _worker_for(job: Job) -> str:
-    wishes = {"auto": "", "cpu": "a CPU", "cuda": "a GPU" if job.gpus == 1 else f"{job.gpus} GPUs a job"}[job.device]
+    several = f"{job.slots} {'GPUs' if job.device == 'cuda' else 'slots'} a job"
+    wishes = {"auto": "", "cpu": "a CPU", "cuda": "a GPU"}[job.device] if job.slots == 1 else several
     memory = f"{job.memory_bytes / 2**30:g} GiB of memory" if job.memory_bytes else ""
     needs = " and ".join(wish for wish in (wishes, memory) if wish)
     return f"a worker with {needs}: none is alive" if needs else "a worker: none is alive"

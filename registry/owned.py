@@ -5,14 +5,15 @@ from sqlalchemy.orm import Session
 
 from registry import access
 from registry.access_tables import Webhook
-from registry.tables import Dataset, Job, Model, Teacher
+from registry.tables import Dataset, Job, Model, Teacher, Upload
 
-TABLES: dict[str, tuple[str, type[Job] | type[Teacher] | type[Dataset] | type[Model] | type[Webhook]]] = {
+TABLES: dict[str, tuple[str, type[Job] | type[Teacher] | type[Dataset] | type[Model] | type[Webhook] | type[Upload]]] = {
     "job_id": ("job", Job),
     "teacher_id": ("teacher", Teacher),
     "dataset_id": ("data set", Dataset),
     "model_id": ("model", Model),
     "webhook_id": ("webhook", Webhook),
+    "upload_id": ("upload", Upload),
 }
 
 

@@ -14,7 +14,7 @@ from registry.db import now, upsert
 from registry.errors import QuotaExceeded
 from registry.lifecycle import JobStatus
 from registry.settings import Settings
-from registry.tables import Attempt, Dataset, Job, Model, ModelFile, Teacher
+from registry.tables import Attempt, Dataset, Job, Model, ModelFile, Teacher, Upload
 
 _DISTILL = "distill"  # checks of uploads are nobody's burden
 _WORDS = {
@@ -88,7 +88,9 @@ def note_use(session: Session, job: Job, attempt: Attempt, at: datetime) -> None
     key = {"owner": job.owner, "month": _month(at)}
     upsert(session, DeviceUse, [{**key, "seconds": 0.0}], keys=["owner", "month"])
     mine = (DeviceUse.owner == key["owner"], DeviceUse.month == key["month"])
-    session.execute(update(DeviceUse).where(*mine).values(seconds=DeviceUse.seconds + _seconds(attempt.started_at, at, job.gpus)))
+    session.execute(
+        update(DeviceUse).where(*mine).values(seconds=DeviceUse.seconds + _seconds(attempt.started_at, at, job.slots))
+    )
 
 
 def usage(session: Session, owner: str, defaults: Limits) -> Usage:
@@ -143,24 +145,28 @@ def _jobs(session: Session, owner: str, states: frozenset[JobStatus]) -> int:
 
 
 def _bytes(session: Session, owner: str) -> int:
-    """Of uploads as they came, and of models. What several rows share counts for each: who deletes one frees its part."""
+    """Of uploads as they came or are to come, and of models.
+
+    What several rows share counts for each: who deletes one frees its part.
+    """
     files = select(func.sum(ModelFile.size)).join(Model, Model.id == ModelFile.model_id).where(Model.owner == owner)
     uploads = [select(func.sum(table.size)).where(table.owner == owner) for table in (Teacher, Dataset)]
-    return sum(int(session.execute(query).scalar_one() or 0) for query in (*uploads, files))
+    coming = select(func.sum(Upload.size)).where(Upload.owner == owner, Upload.used.is_(False))
+    return sum(int(session.execute(query).scalar_one() or 0) for query in (*uploads, coming, files))
 
 
 def _device_seconds(session: Session, owner: str) -> float:
     """Of the attempts that ended in this month, and of those that run."""
     at = now(session)
     use = session.get(DeviceUse, (owner, _month(at)), populate_existing=True)
-    running = select(Attempt.started_at, Job.gpus).join(Job, Job.id == Attempt.job_id)
+    running = select(Attempt.started_at, Job.gpus * Job.processes).join(Job, Job.id == Attempt.job_id)
     mine = running.where(Job.owner == owner, Job.kind == _DISTILL, Attempt.status == "running")
     rows: Sequence[Any] = session.execute(mine).all()
-    return (use.seconds if use else 0.0) + sum(_seconds(began, at, gpus) for began, gpus in rows)
+    return (use.seconds if use else 0.0) + sum(_seconds(began, at, slots) for began, slots in rows)
 
 
-def _seconds(began: datetime, ended: datetime, gpus: int) -> float:
-    return max(0.0, (ended - began).total_seconds()) * max(gpus, 1)
+def _seconds(began: datetime, ended: datetime, slots: int) -> float:
+    return max(0.0, (ended - began).total_seconds()) * slots
 
 
 def _month(at: datetime) -> str:

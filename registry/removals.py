@@ -28,7 +28,7 @@ def remove(session: Session, model: Model, *, actor: str, force: bool = False) -
     digests = list(session.execute(select(ModelFile.sha256).where(ModelFile.model_id == model.id)).scalars())
     for table in (ModelFile, ModelTag):
         session.execute(delete(table).where(table.model_id == model.id))
-    job = session.get(Job, model.job_id)
+    job = session.get(Job, model.job_id) if model.job_id else None
     if job is not None:
         job.model_id = None
     facts = {"name": model.name, "version": model.version, "job_id": model.job_id}

@@ -33,7 +33,10 @@ class Resources(Frozen):
     """What a worker must have for the job."""
 
     device: DeviceKind = Field("auto", description="auto: the GPU of a worker that has one, else its CPU")
-    gpus: int = Field(1, ge=1, le=64, description="Of device cuda")
+    gpus: int = Field(1, ge=1, le=64, description="Of device cuda, all of one machine; each runs a process of the job")
+    processes: int = Field(
+        1, ge=1, le=64, description="Of device cpu: so many processes of one machine run the job, each in a slot of its worker"
+    )
     memory_gb: float | None = Field(
         None, gt=0, le=1_000_000, description="GiB at least: of the GPU where it runs on one, else what a trainer may take"
     )
@@ -42,6 +45,10 @@ class Resources(Frozen):
     def _several_gpus_are_cuda(self) -> Self:
         if self.gpus > 1 and self.device != "cuda":
             raise PydanticCustomError("gpus_unused", "Several GPUs need device cuda.", {"pointer": "/gpus"})
+        if self.processes > 1 and self.device != "cpu":
+            raise PydanticCustomError(
+                "processes_unused", "Several processes need device cpu; of GPUs gpus says how many.", {"pointer": "/processes"}
+            )
         return self
 
 

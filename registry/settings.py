@@ -14,8 +14,18 @@ from registry.access import Role
 
 _PREFIX = "DLKD_"
 # Names of other programs of the project: the client's, and the tests' own places of data.
-_NOT_SETTINGS = frozenset({"DLKD_URL", "DLKD_API_KEY", "DLKD_TEST_DATA", "DLKD_TEST_ALL_TIMM", "DLKD_LOSS_REFERENCE"})
+_NOT_SETTINGS = frozenset(
+    {
+        "DLKD_URL",
+        "DLKD_API_KEY",
+        "DLKD_TEST_DATA",
+        "DLKD_TEST_ALL_TIMM",
+        "DLKD_TEST_LARGE_BYTES",
+        "DLKD_LOSS_REFERENCE",
+    }
+)
 
+_QUEUES = ("checks", "train", "train-cpu", "train-cuda")
 _SCHEMES = {
     "database_url": {"sqlite", "postgres", "postgresql", "postgresql+psycopg"},
     "broker_url": {"filesystem", "redis", "rediss", "sentinel", "amqp", "amqps", "pyamqp"},
@@ -48,6 +58,7 @@ class Settings(BaseSettings):
         "localhost,127.0.0.1,::1", description="Names that the Host header may have, by commas, beside `host` itself; * for any"
     )
     max_upload_bytes: int = Field(8 * 2**30, ge=1)
+    upload_seconds: float = Field(86_400, ge=60, description="An upload in several requests waits so long for its next one")
 
     rate_per_minute: int = Field(6000, ge=0, description="Requests of one key or token; 0: any number")
     rate_unknown_per_minute: int = Field(300, ge=0, description="Requests from one address whose key is refused; 0: any number")
@@ -63,6 +74,13 @@ class Settings(BaseSettings):
     oidc_roles: dict[str, Role] = Field(default_factory=dict, description="From words of that claim to roles, as JSON")
     oidc_default_role: Role | None = Field(None, description="Of tokens with none of these words; left out: they are refused")
 
+    oidc_client_id: str | None = Field(None, description="As which people sign in to the portal; left out: they do not")
+    oidc_client_secret: SecretStr | None = Field(None, description="Of a confidential client; a public one has PKCE alone")
+    oidc_scopes: str = "openid profile"
+    oidc_redirect_url: str | None = Field(None, pattern="^https?://", description="Of /login/oidc/callback, behind a proxy")
+
+    session_seconds: float = Field(43_200, ge=60, description="A browser that signed in to the portal stays so for so long")
+
     webhooks_http: bool = Field(False, description="Webhooks may go to http:// addresses, too")
     webhooks_private: bool = Field(False, description="Webhooks may go to addresses that are not the internet's, too")
 
@@ -77,7 +95,11 @@ class Settings(BaseSettings):
     )
 
     worker_name: str = Field(default_factory=socket.gethostname, description="Shown beside the attempts that ran there")
-    slots: int = Field(1, ge=1, description="Training jobs at once on this worker")
+    slots: int = Field(1, ge=1, description="Training jobs at once on this worker: on one with GPUs usually as many as those")
+    queues: str = Field(
+        "checks,train,train-cpu,train-cuda",
+        description="What this worker serves, by commas: checks of uploads; jobs of device auto (train), cpu and cuda",
+    )
     trainer_threads: int | None = Field(
         None, ge=1, description="CPU threads of a trainer; left out: the cores shared by the slots"
     )
@@ -94,6 +116,9 @@ class Settings(BaseSettings):
     check_seconds: float = Field(900, gt=0, description="The check of an upload may take so long")
     hang_seconds: float = Field(3600, gt=0, description="A trainer that says nothing for so long is taken for dead")
     cache_bytes: int = Field(20 * 2**30, ge=0, description="Of inputs that a worker keeps, where the store is not a local folder")
+    teacher_cache_bytes: int = Field(
+        4 * 2**30, ge=0, description="Of teachers' answers that a worker keeps for the next job without a GPU; 0: none"
+    )
     retry_seconds: float = Field(10, ge=0, description="Before the first retry; doubled at each further one")
     kept_checkpoint_seconds: float = Field(
         7 * 86_400, ge=0, description="Checkpoints of jobs that failed, were cancelled or expired stay so long, for a retry"
@@ -111,6 +136,11 @@ class Settings(BaseSettings):
     def host_names(self) -> list[str]:
         """The names under which the service may be called."""
         return [self.host, *(name.strip() for name in self.allowed_hosts.split(",") if name.strip())]
+
+    @property
+    def queue_names(self) -> list[str]:
+        """The queues that a worker serves."""
+        return [name.strip() for name in self.queues.split(",") if name.strip()]
 
     @property
     def heartbeat_seconds(self) -> float:
@@ -143,6 +173,13 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _known_queues(self) -> Self:
+        unknown = [name for name in self.queue_names if name not in _QUEUES]
+        if unknown or not self.queue_names:
+            raise ValueError(f"{_PREFIX}QUEUES names {', '.join(unknown) or 'none'}; there are {', '.join(_QUEUES)}")
+        return self
+
+    @model_validator(mode="after")
     def _no_contradictions(self) -> Self:
         if self.metrics == "token" and self.metrics_token is None:
             raise ValueError("DLKD_METRICS=token needs a DLKD_METRICS_TOKEN")
@@ -150,6 +187,8 @@ class Settings(BaseSettings):
             raise ValueError(f"DLKD_METRICS_TOKEN would open nothing with DLKD_METRICS={self.metrics}; set DLKD_METRICS=token")
         if (self.oidc_issuer is None) != (self.oidc_audience is None):
             raise ValueError("DLKD_OIDC_ISSUER and DLKD_OIDC_AUDIENCE need each other: a token for others must open nothing here")
+        if self.oidc_client_id is not None and self.oidc_issuer is None:
+            raise ValueError("DLKD_OIDC_CLIENT_ID needs DLKD_OIDC_ISSUER")
         if self.store_public_url is not None and not self.store_url.startswith("s3:"):
             raise ValueError("DLKD_STORE_PUBLIC_URL is for an s3:// store: the API itself serves the files of a folder")
         if self.worker_metrics_port and (self.worker_metrics_host, self.worker_metrics_port) == (self.host, self.port):

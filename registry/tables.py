@@ -12,6 +12,7 @@ from registry.base import Base
 from registry.db import PlainText
 from registry.model_tables import Model as Model  # noqa: PLC0414 - handed on
 from registry.model_tables import ModelFile as ModelFile  # noqa: PLC0414 - as above
+from registry.upload_tables import Upload as Upload  # noqa: PLC0414 - as above
 
 
 class Artifact(Base):
@@ -62,6 +63,9 @@ class Dataset(Base):
     status: Mapped[str] = mapped_column(String(16))
     classes: Mapped[list[Any] | None]
     splits: Mapped[dict[str, Any] | None]
+    class_counts: Mapped[dict[str, Any] | None]
+    samples: Mapped[dict[str, Any] | None]
+    samples_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
     image: Mapped[dict[str, Any] | None]
     notices: Mapped[list[Any] | None]
     error: Mapped[dict[str, Any] | None]
@@ -109,6 +113,7 @@ class Job(Base):
 
     device: Mapped[str] = mapped_column(String(16), default="auto", server_default="auto")
     gpus: Mapped[int] = mapped_column(Integer, default=1, server_default=text("1"))
+    processes: Mapped[int] = mapped_column(Integer, default=1, server_default=text("1"))  # on the CPU; one of the two is 1
     memory_bytes: Mapped[int | None]
     deadline: Mapped[datetime | None]
     max_seconds: Mapped[float | None]
@@ -135,6 +140,11 @@ class Job(Base):
     created_at: Mapped[datetime] = mapped_column(index=True)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+    @property
+    def slots(self) -> int:
+        """How many slots of one worker it takes."""
+        return (self.gpus or 1) * (self.processes or 1)
 
 
 class JobLabel(Base):
@@ -215,8 +225,11 @@ class WorkerRow(Base):
     name: Mapped[str]
     hostname: Mapped[str]
     pid: Mapped[int] = mapped_column(Integer)
+    version: Mapped[str] = mapped_column(default="", server_default="")
     slots: Mapped[dict[str, Any]]
+    queues: Mapped[list[Any]] = mapped_column(default=list, server_default=text("'[]'"))  # those it serves; empty: all
     devices: Mapped[list[Any]]
+    draining: Mapped[str | None] = mapped_column(String(16))  # finish or now
     started_at: Mapped[datetime]
     last_seen: Mapped[datetime] = mapped_column(index=True)
 

@@ -12,7 +12,9 @@ from registry.tables import Job
 
 CHECKS = "checks"  # the queue of short checks
 CHECK_ATTEMPTS = 3
-PACKED_FILE = "packed.safetensors"  # what the check of a data set leaves
+PACKED_FILE = "packed.safetensors"
+SAMPLES_FILE = "samples.webp"
+CHECK_FILES = (PACKED_FILE, SAMPLES_FILE)  # what the check of a data set leaves
 NAME_LENGTH = 255  # what the columns hold
 
 

@@ -1,6 +1,7 @@
 """The loop that looks after all jobs: every worker runs it, the leader among them acts."""
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from threading import Event as Flag
 from threading import Thread
@@ -11,6 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from registry import artifacts, deadlines, jobs, leaders, sweeps, workers
 from registry.endings import Settled
+from registry.workers import Drain
+from worker import inventory
 from worker.courier import Courier
 from worker.housekeeping import search, tidy
 from worker.kit import Kit
@@ -25,10 +28,11 @@ _SEARCH_SECONDS = 3600.0
 class Dispatcher(Thread):
     """Notes that this worker lives; as the leader also expires leases, sends hints and webhooks, and tidies up."""
 
-    def __init__(self, kit: Kit, facts: dict[str, Any]) -> None:
+    def __init__(self, kit: Kit, facts: dict[str, Any], drain: Callable[[Drain], None] = lambda _: None) -> None:
         super().__init__(name="dispatcher", daemon=True)
         self._kit = kit
         self._facts = facts
+        self._drain = drain  # told in each round as long as the worker is to drain
         self._courier = Courier(kit)
         self._stopping = Flag()
         self._tidy_due = monotonic()
@@ -44,6 +48,11 @@ class Dispatcher(Thread):
                 _log.exception("a round of the dispatcher failed")
             self._stopping.wait(self._kit.settings.dispatch_seconds)
 
+    def announce(self) -> None:
+        """Notes that this worker is there: before it claims, so that no job is with a worker that nobody knows."""
+        with self._kit.database.write() as session:
+            workers.announce(session, self._kit.worker_id, self._facts)
+
     def stop(self) -> None:
         """Ends the loop and lets another worker lead at once."""
         self._stopping.set()
@@ -57,10 +66,14 @@ class Dispatcher(Thread):
 
     def round(self) -> None:
         """One look around."""
+        devices = inventory.devices(self._kit.settings)
         with self._kit.database.write() as session:
-            if not workers.seen(session, self._kit.worker_id):
+            if not workers.seen(session, self._kit.worker_id, devices):
                 workers.announce(session, self._kit.worker_id, self._facts)
+            order = workers.draining(session, self._kit.worker_id)
             leads = leaders.lead(session, LEADER, self._kit.worker_id, self._patience)
+        if order:
+            self._drain(order)
         if leads:
             self._dispatch()
             self._courier.start()

@@ -25,6 +25,7 @@ def found(database: Database, store: Store, grace: timedelta) -> list[Item]:
             *garbage.unnamed(session, grace=grace, limit=10_000),
             *garbage.strays(session, store, grace=grace),
             *garbage.checkpoints(session, store, grace=grace),
+            *garbage.halves(session, store, grace=grace),
         ]
 
 

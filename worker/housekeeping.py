@@ -4,7 +4,8 @@ import logging
 from datetime import timedelta
 from time import time
 
-from registry import artifacts, garbage, history, idempotency, sweeps, webhooks, workers
+from registry import artifacts, garbage, history, idempotency, resumable, sweeps, webhooks, workers
+from registry.partials import partials
 from registry.queue import queue_folder
 from worker.garbage import collect, removed
 from worker.kit import Kit
@@ -26,6 +27,7 @@ def tidy(kit: Kit) -> None:
         workers.prune(session, silent=_SILENT)
     _messages(kit)
     _uploads(kit)
+    _halves(kit)
 
 
 def _checkpoints(kit: Kit) -> None:
@@ -68,3 +70,14 @@ def _uploads(kit: Kit) -> None:
     for path in kit.store.scratch.glob(f"{artifacts.UPLOAD_PREFIX}*"):
         if path.stat().st_mtime < time() - _UPLOAD_SECONDS:
             path.unlink(missing_ok=True)
+
+
+def _halves(kit: Kit) -> None:
+    """Uploads in several requests whose next one did not come."""
+    with kit.database.read() as session:
+        late = resumable.expired(session)
+    for upload_id in late:
+        with kit.database.write() as session:
+            gone = resumable.expire(session, upload_id)
+        if gone:
+            partials(kit.store).discard(upload_id)

@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -17,6 +18,7 @@ from registry.errors import FileMissing
 from registry.offers import CPU
 from worker import inventory
 from worker.kit import Kit
+from worker.lessons import lessons_of
 from worker.wire import Check, Distill, Request
 
 _log = logging.getLogger(__name__)
@@ -24,15 +26,16 @@ _ENDING = re.compile(r"(?:\.[a-z0-9]{1,16}){1,2}$")
 _cache = Lock()  # the slots of a worker share it
 
 
-def prepare(kit: Kit, claim: Claim, directory: Path, slot: int) -> Request:
+def prepare(kit: Kit, claim: Claim, directory: Path, slots: Sequence[int]) -> Request:
     """Lays the inputs of the claim into the attempt's directory and writes the trainer's request."""
     given = directory / "inputs"
     given.mkdir(parents=True)
     files = {role: _place(kit, facts, given) for role, facts in claim.inputs.items() if facts and "digest" in facts}
     place: dict[str, Any] = {"directory": directory, "silence_seconds": kit.settings.lease_seconds / 2}
     if claim.kind == "distill":
-        place |= _device(kit, claim, slot)
-        return Distill(**place, spec=_spec(claim, files), resume_from=_resume(kit.store, claim, given))
+        place |= _device(kit, claim, slots)
+        lessons = lessons_of(kit, claim, directory, place.get("gpu", ""))
+        return Distill(**place, spec=_spec(claim, files), resume_from=_resume(kit.store, claim, given), lessons=lessons)
     ((role, path),) = files.items()
     told = {name: claim.inputs[role].get(name) for name in ("architecture", "num_classes")}
     return Check.model_validate(
@@ -40,9 +43,9 @@ def prepare(kit: Kit, claim: Claim, directory: Path, slot: int) -> Request:
     )
 
 
-def _device(kit: Kit, claim: Claim, slot: int) -> dict[str, Any]:
+def _device(kit: Kit, claim: Claim, slots: Sequence[int]) -> dict[str, Any]:
     if kit.gpus and claim.queue != CPU:  # CUDA reserves far more address space than it uses: no limit can be put on that
-        return {"gpu": str(slot % kit.gpus)}
+        return {"gpu": ",".join(str(slot % kit.gpus) for slot in slots)}
     return {"memory_bytes": inventory.trainer_memory(kit.settings)}
 
 

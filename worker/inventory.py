@@ -1,29 +1,34 @@
-"""What this machine has: cores, memory, GPUs. GPUs are counted without a CUDA context."""
+"""What this machine has and how busy it is: cores, memory, GPUs. GPUs are counted without a CUDA context."""
 
 import os
 import socket
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import psutil
-import pynvml
 
-from registry.offers import TRAIN, Offer, offers_of
+from dlkd_core import __version__
+from registry.offers import TRAIN, Offer, offers_of, slot_of
 from registry.settings import Settings
 from registry.uploads import CHECKS
+from worker.gpus import use
 
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_CGROUP_USED = Path("/sys/fs/cgroup/memory.current")
 _SPARED = 0.9  # of the memory: the worker and the system want some, too
 
 
 def slots(settings: Settings) -> dict[str, int]:
-    """How many jobs of each queue this worker runs at once. Checks are short and have a slot of their own."""
-    return {TRAIN: settings.slots, CHECKS: 1}
+    """How many jobs of each kind this worker runs at once. Checks are short and have a slot of their own."""
+    counts = {TRAIN: settings.slots, CHECKS: 1}
+    served = {slot_of(queue) for queue in settings.queue_names}
+    return {kind: count for kind, count in counts.items() if kind in served}
 
 
 def offers(settings: Settings, devices: list[dict[str, Any]]) -> list[Offer]:
     """What each slot offers in its queues; the processor's memory is shared by the slots."""
-    return offers_of(slots(settings), [shared(settings, device) for device in devices])
+    return offers_of(slots(settings), [shared(settings, device) for device in devices], settings.queue_names)
 
 
 def shared(settings: Settings, device: dict[str, Any]) -> dict[str, Any]:
@@ -37,34 +42,27 @@ def facts(settings: Settings, devices: list[dict[str, Any]]) -> dict[str, Any]:
         "name": settings.worker_name,
         "hostname": socket.gethostname(),
         "pid": os.getpid(),
+        "version": __version__,
         "slots": slots(settings),
+        "queues": sorted({offer.queue for offer in offers(settings, devices)}),
         "devices": [shared(settings, device) for device in devices],
     }
 
 
+def devices(settings: Settings) -> list[dict[str, Any]]:
+    """All devices as the worker's row tells them, now."""
+    return [shared(settings, device) for device in (processor(), *gpus())]
+
+
 def gpus() -> list[dict[str, Any]]:
     """The GPUs that NVIDIA's management library shows; none where there is no such library or driver."""
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return []
-    try:
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        return [
-            {
-                "kind": "cuda",
-                "name": pynvml.nvmlDeviceGetName(handle),
-                "memory_bytes": pynvml.nvmlDeviceGetMemoryInfo(handle).total,
-            }
-            for handle in handles
-        ]
-    finally:
-        pynvml.nvmlShutdown()
+    return [{"kind": "cuda", **asdict(gpu)} for gpu in use()]
 
 
 def processor() -> dict[str, Any]:
-    """The CPU as a device."""
-    return {"kind": "cpu", "cores": cores(), "memory_bytes": memory_bytes()}
+    """The CPU as a device. `busy` is since the last look."""
+    busy = min(1.0, psutil.cpu_percent() / 100)
+    return {"kind": "cpu", "cores": cores(), "busy": busy, "used_bytes": used_bytes(), "memory_bytes": memory_bytes()}
 
 
 def cores() -> int:
@@ -77,6 +75,14 @@ def memory_bytes() -> int:
     total: int = psutil.virtual_memory().total
     text = _CGROUP_LIMIT.read_text().strip() if _CGROUP_LIMIT.exists() else "max"
     return total if text == "max" else min(total, int(text))
+
+
+def used_bytes() -> int:
+    """What is in use of that, by whomever."""
+    if _CGROUP_LIMIT.exists() and _CGROUP_LIMIT.read_text().strip() != "max":
+        return min(int(_CGROUP_USED.read_text()), memory_bytes())
+    memory = psutil.virtual_memory()
+    return int(memory.total - memory.available)
 
 
 def trainer_threads(settings: Settings) -> int:

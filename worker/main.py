@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from threading import Event as Flag
 from types import FrameType
 
@@ -15,6 +16,7 @@ from registry.ids import new_id
 from registry.queue import CeleryQueue
 from registry.settings import Settings
 from registry.tracing import traced
+from registry.workers import Drain
 from worker import inventory, metrics
 from worker.app import Ear
 from worker.dispatcher import Dispatcher
@@ -41,26 +43,30 @@ def run(settings: Settings, trainer: Sequence[str] = TRAINER) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    with working(settings, trainer):
+    with working(settings, trainer, stop):
         stop.wait()
         _log.info("draining")
     return 0
 
 
 @contextmanager
-def working(settings: Settings, trainer: Sequence[str] = TRAINER) -> Iterator[Kit]:
-    """A worker for the block; leaving it drains. Raises `DatabaseBehind` where the migrations have not been run."""
+def working(settings: Settings, trainer: Sequence[str] = TRAINER, stop: Flag | None = None) -> Iterator[Kit]:
+    """A worker for the block; leaving it drains. `stop` is set when the API wants it to end.
+
+    Raises `DatabaseBehind` where the migrations have not been run.
+    """
     with ExitStack() as stack:
         database = Database(settings.database_url)
         stack.callback(database.close)
         stack.enter_context(traced(settings, "dlkd-worker", database.engine))
         check_head(database.engine)
         kit = _equip(settings, trainer, database, stack)
-        devices = [inventory.processor(), *inventory.gpus()]
+        devices = inventory.devices(settings)
         slots = Slots(kit, devices)
-        dispatcher = Dispatcher(kit, inventory.facts(settings, devices))
+        dispatcher = Dispatcher(kit, inventory.facts(settings, devices), partial(_drain, slots, stop or Flag()))
         ear = Ear(settings, slots)
         stack.enter_context(metrics.served(kit, slots))
+        dispatcher.announce()
         dispatcher.start()
         stack.callback(dispatcher.stop)
         slots.start()
@@ -69,6 +75,13 @@ def working(settings: Settings, trainer: Sequence[str] = TRAINER) -> Iterator[Ki
         stack.callback(ear.stop)
         _log.info("worker %s is ready: %s", kit.worker_id, inventory.slots(settings))
         yield kit
+
+
+def _drain(slots: Slots, stop: Flag, order: Drain) -> None:
+    """Ends the worker as the API wishes; nothing new is claimed meanwhile."""
+    if not stop.is_set() and (order == "now" or not slots.busy().total()):
+        _log.info("told to drain: %s", order)
+        stop.set()
 
 
 def _equip(settings: Settings, trainer: Sequence[str], database: Database, stack: ExitStack) -> Kit:

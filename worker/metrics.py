@@ -13,6 +13,7 @@ from dlkd_core import __version__
 from worker import gpus
 from worker.gpus import Use
 from worker.kit import Kit
+from worker.lessons import FOLDER
 from worker.slots import Slots
 from worker.tally import ENDED
 
@@ -61,11 +62,11 @@ class _Worker(Collector):
         self._slots = slots
 
     def collect(self) -> Iterable[Metric]:
-        cache = _size(self._kit.scratch / "cache")
+        cache = sum(_size(self._kit.scratch / folder) for folder in ("cache", FOLDER))
         return [
             _by_work("dlkd_worker_slots", "Slots", self._slots.count()),
             _by_work("dlkd_worker_slots_busy", "Slots that hold a job", self._slots.busy()),
-            GaugeMetricFamily("dlkd_worker_cache_bytes", "Inputs kept for the next job", value=cache),
+            GaugeMetricFamily("dlkd_worker_cache_bytes", "Inputs, and answers of teachers, kept for the next job", value=cache),
             *_devices(gpus.use()),
         ]
 

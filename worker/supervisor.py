@@ -1,7 +1,7 @@
 """One attempt, from claim to end: inputs in, a trainer process, its events into rows, its files into the store."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from registry.endings import Settled
 from registry.errors import Fenced, FileCorrupt
 from registry.lifecycle import JobStatus
 from registry.models import FileRow
-from registry.uploads import PACKED_FILE
+from registry.uploads import CHECK_FILES
 from worker import ending, inputs
 from worker.ending import Ending
 from worker.follow import Follower
@@ -33,13 +33,13 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def supervise(kit: Kit, claim: Claim, slot: int, draining: Flag) -> None:
-    """Runs the attempt to its end, whatever that is. Raises nothing: a lease that is not given back runs out."""
+def supervise(kit: Kit, claim: Claim, slots: Sequence[int], draining: Flag) -> None:
+    """Runs the attempt in these slots to its end, whatever that is. Raises nothing: a lease that is not given back runs out."""
     with bound_contextvars(job=claim.job_id, attempt=claim.attempt, worker=kit.worker_id):
         attempt = _Attempt(kit, claim)
         _log.info("attempt %d of %s (%s) begins", claim.attempt, claim.job_id, claim.kind)
         try:
-            outcome = attempt.run(slot, draining)
+            outcome = attempt.run(slots, draining)
         except Fenced:
             outcome = "fenced"
             _log.warning("attempt %d of %s was lost to another worker", claim.attempt, claim.job_id)
@@ -58,11 +58,11 @@ class _Attempt:
         self._pulse = Pulse(kit, claim)
         self.directory = kit.scratch / f"{claim.job_id}-{claim.attempt}"
 
-    def run(self, slot: int, draining: Flag) -> str:
+    def run(self, slots: Sequence[int], draining: Flag) -> str:
         """Returns how it ended."""
         self._pulse.start()
         try:
-            result, stored = self._execute(slot, draining)
+            result, stored = self._execute(slots, draining)
             if result.kind == "lost":
                 raise Fenced("The lease was lost.")
             _log.info("attempt %d of %s ends: %s", self._claim.attempt, self._claim.job_id, result.error.get("code", result.kind))
@@ -72,12 +72,12 @@ class _Attempt:
         finally:
             self._pulse.stop()
 
-    def _execute(self, slot: int, draining: Flag) -> tuple[Ending, list[Stored]]:
+    def _execute(self, slots: Sequence[int], draining: Flag) -> tuple[Ending, list[Stored]]:
         """How the trainer ended, and what it made; what goes wrong around it is an ending, too."""
         trainer: Trainer | None = None
         try:
-            request = inputs.prepare(self._kit, self._claim, self.directory, slot)
-            trainer = self._kit.trainers.take()
+            request = inputs.prepare(self._kit, self._claim, self.directory, slots)
+            trainer = self._kit.trainers.take(self._claim.slots)
             self._kit.trainers.refill()
             trainer.ask(request)
             trainer.keep_alive(self._kit.settings.heartbeat_seconds, lambda: not self._pulse.lost)
@@ -97,7 +97,7 @@ class _Attempt:
     def _store(self, result: Ending) -> list[Stored]:
         """Brings what the trainer made to the store, each file held to the digest that it was measured under."""
         if self._claim.kind == "check_dataset":
-            return [self._kit.store.put_file(self.directory / PACKED_FILE)]
+            return [self._kit.store.put_file(self.directory / name) for name in CHECK_FILES]
         stored = [self._kit.store.put_file(Path(file.path)) for file in result.files]
         for file, found in zip(result.files, stored, strict=True):
             if file.sha256 != found.digest:
@@ -134,7 +134,8 @@ class _Attempt:
         for one in stored:
             artifacts.record(session, self._kit.store, one)
         if self._claim.kind != "distill":
-            return claims.finish_check(session, self._claim, report=result.report, packed=stored[0] if stored else None)
+            files = dict(zip(CHECK_FILES, stored, strict=True)) if stored else {}
+            return claims.finish_check(session, self._claim, report=result.report, files=files)
         rows = [
             FileRow(file.name, file.format, file.sha256, file.size, top1=file.top1, latency_ms=file.latency_ms)
             for file in result.files

@@ -19,14 +19,19 @@ from typing import IO
 from dlkd_core import events
 from dlkd_core.checkpoint import FILE
 from dlkd_core.data.inspect import inspect_dataset
+from dlkd_core.distributed import heard_by_all, told
 from dlkd_core.errors import DistillationError, OutOfMemory
 from dlkd_core.pipeline import run
+from dlkd_core.teacher_cache import CacheFile
 from dlkd_core.teachers.load import inspect_teacher
 from worker.environment import settle_in
+from worker.ranks import end_with_torchrun
 from worker.wire import Check, Distill, Request, request_adapter
 
 # The last is what oneDNN says.
 _NO_MEMORY = ("can't allocate memory", "out of memory", "bad_alloc", "Cannot allocate memory", "could not create a primitive")
+
+_PEER_LOST = ("gloo", "NCCL")  # what torch speaks of where another process of the run has gone
 
 
 class Lines:
@@ -52,12 +57,16 @@ def main() -> int:
     """Runs the job that standard input asks for, and ends."""
     out = _own_stdout()
     lines = Lines(sys.stdin.fileno())
-    first = lines.next()
+    world = told()
+    if world.size > 1:
+        end_with_torchrun()
+    first = heard_by_all(lines.next, world)
     if first is None:
         return 0  # never needed
     request = request_adapter.validate_json(first)
     stop = Flag()
-    Thread(target=_listen, args=(lines, request.silence_seconds, stop), daemon=True).start()
+    if world.leads:
+        Thread(target=_listen, args=(lines, request.silence_seconds, stop), daemon=True).start()
     for event in _guarded(request, stop):
         out.write(event.model_dump_json() + "\n")
         out.flush()
@@ -101,6 +110,9 @@ def _facts_of(error: Exception) -> dict[str, object]:
     text = str(error).partition("\n")[0]
     if any(sign in str(error) for sign in _NO_MEMORY):
         return OutOfMemory(text).facts()
+    if any(sign in str(error) for sign in _PEER_LOST):
+        hint = "The log of the job may say why it ended."
+        return {"code": "process_lost", "message": "Another process of the run has ended.", "hint": hint, "retryable": True}
     message = f"{type(error).__name__}: {text}"
     return {
         "code": "internal_error",
@@ -112,7 +124,8 @@ def _facts_of(error: Exception) -> dict[str, object]:
 
 def _distill(request: Distill, stop: Flag) -> Iterator[events.Event]:
     step = 0
-    with closing(run(request.spec, request.directory, resume_from=request.resume_from)) as job:
+    kept = CacheFile(request.lessons.file, request.lessons.budget) if request.lessons else None
+    with closing(run(request.spec, request.directory, resume_from=request.resume_from, teacher_cache=kept)) as job:
         for event in job:
             yield event
             step = event.step if isinstance(event, events.StepDone) else step

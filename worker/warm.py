@@ -6,6 +6,7 @@ from threading import Lock
 
 from worker.environment import clean
 from worker.process import Trainer
+from worker.ranks import torchrun
 
 
 class Warm:
@@ -18,21 +19,23 @@ class Warm:
         self._waiting: Trainer | None = None
         self._closed = False
 
-    def take(self) -> Trainer:
-        """The waiting trainer, or a new one where it died."""
+    def take(self, processes: int = 1) -> Trainer:
+        """The waiting trainer, or a new one where it died; for several processes always a new one, which torchrun starts."""
+        if processes > 1:
+            return self._start(torchrun(self._command, processes))
         with self._lock:
             ready, self._waiting = self._waiting, None
         if ready is not None and ready.alive():
             return ready
         if ready is not None:
             ready.end()
-        return self._start()
+        return self._start(self._command)
 
     def refill(self) -> None:
         """Starts the next one, if none waits."""
         with self._lock:
             if self._waiting is None and not self._closed:
-                self._waiting = self._start()
+                self._waiting = self._start(self._command)
 
     def close(self) -> None:
         """Ends the one that waits."""
@@ -43,5 +46,5 @@ class Warm:
             ready.kill()
             ready.end()
 
-    def _start(self) -> Trainer:
-        return Trainer(self._command, clean(os.environ, threads=self._threads))
+    def _start(self, command: Sequence[str]) -> Trainer:
+        return Trainer(command, clean(os.environ, threads=self._threads))

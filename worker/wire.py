@@ -12,11 +12,18 @@ KEEP_ALIVE = b"{}\n"
 STOP = b'{"stop": true}\n'
 
 
+class Lessons(Frozen):
+    """A file of what the teacher answered before, and how many bytes it may have."""
+
+    file: Path
+    budget: int
+
+
 class Surroundings(Frozen):
     """Where and within which limits. The first line on a trainer's standard input; keep-alives and perhaps a stop follow.
 
     `silence_seconds`: a trainer that hears nothing for so long ends itself, because its supervisor is gone and another
-    worker will take the job. `gpu`: the one to use, or empty for none.
+    worker will take the job. `gpu`: the one to use, or those with commas between them, one for each process; empty for none.
     """
 
     directory: Path
@@ -31,6 +38,7 @@ class Distill(Surroundings):
     kind: Literal["distill"] = "distill"
     spec: DistillationSpec
     resume_from: Path | None = None
+    lessons: Lessons | None = None
 
 
 class Check(Surroundings):

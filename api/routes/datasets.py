@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from api.admission import admit
 from api.archives import sniff_archive
+from api.caching import has_current
 from api.deps import Caller, Cursor, Limit, Once, Parts, Services
 from api.schemas import DatasetForm, DatasetOut, Page
 from api.uploads import Received, form_body, in_upload_thread, receive
@@ -16,6 +17,11 @@ from registry.tables import Dataset
 
 PATH = "/v1/datasets"
 router = APIRouter(prefix=PATH, tags=["datasets"])
+_WEBP = "image/webp"
+_SAMPLES_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The picture", "content": {_WEBP: {"schema": {"type": "string", "format": "binary"}}}},
+    304: {"description": "If-None-Match names this very picture"},
+}
 
 
 @router.post(
@@ -26,10 +32,10 @@ router = APIRouter(prefix=PATH, tags=["datasets"])
     openapi_extra=form_body(DatasetForm, "zip, tar or tar.gz of train/<class>/... and val/<class>/..."),
 )
 async def create_dataset(request: Request, response: Response, parts: Parts, caller: Caller, key: Once = None) -> Any:
-    """Takes in an archive. Its status is `validating` until a worker has looked into it."""
+    """Takes in an archive, sent here or before as an upload. Its status is `validating` until a worker has looked into it."""
 
     def work() -> dict[str, Any]:
-        upload = receive(request, parts.store, parts.settings.max_upload_bytes, sniff_archive, DatasetForm)
+        upload = receive(request, parts, caller, sniff_archive, DatasetForm)
         return _add(parts, caller, key, upload)
 
     dataset = await in_upload_thread(work, parts.uploads)
@@ -49,6 +55,17 @@ def get_dataset(dataset_id: str, parts: Parts) -> DatasetOut:
     """One data set."""
     with parts.database.read() as session:
         return DatasetOut.model_validate(datasets.get(session, dataset_id))
+
+
+@router.get("/{dataset_id}/samples", operation_id="get_dataset_samples", response_class=Response, responses=_SAMPLES_ANSWERS)
+def get_dataset_samples(request: Request, dataset_id: str, parts: Parts) -> Response:
+    """Some images of each class, on one picture."""
+    with parts.database.read() as session:
+        digest = datasets.samples(session, dataset_id)
+    headers = {"ETag": f'"{digest}"', "Cache-Control": "private, no-cache"}
+    if has_current(request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(b"".join(parts.store.read(digest)), headers=headers, media_type=_WEBP)
 
 
 def _add(parts: Services, caller: Principal, key: str | None, upload: Received[DatasetForm]) -> dict[str, Any]:

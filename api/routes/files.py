@@ -1,8 +1,7 @@
 """The files of models: whole, in part, all in one, or at an address that needs no key."""
 
-import json
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from api.deps import Caller, Parts, Services
 from api.model_schemas import UrlForm, UrlOut
 from api.routes.models import PATH, find
 from api.zipped import zipped
+from dlkd_core.bundle import texts
 from registry import models, signatures
 from registry.db import now
 from registry.errors import FileMissing
@@ -26,6 +26,7 @@ SIGNED = "/signed/models"
 router = APIRouter(prefix=PATH, tags=["models"])
 _DEFAULT_URL = UrlForm()
 signed = APIRouter(prefix=SIGNED, include_in_schema=False)  # who is to use an address is given it
+_Member = tuple[str, Iterable[bytes]]
 _MEDIA_TYPE = "application/octet-stream"
 _ZIP = "application/zip"
 _FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
@@ -52,7 +53,7 @@ def get_model_file(request: Request, model: str, name: str, parts: Parts, caller
 
 @router.get("/{model}/bundle", operation_id="get_model_bundle", response_class=Response, responses=_BUNDLE_ANSWERS)
 def get_model_bundle(request: Request, model: str, parts: Parts, caller: Caller) -> Response:
-    """All of the model in one zip: the bundle that was exported, or one made on the way of its files, report and lineage."""
+    """All of the model in one zip: the bundle that was exported, or one made on the way of its files and what is known of it."""
     with parts.database.read() as session:
         found = find(session, caller, model)
         files = models.files(session, found.id)
@@ -66,7 +67,7 @@ def get_model_bundle(request: Request, model: str, parts: Parts, caller: Caller)
     if request.method == "HEAD":
         return Response(headers=headers, media_type=_ZIP)
     opened = [(file.name, parts.store.read(file.sha256)) for file in files]  # what is missing is told before the first byte
-    return StreamingResponse(zipped(_members(found, opened)), headers=headers, media_type=_ZIP)
+    return StreamingResponse(zipped(_members(found, files, opened)), headers=headers, media_type=_ZIP)
 
 
 router.add_api_route("/{model}/files/{name}", get_model_file, methods=["HEAD"], include_in_schema=False)
@@ -109,10 +110,10 @@ def get_signed_file(
     return _answer(request, parts, file, file.name)
 
 
-def _members(model: Model, files: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[tuple[str, Iterable[bytes]]]:
-    for name, value in (("report.json", model.report), ("lineage.json", model.report.get("lineage") or {})):
-        yield name, [json.dumps(value, indent=2).encode()]
-    yield from files
+def _members(model: Model, files: Sequence[ModelFile], opened: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[_Member]:
+    for name, text in texts(model.report, files, model.name, model.version).items():
+        yield name, [text]
+    yield from opened
 
 
 def _etag(model: Model, files: Iterable[ModelFile]) -> str:

@@ -1,10 +1,10 @@
-"""The page that somebody sees who opens the service's address in a browser. Nothing on it comes from another host."""
+"""The page about the API, for people. Nothing on it comes from another host."""
 
 from html import escape
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import HTMLResponse
 
 router = APIRouter(include_in_schema=False)
 _HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"}
@@ -27,6 +27,7 @@ a {{ color: #0b57a4 }}
 <h1>{title}</h1>
 <p>This service makes small models from large ones. Send it a teacher's checkpoint and a data set, name a student, and
 download the student: weights and ONNX, with measured accuracy, size and latency.</p>
+<p>People use <a href="/">the portal</a>.</p>
 <p>Every request carries a key: <code>Authorization: Bearer dlkd_…</code>. On this machine the <code>dlkd</code> command
 and the Python client <code>dlkd_client.client.Client</code> speak to it; for everything else there is
 <a href="/openapi.json">/openapi.json</a> (OpenAPI 3.1). <a href="/readyz">/readyz</a> tells whether it can work.</p>
@@ -34,12 +35,6 @@ and the Python client <code>dlkd_client.client.Client</code> speak to it; for ev
 <table>{rows}</table>
 </body></html>
 """
-
-
-@router.get("/")
-def front() -> RedirectResponse:
-    """Whoever opens the bare address is shown the page about it."""
-    return RedirectResponse("/docs", 307)
 
 
 @router.get("/docs")

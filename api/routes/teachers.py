@@ -26,10 +26,10 @@ router = APIRouter(prefix=PATH, tags=["teachers"])
     openapi_extra=form_body(TeacherForm, "A plain state dict (.th, .pth, .pt), safetensors or ONNX"),
 )
 async def create_teacher(request: Request, response: Response, parts: Parts, caller: Caller, key: Once = None) -> Any:
-    """Takes in a checkpoint. Its status is `validating` until a worker has looked into it."""
+    """Takes in a checkpoint, sent here or before as an upload. Its status is `validating` until a worker has looked into it."""
 
     def work() -> dict[str, Any]:
-        upload = receive(request, parts.store, parts.settings.max_upload_bytes, sniff_format, TeacherForm)
+        upload = receive(request, parts, caller, sniff_format, TeacherForm)
         return _add(parts, caller, key, upload)
 
     teacher = await in_upload_thread(work, parts.uploads)

@@ -38,19 +38,23 @@ class SafetensorsFile:
 
     def load(self, path: Path) -> Forward:
         """The file's own network, built from its metadata alone."""
-        with safe_open(path, framework="pt") as file:
-            facts = file.metadata()
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-        student = Student(
-            architecture=facts["architecture"],
-            options=json.loads(facts["options"]),
-            classes=tuple(json.loads(facts["classes"])),
-            normalization=Normalization.model_validate_json(facts["normalization"]),
-            size=tuple(json.loads(facts["size"])),
-            weights=weights,
-            resize=json.loads(facts.get("resize", json.dumps(DEFAULT_RESIZE))),
-        )
-        return torch.inference_mode()(student.deployable())
+        return torch.inference_mode()(read_student(path).deployable())
+
+
+def read_student(path: Path) -> Student:
+    """The student that the file holds, of its weights and metadata alone."""
+    with safe_open(path, framework="pt") as file:
+        facts = file.metadata()
+        weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    return Student(
+        architecture=facts["architecture"],
+        options=json.loads(facts["options"]),
+        classes=tuple(json.loads(facts["classes"])),
+        normalization=Normalization.model_validate_json(facts["normalization"]),
+        size=tuple(json.loads(facts["size"])),
+        weights=weights,
+        resize=json.loads(facts.get("resize", json.dumps(DEFAULT_RESIZE))),
+    )
 
 
 def _in_order(content: bytes) -> bytes:

@@ -19,9 +19,11 @@ from registry.lifecycle import JobStatus
 from registry.offers import Offer
 from registry.settings import Settings
 from registry.testing import MemoryQueue, fresh_database
-from registry.uploads import CHECKS
+from registry.uploads import CHECK_FILES, CHECKS
 
 CHECKPOINT = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + bytes(1000)  # the magic number of torch.save before zip files
+
+SAMPLES = {"columns": 12, "width": 32, "height": 32, "classes": [0, 1]}
 
 
 @pytest.fixture
@@ -106,12 +108,14 @@ class FakeWorker:
     def check_dataset(self) -> None:
         image = {"channels": 3, "height": 32, "width": 32}
         report = {"classes": ["cat", "dog"], "splits": {"train": 8, "val": 4}, "image": image, "notices": []}
-        packed = self.store.put([b"packed"])
+        report |= {"class_counts": {"train": [5, 3], "val": [2, 2]}, "samples": SAMPLES}
+        files = {name: self.store.put([name.encode()]) for name in CHECK_FILES}
         claim = self.claim(CHECKS)
         with self.database.write() as session:
             claims.enter(session, claim, JobStatus.RUNNING)
-            artifacts.record(session, self.store, packed)
-            claims.finish_check(session, claim, report=report, packed=packed)
+            for stored in files.values():
+                artifacts.record(session, self.store, stored)
+            claims.finish_check(session, claim, report=report, files=files)
 
     def refuse(self, error: dict[str, Any]) -> None:
         claim = self.claim(CHECKS)

@@ -1,14 +1,14 @@
 """People of two teams, with keys of every role, and what is theirs."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from registry import keys, models, webhooks
+from registry import keys, models, resumable, webhooks
 from registry.access import Principal, Role
 from registry.access_tables import Webhook
 from registry.artifacts import Store, record
@@ -68,6 +68,8 @@ class People:
             model = models.publish(session, made_by, REPORT, [file])
             session.add(ModelAlias(owner=owner, name=model.name, alias="old", model_id=model.id, updated_at=AT))
             webhook, delivery = self._webhook(session, owner)
+            sender = Principal(f"key of {owner}", owner, Role.SUBMITTER, owner)
+            upload = resumable.create(session, sender, resumable.Told(4), kept=timedelta(days=1))
         return {
             "teacher_id": teacher.id,
             "dataset_id": dataset.id,
@@ -76,6 +78,7 @@ class People:
             "model_name": model.name,
             "webhook_id": webhook.id,
             "delivery_id": delivery,
+            "upload_id": upload.id,
         }
 
     @staticmethod
@@ -115,6 +118,7 @@ def _dataset(owner: str, digest: str) -> Dataset:
         sha256=digest,
         size=6,
         packed_sha256=digest,
+        samples_sha256=digest,
         status="ready",
         classes=["a", "b"],
         splits={"train": 8, "val": 4},

@@ -9,12 +9,15 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from api.access import NEEDS
+from registry import workers
 from registry.access import Role
 from registry.artifacts import Store
 from registry.db import Database
 from registry.tables import ApiKey, AuditEvent
+from tests.api.bundles import bundle
 from tests.api.conftest import CHECKPOINT
 from tests.api.people import MINE, THEIRS, People
+from tests.api.tus import STREAM, TUS
 
 _V, _S, _A = Role.VIEWER, Role.SUBMITTER, Role.ADMIN
 ZIP = b"PK\x03\x04" + bytes(1000)  # begins as one
@@ -44,6 +47,9 @@ HOOK = {"url": "https://example.com/", "events": ["job.succeeded"]}
 MATRIX: dict[str, Case] = {
     "GET /v1/me": Case(_V, 200),
     "GET /v1/catalog": Case(_V, 200),
+    "POST /v1/session": Case(_V, 201),
+    "GET /v1/session": Case(_V, 404),  # a key is no session: tests/api/test_sessions.py
+    "DELETE /v1/session": Case(_V, 404),
     "GET /v1/usage": Case(_V, 200),
     "POST /v1/teachers": Case(_S, 201, body={"files": {"file": ("t.pt", CHECKPOINT)}}),
     "GET /v1/teachers": Case(_V, 200),
@@ -51,6 +57,14 @@ MATRIX: dict[str, Case] = {
     "POST /v1/datasets": Case(_S, 201, body={"files": {"file": ("d.zip", ZIP)}}),
     "GET /v1/datasets": Case(_V, 200),
     "GET /v1/datasets/{dataset_id}": row(_V, 200),
+    "GET /v1/datasets/{dataset_id}/samples": row(_V, 200),
+    "OPTIONS /v1/uploads": Case(_V, 204),
+    "POST /v1/uploads": Case(_S, 201, body={"headers": {**TUS, "Upload-Length": "4"}}),
+    "GET /v1/uploads": Case(_V, 200),
+    "GET /v1/uploads/{upload_id}": row(_V, 200),
+    "HEAD /v1/uploads/{upload_id}": row(_V, 200, body={"headers": TUS}),
+    "PATCH /v1/uploads/{upload_id}": row(_S, 204, body={"headers": {**STREAM, "Upload-Offset": "0"}, "content": b"last"}),
+    "DELETE /v1/uploads/{upload_id}": row(_S, 204, body={"headers": TUS}),
     "POST /v1/jobs": Case(_S, 201, body=JOB),
     "GET /v1/jobs": Case(_V, 200),
     "GET /v1/jobs/{job_id}": row(_V, 200),
@@ -67,6 +81,7 @@ MATRIX: dict[str, Case] = {
     "GET /v1/jobs/{job_id}/metrics": row(_V, 200),
     "GET /v1/models": Case(_V, 200),
     "GET /v1/models/compare": row(_V, 200, query="?ids={model},{model}"),
+    "POST /v1/models/import": Case(_S, 201, body={"files": {"file": ("b.zip", bundle())}}),
     "GET /v1/models/{model}": row(_V, 200),
     "PATCH /v1/models/{model}": row(_S, 200, body={"notes": "n"}),
     "DELETE /v1/models/{model}": row(_S, 204, query="?force=true"),
@@ -95,13 +110,30 @@ MATRIX: dict[str, Case] = {
     "GET /v1/keys/{key_id}": Case(_A, 200),
     "POST /v1/keys/{key_id}/rotate": Case(_A, 200),
     "POST /v1/keys/{key_id}/revoke": Case(_A, 200),
+    "GET /v1/queues": Case(_V, 200),
+    "GET /v1/workers": Case(_V, 200),
+    "GET /v1/workers/{worker_id}": Case(_V, 200),
+    "POST /v1/workers/{worker_id}/drain": Case(Role.OPERATOR, 200),
+    "DELETE /v1/workers/{worker_id}/drain": Case(Role.OPERATOR, 200),
     "GET /v1/audit": Case(_A, 200),
     "GET /v1/quotas": Case(_A, 200),
     "GET /v1/quotas/{owner}": Case(_A, 200),
     "PUT /v1/quotas/{owner}": Case(_A, 200, body={"queued_jobs": 1000}),
 }
 # Open to all, or guarded by something else than a key, each with tests of its own.
-BESIDE = {"/", "/docs", "/livez", "/readyz", "/openapi.json", "/metrics", "/signed/models/{model_id}/files/{name}"}
+BESIDE = {
+    "/",
+    "/portal/{name:path}",
+    "/login",
+    "/login/oidc",
+    "/login/oidc/callback",
+    "/docs",
+    "/livez",
+    "/readyz",
+    "/openapi.json",
+    "/metrics",
+    "/signed/models/{model_id}/files/{name}",
+}
 
 
 @pytest.fixture
@@ -159,14 +191,21 @@ def test_a_route_opens_to_its_roles_and_shows_nothing_of_others(people: People, 
         for owner in (MINE, THEIRS) if case.theirs is not None else (MINE,):
             other = people.key(Role.VIEWER).split("_")[1]
             names = {**people.rows(owner, status=case.job), "name": "student.onnx", "alias": "old", "owner": "somebody"}
-            names["key_id"] = key_id_of(people, other)
+            names |= {"key_id": key_id_of(people, other), "worker_id": announced(people)}
             body = filled(case.body, names) if isinstance(case.body, dict) else None
-            sent = body if body and "files" in body else {"json": body}
+            sent = body if body and {"files", "headers"} & body.keys() else {"json": body}
             answer = people.client(role).request(method, filled(path + case.query, names), **sent)
             answers[role, owner], wanted[role, owner] = answer.status_code, expected(case, role, owner)
-            if answer.is_success and method not in {"GET", "HEAD"}:
+            if answer.is_success and method not in {"GET", "HEAD", "OPTIONS"}:
                 assert_audited(people, answer.headers["X-Request-Id"], role)
     assert answers == wanted
+
+
+def announced(people: People) -> str:
+    """A worker that is there."""
+    with people.database.write() as session:
+        workers.announce(session, "worker_1", {"name": "w", "hostname": "h", "pid": 1, "slots": {"train": 1}, "devices": []})
+    return "worker_1"
 
 
 def key_id_of(people: People, prefix: str) -> str:
@@ -194,7 +233,10 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(people: People, entry: str
     texts = []
     for names in (foreign, unknown):
         headers = {"If-None-Match": "*", "Accept": "text/event-stream", "X-Request-Id": "same"}
-        answer = client.request(method, filled(path + case.query, names), headers=headers, json=case.body)
+        body = case.body or {}
+        sent = {"content": body.get("content")} if "headers" in body else {"json": case.body}
+        headers |= body.get("headers", {})
+        answer = client.request(method, filled(path + case.query, names), headers=headers, **sent)
         text = answer.text
         for name, value in names.items():
             text = text.replace(value, f"<{name}>")
@@ -203,7 +245,7 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(people: People, entry: str
     assert texts[0][0] == 404
 
 
-@pytest.mark.parametrize("kind", ["teachers", "datasets", "jobs", "models", "webhooks"])
+@pytest.mark.parametrize("kind", ["teachers", "datasets", "jobs", "models", "webhooks", "uploads"])
 def test_lists_show_what_is_one_s_own(people: People, kind: str) -> None:
     mine, theirs = people.rows(MINE), people.rows(THEIRS)
     name = "model" if kind == "models" else f"{kind[:-1]}_id"

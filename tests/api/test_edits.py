@@ -37,7 +37,7 @@ def test_a_job_shows_the_envelope_that_it_came_in(client: TestClient, queue: Mem
     job = client.post("/v1/jobs", json=spec | ENVELOPE).json()
     assert (job["labels"], job["notes"], job["priority"], job["queue"]) == ({"team": "vision"}, "a try", 7, "train-cuda")
     assert (job["max_seconds"], job["deadline"], job["expires_at"]) == (3600, "2099-12-31T23:00:00Z", "2099-12-31T23:00:00Z")
-    assert job["resources"] == {"device": "cuda", "gpus": 1, "memory_gb": 12}
+    assert job["resources"] == {"device": "cuda", "gpus": 1, "processes": 1, "memory_gb": 12}
     assert job["waiting_for"] == "a worker with a GPU and 12 GiB of memory: none is alive"
     assert job["owner"].startswith("key_")
     assert not set(ENVELOPE) & set(job["spec"])

@@ -6,6 +6,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -39,7 +40,12 @@ def test_a_bundle_is_made_of_all_files(client: TestClient, model: str) -> None:
     assert answer.headers["Content-Disposition"] == 'attachment; filename="pets-1.zip"'
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         assert archive.testzip() is None
-        assert archive.namelist() == ["report.json", "lineage.json", "student.onnx"]
+        texts = ["manifest.json", "README.md", "config.json", "lineage.json", "report.json"]
+        assert archive.namelist() == [*texts, "student.onnx"]
+        manifest = json.loads(archive.read("manifest.json"))
+        assert manifest["model"] == {"name": "pets", "version": 1}
+        told = {file["name"]: file["sha256"] for file in manifest["files"]}
+        assert told == {name: sha256(archive.read(name)).hexdigest() for name in archive.namelist()[1:]}
         assert archive.read("student.onnx") == CONTENT
         assert json.loads(archive.read("report.json"))["architecture"] == "resnet8"
     assert client.get(f"/v1/models/{model}/bundle").content == answer.content

@@ -77,7 +77,7 @@ def test_an_unknown_path_is_a_problem(client: TestClient) -> None:
 def test_a_wrong_method_is_a_problem_that_names_the_right_ones(client: TestClient) -> None:
     answer = client.delete("/v1/jobs")
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
-    assert answer.headers["Allow"]
+    assert answer.headers["Allow"] == "GET, POST"
 
 
 def test_a_failure_of_the_server_tells_nothing_but_where_to_look(app: FastAPI, key: str) -> None:

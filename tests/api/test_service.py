@@ -119,9 +119,9 @@ def test_uploads_are_described_as_forms_with_a_file(app: FastAPI) -> None:
     assert form["required"] == ["file"]
 
 
-def test_the_front_page_says_what_this_is_and_loads_nothing_from_elsewhere(stranger: TestClient) -> None:
-    answer = stranger.get("/")
-    assert (answer.url.path, answer.headers["Content-Type"]) == ("/docs", "text/html; charset=utf-8")
+def test_the_page_about_the_api_says_what_this_is_and_loads_nothing_from_elsewhere(stranger: TestClient) -> None:
+    answer = stranger.get("/docs")
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "/v1/jobs" in answer.text
     assert "src=" not in answer.text
     assert "https://" not in answer.text

@@ -190,6 +190,20 @@ def test_a_checked_data_set_tells_what_is_in_it(client: TestClient, dataset: str
     found = client.get(f"/v1/datasets/{dataset}").json()
     assert (found["status"], found["classes"], found["splits"]) == ("ready", ["cat", "dog"], {"train": 8, "val": 4})
     assert found["image"] == {"channels": 3, "height": 32, "width": 32}
+    assert found["class_counts"] == {"train": [5, 3], "val": [2, 2]}
+
+
+def test_samples_of_a_data_set_are_a_picture_with_a_layout(client: TestClient, dataset: str) -> None:
+    path = f"/v1/datasets/{dataset}/samples"
+    assert client.get(f"/v1/datasets/{dataset}").json()["samples"]["classes"] == [0, 1]
+    picture = client.get(path)
+    assert (picture.headers["Content-Type"], picture.content) == ("image/webp", b"samples.webp")
+    assert client.get(path, headers={"If-None-Match": picture.headers["ETag"]}).status_code == 304
+
+
+def test_a_data_set_that_is_being_checked_has_no_samples_yet(client: TestClient) -> None:
+    dataset = client.post("/v1/datasets", files={"file": ("a.tar", tar("w"))}).json()["id"]
+    assert client.get(f"/v1/datasets/{dataset}/samples").json()["code"] == "not_found"
 
 
 def test_a_name_of_a_file_that_is_a_path_loses_its_folders(client: TestClient) -> None:

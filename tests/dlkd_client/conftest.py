@@ -1,7 +1,9 @@
 """A real server on a loopback port, over a real database and store; a worker's part is played by `FakeWorker`."""
 
+import json
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Thread
 from time import sleep
 
@@ -10,9 +12,20 @@ import uvicorn
 from fastapi import FastAPI
 
 from dlkd_client.client import Client
-from tests.api.conftest import app, archive, database, key, queue, settings, store, worker
+from tests.api.conftest import FakeWorker, app, archive, database, key, queue, settings, store, worker
+from tests.dlkd_client.runner import dlkd
 
 __all__ = ["app", "archive", "database", "key", "queue", "settings", "store", "worker"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test in folders of its own in place of the user's, and without a service's address in the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    for name in ("DLKD_URL", "DLKD_API_KEY", "DLKD_DATA"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -32,3 +45,23 @@ def url(app: FastAPI) -> Iterator[str]:
 def client(url: str, key: str) -> Iterator[Client]:
     with Client(url, key) as client:
         yield client
+
+
+@pytest.fixture
+def connected(url: str, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DLKD_URL", url)
+    monkeypatch.setenv("DLKD_API_KEY", key)
+
+
+@pytest.fixture
+def dataset(connected: None, worker: FakeWorker, archive: bytes, tmp_path: Path) -> str:
+    assert connected is None
+    (tmp_path / "pets.zip").write_bytes(archive)
+    added = dlkd("dataset", "add", "pets.zip", "--no-wait")
+    worker.check_dataset()
+    return added.stdout.strip()
+
+
+@pytest.fixture
+def spec(dataset: str) -> str:
+    return json.dumps({"name": "mine", "student": {"architecture": "resnet8"}, "dataset": {"id": dataset}})

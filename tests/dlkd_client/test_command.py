@@ -6,46 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
 
-from dlkd_client.command import app
 from registry import claims
 from tests.api.conftest import CHECKPOINT, FakeWorker
+from tests.dlkd_client.runner import dlkd
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test in a folder of its own, without a service's address in the environment."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("DLKD_URL", "DLKD_API_KEY", "DLKD_DATA"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def dlkd(*words: str | Path, stdin: str | None = None) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words], input=stdin, terminal_width=200)
-
-
-@pytest.fixture
-def connected(url: str, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DLKD_URL", url)
-    monkeypatch.setenv("DLKD_API_KEY", key)
-
-
-@pytest.fixture
-def dataset(connected: None, worker: FakeWorker, archive: bytes, tmp_path: Path) -> str:
-    assert connected is None
-    (tmp_path / "pets.zip").write_bytes(archive)
-    added = dlkd("dataset", "add", "pets.zip", "--no-wait")
-    worker.check_dataset()
-    return added.stdout.strip()
-
-
-@pytest.fixture
-def spec(dataset: str) -> str:
-    return json.dumps({"name": "mine", "student": {"architecture": "resnet8"}, "dataset": {"id": dataset}})
 
 
 def test_the_catalog_needs_no_service() -> None:

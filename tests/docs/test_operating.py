@@ -62,7 +62,7 @@ def test_a_back_up_of_a_living_service_is_restored_as_typed(tmp_path: Path, stri
         named = connection.execute("SELECT digest FROM artifacts").fetchall()
     connection.close()
     files = {path.name: path for path in (restored / "store" / "objects").rglob("*") if path.is_file()}
-    assert len(named) == 2  # the archive, and its packed form
+    assert len(named) == 3  # the archive, its packed form, and the picture of its samples
     assert all(hashlib.sha256(files[digest].read_bytes()).hexdigest() == digest for (digest,) in named)
     with up(restored) as process:
         again = ready(process)

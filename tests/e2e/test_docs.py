@@ -24,7 +24,8 @@ def test_every_command_of_the_page_works_as_typed(shared_data: Path, few_cifar10
         text = "\n".join(BLOCKS).replace("http://127.0.0.1:8000", ready(process)["url"])
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         script = ["bash", "-euo", "pipefail", "-c", text]
-        done = subprocess.run(script, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False)
+        environment = {**os.environ, "PATH": path, "XDG_CONFIG_HOME": str(tmp_path / "config")}  # `dlkd login` is not the user's
+        done = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         assert stopped(process)[0] == 0
     assert "event: teacher" in done.stdout

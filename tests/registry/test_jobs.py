@@ -1,6 +1,5 @@
 """Submitting, promoting, looking at and cancelling jobs."""
 
-from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -8,12 +7,10 @@ from typing import Any
 import pytest
 
 from registry import claims, jobs, lifecycle, listing
-from registry.access import Role
 from registry.claims import News, Point
 from registry.errors import CursorInvalid, JobEnded, NotFound, Unfit
 from registry.lifecycle import JobStatus
 from registry.listing import Filters
-from registry.requests import JobRequest
 
 World = Any  # tests/registry/conftest.py
 
@@ -114,36 +111,16 @@ def test_a_data_set_without_labels_takes_any_teacher_and_no_method_that_learns_f
     assert "seed and compress" in refused.value.hint
 
 
-def transfer_to(dataset_id: str) -> dict[str, Any]:
-    return {"name": "transfer", "dataset": {"id": dataset_id}}
-
-
-def test_a_student_is_measured_on_another_data_set_once_that_was_checked(world: World) -> None:
-    own = world.ready_dataset()
-    other = world.dataset()
-    job_id = world.submit(dataset={"id": own}, evaluation=[{"name": "knn"}, transfer_to(other)])
-    assert world.job(job_id).status == "validating"
-    world.pass_check()
-    world.do(jobs.promote)
-    job = world.job(job_id)
-    assert (job.status, set(job.inputs)) == ("queued", {"teacher", "dataset", "evaluation/1"})
-    assert job.inputs["evaluation/1"]["digest"] not in (None, job.inputs["dataset"]["digest"])
-
-
-def test_a_data_set_to_transfer_to_must_be_there_and_ones_own_and_labelled(world: World) -> None:
-    own, bare = world.ready_dataset(), world.ready_dataset(classes=[])
-    spec = {"dataset": {"id": own}, "student": {"architecture": "resnet8"}}
-    stranger = replace(world.principal, owner="other", role=Role.SUBMITTER)
-    for other, code, pointer in (
-        ("dataset_none", "dataset_unknown", "/evaluation/0/dataset/id"),
-        (bare, "labels_missing", "/evaluation/0"),
-    ):
-        with pytest.raises(Unfit) as refused:
-            world.submit(**spec, evaluation=[transfer_to(other)])
-        assert (refused.value.code, refused.value.pointer) == (code, pointer)
-    foreign = JobRequest.model_validate({**spec, "evaluation": [transfer_to(own)]})
-    with pytest.raises(Unfit, match="no data set"):
-        world.do(jobs.submit, stranger, foreign)
+def test_training_images_without_labels_are_found_out_before_the_job_whatever_val_has(world: World) -> None:
+    dataset = world.ready_dataset(class_counts={"train": [0, 0], "val": [2, 2]})
+    spec = {"dataset": {"id": dataset}, "student": {"architecture": "resnet8"}}
+    with pytest.raises(Unfit) as refused:
+        world.submit(**spec)
+    assert (refused.value.code, refused.value.pointer) == ("labels_missing", "/method")
+    teacher = {"id": world.ready_teacher()}
+    with pytest.raises(Unfit, match="linear_probe needs"):
+        world.submit(**spec, teacher=teacher, method={"name": "seed"}, evaluation=[{"name": "linear_probe"}])
+    assert world.job(world.submit(**spec, teacher=teacher, method={"name": "seed"})).status == "queued"
 
 
 @pytest.mark.parametrize("class_map", [None, [0, 1, 2], [0, 10]])

@@ -56,6 +56,27 @@ def test_a_list_has_the_jobs_that_meet_all_filters(
         assert [job.id for job in listing.page(session, filters).items] == [three[name] for name in names]
 
 
+def test_a_list_has_the_jobs_on_a_data_set_and_those_of_a_teacher(world: World, three: dict[str, str]) -> None:
+    other = world.submit(dataset={"id": world.ready_dataset()})
+    with world.database.read() as session:
+        taught = jobs.get(session, three["Distilled 100%"])
+
+        def listed(**filters: Any) -> set[str]:
+            return {job.id for job in listing.page(session, Filters(**filters)).items}
+
+        assert listed(dataset=taught.dataset_id) == set(three.values())
+        assert listed(dataset=jobs.get(session, other).dataset_id) == {other}
+        assert listed(teacher=taught.teacher_id) == {taught.id}
+        assert listed(teacher="teacher_0") == set()
+
+
+def test_a_list_has_the_jobs_that_learn_from_a_model(world: World) -> None:
+    model = world.finish(world.running())
+    student = world.submit(teacher={"model_id": model})
+    with world.database.read() as session:
+        assert [job.id for job in listing.page(session, Filters(teacher=model)).items] == [student]
+
+
 def test_checks_are_in_no_list(world: World) -> None:
     world.dataset()
     with world.database.read() as session:

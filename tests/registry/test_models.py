@@ -103,6 +103,11 @@ def test_lists_are_filtered_by_name_tags_teacher_and_data_set(world: World) -> N
     assert listed(tags=("a", "b")) == ["student"]
     assert listed(teacher=teacher.id) == ["student"]
     assert listed(dataset=dataset) == ["teacher"]
+    assert listed(search="TEACH") == ["teacher"]
+    assert listed(search="e") == ["student", "teacher"]
+    assert listed(search="_") == []
+    assert listed(architecture=student.architecture) == ["student", "teacher"]
+    assert listed(architecture="resnet14") == []
     assert listed(owner="key_other") == []
     with world.database.read() as session:
         assert models.tags_of(session, [student.id, teacher.id]) == {student.id: ["a", "b"], teacher.id: ["a"]}

@@ -77,7 +77,7 @@ class Workshop(World):
     def run(self, kit: Kit, queue: str = "train") -> Job:
         """The next job of the queue, run by the kit's worker to the end of the attempt."""
         claim = self.take(kit, queue)
-        supervise(kit, claim, 0, Flag())
+        supervise(kit, claim, (0,), Flag())
         return self.job(claim.job_id)
 
     def events(self, job_id: str) -> list[tuple[str, dict[str, Any]]]:

@@ -50,7 +50,7 @@ class Attempts:
 
     def begin(self) -> None:
         claim = self.workshop.take(self.kit)
-        self.threads.append(Thread(target=supervise, args=(self.kit, claim, 0, self.draining)))
+        self.threads.append(Thread(target=supervise, args=(self.kit, claim, (0,), self.draining)))
         self.threads[-1].start()
 
 

@@ -32,7 +32,7 @@ class Followed:
     def __init__(self, workshop: Workshop, kit: Kit, claim: Claim) -> None:
         self.workshop, self.claim = workshop, claim
         directory = kit.scratch / "attempt"
-        request = prepare(kit, claim, directory, 0)
+        request = prepare(kit, claim, directory, (0,))
         workshop.do(claims.enter, claim, JobStatus.RUNNING)
         self.draining = Flag()
         self.pulse = Pulse(kit, claim)

@@ -7,12 +7,13 @@ from time import time
 
 import obstore
 
-from registry import artifacts, claims, workers
+from registry import artifacts, claims, resumable, workers
 from registry.db import now
 from registry.keys import Principal
-from registry.tables import IdempotencyKey, WorkerRow
+from registry.partials import partials
+from registry.tables import IdempotencyKey, Upload, WorkerRow
 from tests.worker.conftest import Workshop
-from worker.housekeeping import tidy
+from worker.housekeeping import search, tidy
 from worker.inventory import facts
 
 DAY = 24 * 3600
@@ -106,3 +107,25 @@ def test_an_upload_in_progress_has_the_name_that_is_looked_for(workshop: Worksho
         writer.write(b"half")
         (path,) = workshop.store.scratch.iterdir()
         assert path.name.startswith("dlkd-upload-")
+
+
+def test_an_upload_goes_whose_next_request_did_not_come(workshop: Workshop) -> None:
+    names = []
+    for kept in (timedelta(seconds=-1), timedelta(days=1)):
+        upload = workshop.do(resumable.create, Principal("key_test", "test"), resumable.Told(10), kept=kept).id
+        partials(workshop.store).write(upload, 0, b"half")
+        names.append(upload)
+    tidy(workshop.kit())
+    with workshop.database.read() as session:
+        assert [session.get(Upload, name) is not None for name in names] == [False, True]
+    assert [entry.key.split("/")[1] for entry in workshop.store.listed("uploads")] == names[1:]
+
+
+def test_bytes_of_uploads_that_no_row_knows_are_found(workshop: Workshop) -> None:
+    known = workshop.do(resumable.create, Principal("key_test", "test"), resumable.Told(10), kept=timedelta(days=1)).id
+    for name in (known, "upload_0"):
+        partials(workshop.store).write(name, 0, b"half")
+    search(workshop.kit())
+    assert len(list(workshop.store.listed("uploads"))) == 2  # its row may be about to be written
+    search(workshop.kit(gc_grace_seconds=0))
+    assert [entry.key.split("/")[1] for entry in workshop.store.listed("uploads")] == [known]

@@ -35,7 +35,7 @@ def check_of(digest: str, filename: str = "images.zip", **facts: Any) -> Claim:
 
 def laid(kit: Kit, claim: Claim, directory: Path) -> Path:
     """The file that lies ready for a check."""
-    request = prepare(kit, claim, directory, 0)
+    request = prepare(kit, claim, directory, (0,))
     assert isinstance(request, Check)
     return request.path
 
@@ -47,7 +47,7 @@ def cached(kit: Kit) -> set[str]:
 def test_a_job_without_a_teacher_is_a_spec_over_the_packed_images(workshop: Workshop, tmp_path: Path) -> None:
     workshop.submit(training={"epochs": 7})
     kit = workshop.kit(lease_seconds=40, trainer_memory_bytes=GIBIBYTE)
-    request = prepare(kit, workshop.take(kit), tmp_path / "attempt", 0)
+    request = prepare(kit, workshop.take(kit), tmp_path / "attempt", (0,))
     assert isinstance(request, Distill)
     assert (request.directory, request.silence_seconds, request.memory_bytes) == (tmp_path / "attempt", 20, GIBIBYTE)
     assert (request.spec.teacher, request.spec.training.epochs, request.resume_from) == (None, 7, None)
@@ -60,7 +60,7 @@ def test_a_job_says_how_its_images_become_one_size(workshop: Workshop, tmp_path:
     kit = workshop.kit()
     claim = workshop.take(kit)
     asked = replace(claim, spec={**claim.spec, "dataset": {**claim.spec["dataset"], "image_size": 16, "resize": "pad"}})
-    request = prepare(kit, asked, tmp_path / "attempt", 0)
+    request = prepare(kit, asked, tmp_path / "attempt", (0,))
     assert isinstance(request, Distill)
     assert (job, request.spec.dataset.image_size, request.spec.dataset.resize) == (claim.job_id, 16, "pad")
 
@@ -70,7 +70,7 @@ def test_a_data_set_to_transfer_to_lies_beside_the_own_and_is_called_by_its_id(w
     workshop.submit(evaluation=[{"name": "knn"}, {"name": "transfer", "dataset": {"id": other, "image_size": 16}}])
     kit = workshop.kit()
     claim = workshop.take(kit)
-    request = prepare(kit, claim, tmp_path / "attempt", 0)
+    request = prepare(kit, claim, tmp_path / "attempt", (0,))
     assert isinstance(request, Distill)
     transfer = request.spec.evaluation[1]
     assert isinstance(transfer, TransferFile)
@@ -83,7 +83,7 @@ def test_a_teacher_comes_as_its_check_found_it_with_what_the_client_said(worksho
     workshop.pass_check()
     workshop.submit(teacher={"id": teacher, "class_map": [1, 0]})
     kit = workshop.kit()
-    request = prepare(kit, workshop.take(kit), tmp_path / "attempt", 0)
+    request = prepare(kit, workshop.take(kit), tmp_path / "attempt", (0,))
     assert isinstance(request, Distill)
     told = request.spec.teacher
     assert told is not None
@@ -95,7 +95,7 @@ def test_a_teacher_comes_as_its_check_found_it_with_what_the_client_said(worksho
 def test_published_weights_come_by_name_without_a_file(workshop: Workshop, tmp_path: Path) -> None:
     workshop.submit(teacher={"pretrained": "resnet50", "class_map": [1, 0]})
     kit = workshop.kit()
-    request = prepare(kit, workshop.take(kit), tmp_path / "attempt", 0)
+    request = prepare(kit, workshop.take(kit), tmp_path / "attempt", (0,))
     assert isinstance(request, Distill)
     told = request.spec.teacher
     assert told is not None
@@ -106,7 +106,7 @@ def test_a_check_says_what_the_sender_said(workshop: Workshop, tmp_path: Path) -
     stored = workshop.put()
     facts = {"digest": stored.digest, "filename": "a.th", "architecture": "resnet20", "num_classes": 5}
     claim = Claim("job_1", "check_teacher", 1, "worker_0", CHECKS, {}, {"teacher": facts})
-    request = prepare(workshop.kit(), claim, tmp_path / "attempt", 0)
+    request = prepare(workshop.kit(), claim, tmp_path / "attempt", (0,))
     assert isinstance(request, Check)
     assert (request.kind, request.architecture, request.num_classes) == ("check_teacher", "resnet20", 5)
     assert request.memory_bytes is not None
@@ -115,7 +115,7 @@ def test_a_check_says_what_the_sender_said(workshop: Workshop, tmp_path: Path) -
 def test_a_job_that_wishes_a_processor_gets_no_gpu(workshop: Workshop, tmp_path: Path) -> None:
     workshop.submit(resources={"device": "cpu"})
     kit = workshop.kit(gpus=2, trainer_memory_bytes=GIBIBYTE)
-    request = prepare(kit, workshop.take(kit, "train-cpu"), tmp_path / "attempt", 0)
+    request = prepare(kit, workshop.take(kit, "train-cpu"), tmp_path / "attempt", (0,))
     assert (request.gpu, request.memory_bytes) == ("", GIBIBYTE)
 
 
@@ -123,7 +123,7 @@ def test_gpus_are_shared_out_by_slot_and_put_no_limit_on_memory(workshop: Worksh
     workshop.submit()
     kit = workshop.kit(gpus=2)
     claim = workshop.take(kit)
-    requests = [prepare(kit, claim, tmp_path / str(slot), slot) for slot in range(3)]
+    requests = [prepare(kit, claim, tmp_path / str(slot), (slot,)) for slot in range(3)]
     assert [(request.gpu, request.memory_bytes) for request in requests] == [("0", None), ("1", None), ("0", None)]
 
 
@@ -132,7 +132,7 @@ def test_a_job_goes_on_from_its_checkpoint(workshop: Workshop, tmp_path: Path) -
     (tmp_path / "saved").write_text("step 5")
     workshop.store.put_key("checkpoints/job/1-5", tmp_path / "saved")
     kit = workshop.kit()
-    request = prepare(kit, replace(workshop.take(kit), resume_from="checkpoints/job/1-5"), tmp_path / "attempt", 0)
+    request = prepare(kit, replace(workshop.take(kit), resume_from="checkpoints/job/1-5"), tmp_path / "attempt", (0,))
     assert isinstance(request, Distill)
     assert request.resume_from is not None
     assert request.resume_from.read_text() == "step 5"
@@ -227,6 +227,6 @@ def test_nothing_of_an_attempt_stays(workshop: Workshop, tmp_path: Path) -> None
 def test_a_checkpoint_that_is_gone_costs_the_work_and_not_the_job(workshop: Workshop, tmp_path: Path) -> None:
     workshop.submit()
     kit = workshop.kit()
-    request = prepare(kit, replace(workshop.take(kit), resume_from="checkpoints/job/1-5"), tmp_path / "attempt", 0)
+    request = prepare(kit, replace(workshop.take(kit), resume_from="checkpoints/job/1-5"), tmp_path / "attempt", (0,))
     assert isinstance(request, Distill)
     assert request.resume_from is None

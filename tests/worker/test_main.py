@@ -2,16 +2,23 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from registry import jobs, workers
 from registry.errors import DatabaseBehind
 from registry.logbook import open_log
 from registry.queue import CeleryQueue
 from registry.settings import Settings
 from registry.tables import Leader, WorkerRow
-from tests.worker.conftest import Workshop, scripted, soon
+from registry.workers import Drain
+from tests.worker.conftest import QUICK, Workshop, scripted, soon
 from worker.__main__ import main
 from worker.main import working
 
@@ -61,3 +68,44 @@ def test_a_worker_names_what_is_wrong_with_its_settings(
     monkeypatch.setenv("DLKD_SLOTS", "none")
     assert main() == 1
     assert "DLKD_SLOTS: Input should be a valid integer" in capsys.readouterr().err
+
+
+@contextmanager
+def started(settings: Settings, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """`dlkd worker` as a process, with scripted trainers for the block."""
+    program = (
+        "import sys; from registry.settings import Settings; from worker.main import run; sys.exit(run(Settings(), sys.argv[1:]))"
+    )
+    mine = {f"DLKD_{name.upper()}": str(getattr(settings, name)) for name in ("data", *QUICK)}
+    with (
+        log.open("wb") as err,
+        subprocess.Popen(
+            [sys.executable, "-c", program, *scripted("step(2)\nuntil_stopped()\nsave(2)")],
+            env={**os.environ, **mine},
+            stderr=err,
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("order", ["finish", "now"])
+def test_a_worker_that_is_told_to_drain_ends_itself(workshop: Workshop, settings: Settings, tmp_path: Path, order: Drain) -> None:
+    dataset = {"id": workshop.ready_dataset()}
+    running, waiting = (workshop.submit(dataset=dataset) for _ in range(2))
+    with started(settings, tmp_path / "log") as process:
+        soon(lambda: workshop.job(running).status == "running")
+        worker_id = workshop.job(running).worker_id or ""
+        workshop.do(workers.drain, worker_id, order)
+        if order == "finish":
+            soon(lambda: workshop.do(workers.seen, worker_id))
+            assert (process.poll(), workshop.job(running).status) == (None, "running")
+            workshop.do(jobs.cancel, running, actor="key_test")
+        assert process.wait() == 0
+    job = workshop.job(running)
+    assert (job.status, job.checkpoint_step) == ({"finish": "cancelled", "now": "queued"}[order], 2)
+    assert (workshop.job(waiting).status, workshop.job(waiting).attempt) == ("queued", 0)
+    with workshop.database.read() as session:
+        assert workers.everyone(session) == []

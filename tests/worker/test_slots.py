@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from registry import offers
+from registry import jobs, offers
 from registry.tables import Job
 from registry.uploads import CHECKS
 from tests.worker.conftest import Workshop, soon
@@ -127,3 +127,55 @@ def test_a_slot_takes_only_jobs_that_its_machine_serves(workshop: Workshop, runn
     assert {"train", "train-cpu", "checks"} == {offer.queue for offer in slots.offers}
     soon(lambda: workshop.job(processor).status == "succeeded")
     assert workshop.job(gpu).status == "queued"
+
+
+def test_a_job_of_several_slots_goes_before_the_smaller_ones_that_came_after_it(workshop: Workshop, running: Running) -> None:
+    dataset = {"id": workshop.ready_dataset()}
+    first = workshop.submit(dataset=dataset, priority=9)
+    large = workshop.submit(dataset=dataset, priority=5, resources={"device": "cpu", "processes": 2})
+    small = workshop.submit(dataset=dataset)
+    slots = running(workshop.kit("until_stopped()", slots=2))
+    soon(lambda: workshop.job(first).status == "running")
+    slots.wake(TRAIN)
+    assert (workshop.job(large).status, workshop.job(small).status) == ("queued", "queued")
+    workshop.do(jobs.cancel, first, actor="key_test")
+    soon(lambda: workshop.job(large).status == "running")
+    assert slots.busy() == {TRAIN: 2, CHECKS: 0}
+    assert workshop.job(small).status == "queued"
+    workshop.do(jobs.cancel, large, actor="key_test", force=True)
+    soon(lambda: workshop.job(small).status == "running")
+    assert slots.busy() == {TRAIN: 1, CHECKS: 0}
+
+
+def test_a_job_of_more_slots_than_a_worker_has_says_what_it_waits_for(workshop: Workshop, running: Running) -> None:
+    dataset = {"id": workshop.ready_dataset()}
+    large = workshop.submit(dataset=dataset, resources={"device": "cpu", "processes": 3})
+    small = workshop.submit(dataset=dataset)
+    running(workshop.kit(SUCCEED, slots=2))
+    soon(lambda: workshop.job(small).status == "succeeded")
+    assert workshop.job(large).status == "queued"
+    with workshop.database.read() as session:
+        found = offers.waiting_for(session, [session.get_one(Job, large)], alive=timedelta(minutes=1))
+    assert found == {large: "a worker with 3 slots a job: none is alive"}
+
+
+def test_each_gpu_is_taken_once_by_a_job_of_several(workshop: Workshop) -> None:
+    gpus = [{"kind": "cuda", "memory_bytes": 2**30}] * 2
+    slots = Slots(workshop.kit(slots=4, gpus=2), gpus)  # two slots share each GPU
+    assert {offer.queue: offer.slots for offer in slots.offers} == {CHECKS: 1, "train": 1, "train-cpu": 4, "train-cuda": 2}
+    idle = next(slot for slot in slots._slots if slot.work == TRAIN)._idle
+    assert idle.free(2, ["train-cuda", "train-cpu", "train"]) == {"train-cuda": 2, "train-cpu": 4, "train": 1}
+    assert idle.take(2, "train-cuda", 2) == [2, 1]
+    assert idle.free(0, ["train-cuda"]) == {"train-cuda": 2}
+    assert idle.take(0, "train-cuda", 1) == [0]
+    assert idle.slots == {3}
+
+
+def test_a_worker_serves_the_queues_that_it_is_told_to(workshop: Workshop, running: Running) -> None:
+    dataset = {"id": workshop.ready_dataset()}
+    anywhere = workshop.submit(dataset=dataset)
+    processor = workshop.submit(dataset=dataset, resources={"device": "cpu"})
+    slots = running(workshop.kit(SUCCEED, queues="train-cpu"))
+    assert (slots.count(), [offer.queue for offer in slots.offers]) == ({TRAIN: 1}, ["train-cpu"])
+    soon(lambda: workshop.job(processor).status == "succeeded")
+    assert workshop.job(anywhere).status == "queued"

@@ -17,7 +17,7 @@ from tests.worker.conftest import Workshop, soon
 from worker.kit import Kit
 from worker.supervisor import supervise
 
-CHECKED = 'here("packed.safetensors").write_bytes(b"packed images")\n'
+CHECKED = 'here("packed.safetensors").write_bytes(b"packed images")\nhere("samples.webp").write_bytes(b"a picture")\n'
 SET_REPORT = (
     "tell('finished', report={'classes': ['a', 'b'], 'splits': {'train': 8, 'val': 4}, 'image': {'height': 8, 'width': 8}})"
 )
@@ -126,7 +126,7 @@ def test_what_goes_wrong_before_the_trainer_is_told_in_the_job(workshop: Worksho
     assert claim is not None
     workshop.store.delete(claim.inputs["dataset"]["digest"])
     kit = workshop.kit("finish()")
-    supervise(kit, claim, 0, Flag())
+    supervise(kit, claim, (0,), Flag())
     error = workshop.job(job_id).error
     assert error is not None
     assert (error["code"], error["cause"]) == ("attempts_spent", "worker_error")
@@ -221,6 +221,7 @@ def test_a_checked_data_set_is_packed_and_wakes_the_jobs_that_waited(workshop: W
         dataset = datasets.get(session, dataset_id)
     assert (dataset.status, dataset.classes, dataset.splits) == ("ready", ["a", "b"], {"train": 8, "val": 4})
     assert b"".join(workshop.store.read(dataset.packed_sha256 or "")) == b"packed images"
+    assert b"".join(workshop.store.read(dataset.samples_sha256 or "")) == b"a picture"
     job = workshop.job(job_id)
     assert (job.status, job.inputs) == (
         "queued",

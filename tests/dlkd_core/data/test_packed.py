@@ -62,6 +62,7 @@ def test_the_check_reports_and_keeps_a_packed_file_that_opens_to_the_same_images
     assert report["classes"] == ["cat", "dog"]
     assert report["splits"] == {"train": 6, "val": 6}
     assert report["image"] == {"channels": 3, "height": 8, "width": 8}
+    assert report["class_counts"] == {"train": [3, 3], "val": [3, 3]}
     assert "1 files outside" in report["notices"][0]
     assert torch.equal(open_dataset(tmp_path / "packed.safetensors").train.images, open_dataset(source).train.images)
 

@@ -81,6 +81,7 @@ def test_the_packed_file_and_the_checks_report_tell_what_has_no_labels(tmp_path:
     path = folders(tmp_path, LABELS)
     report = inspect_dataset(path, tmp_path)
     assert (report["classes"], report["splits"]) == (["a", "b"], {"train": 20, "val": 4})
+    assert report["class_counts"] == {"train": [0, 0], "val": [2, 2]}
     assert "The training images have no labels" in report["notices"][-1]
     assert contents(open_dataset(tmp_path / "packed.safetensors")) == EXPECTED
     assert open_dataset(tmp_path / "packed.safetensors").train.labels.tolist() == [-1] * 20

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from dlkd_core import events
 from dlkd_core.pipeline import run
 from dlkd_core.spec import DistillationSpec
 from dlkd_core.teachers.load import inspect_teacher
+from registry.bundles import opened
 
 
 def bundle(stripes: Path, folder: Path, *formats: str) -> tuple[Path, dict[str, Any]]:
@@ -41,11 +43,23 @@ def unpacked(stripes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
 def test_it_holds_the_files_the_card_the_configuration_and_the_lineage(unpacked: tuple[Path, dict[str, Any]]) -> None:
     folder, report = unpacked
     assert {path.name for path in folder.iterdir()} == {
-        *("README.md", "config.json", "lineage.json", "student.onnx", "student.safetensors")
+        *("README.md", "config.json", "lineage.json", "report.json", "manifest.json", "student.onnx", "student.safetensors")
     }
+    manifest = json.loads((folder / "manifest.json").read_text())
+    told = {file["name"]: file["sha256"] for file in manifest["files"]}
+    assert told == {path.name: sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.name != "manifest.json"}
     config = json.loads((folder / "config.json").read_text())
     assert (config["architecture"], config["classes"]) == ("resnet8", ["diagonal", "horizontal", "vertical"])
     assert json.loads((folder / "lineage.json").read_text()) == report["lineage"]
+
+
+def test_a_registry_takes_it(unpacked: tuple[Path, dict[str, Any]]) -> None:
+    folder, report = unpacked
+    with opened(folder.parent / "student.zip", limit=2**30) as found:
+        assert {file.name: b"".join(found.read(file)) for file in found.files} == {
+            name: (folder / name).read_bytes() for name in ("student.onnx", "student.safetensors")
+        }
+        assert (found.report["architecture"], found.report["parameters"]) == (report["architecture"], report["parameters"])
 
 
 def test_the_card_tells_what_was_measured(unpacked: tuple[Path, dict[str, Any]]) -> None:

@@ -13,11 +13,11 @@ from api import tracing
 from api.app import create_app
 from registry import keys
 from registry.addresses import is_loopback
-from registry.artifacts import Store
 from registry.db import Database
 from registry.logbook import open_log
 from registry.queue import CeleryQueue
 from registry.settings import Settings, words
+from registry.store import Store
 from registry.tracing import TracingMissing
 
 SOCKET_VARIABLE = "DLKD_SOCKET"  # number of a listening socket that the parent opened and passed on

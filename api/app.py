@@ -42,10 +42,10 @@ from api.routes import (
 )
 from api.uploads import body_limit
 from dlkd_core import __version__
-from registry.artifacts import Store
 from registry.db import Database
 from registry.queue import Queue
 from registry.settings import Settings
+from registry.store import Store
 
 _BODY_BYTES = 2**20  # of a request without a file
 _UPLOADS_AT_ONCE = 8

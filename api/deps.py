@@ -7,11 +7,11 @@ from anyio import CapacityLimiter
 from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPBearer
 
-from registry.artifacts import Store
 from registry.db import Database
 from registry.keys import Principal
 from registry.queue import Queue
 from registry.settings import Settings
+from registry.store import Store
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from api.reception import reception
 from dlkd_core.errors import DistillationError
 from registry import resumable
 from registry.access import Principal
-from registry.artifacts import Stored, Writer
 from registry.errors import RegistryError
+from registry.store import Stored, Writer
 from registry.tables import Upload
 
 HEAD_BYTES = 64 * 1024

@@ -148,9 +148,9 @@ def settings(data: Path) -> Iterator[Finding]:
 
 def _parts(found: "Settings") -> Iterator[Finding]:
     from api.probes import OK, Probes
-    from registry.artifacts import Store
     from registry.db import check_head, make_engine
     from registry.queue import CeleryQueue
+    from registry.store import Store
 
     engine = make_engine(found.database_url)
     checks: dict[str, Callable[[], None]] = {

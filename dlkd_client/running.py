@@ -109,8 +109,8 @@ def collect_garbage(
 ) -> None:
     """Removes what nobody names in the store of the DLKD_... settings, and prints bytes, kind and name of each thing."""
     with _installed():
-        from registry.artifacts import Store
         from registry.db import Database
+        from registry.store import Store
         from worker.garbage import collect
     settings = _settings()
     database, total = Database(settings.database_url), 0

@@ -9,12 +9,7 @@ from registry.db import now, upsert
 from registry.errors import FileMissing
 from registry.lifecycle import TERMINAL
 from registry.roles import ROLES
-from registry.store import UPLOAD_PREFIX as UPLOAD_PREFIX  # noqa: PLC0414 - handed on
-from registry.store import Entry as Entry  # noqa: PLC0414 - as above
-from registry.store import Store as Store  # noqa: PLC0414 - as above
-from registry.store import Stored as Stored  # noqa: PLC0414 - as above
-from registry.store import Writer as Writer  # noqa: PLC0414 - as above
-from registry.store import file_digest as file_digest  # noqa: PLC0414 - as above
+from registry.store import Store, Stored
 from registry.tables import Artifact, Dataset, Job, ModelFile, Teacher, Upload
 
 

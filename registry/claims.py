@@ -14,12 +14,12 @@ from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from registry import deadlines, endings, jobs, lifecycle, logs, models, progress, quotas, workers
-from registry.artifacts import Stored
 from registry.db import finite, now, upsert
 from registry.endings import Settled
 from registry.errors import Fenced
 from registry.lifecycle import JobStatus
 from registry.offers import Offer, fits
+from registry.store import Stored
 from registry.tables import Attempt, Job, Metric
 
 

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from dlkd_core.errors import CheckpointCorrupt
 from registry import datasets, deadlines, failures, jobs, lifecycle, logs, quotas, teachers
-from registry.artifacts import Stored
 from registry.db import now
 from registry.lifecycle import JobStatus
+from registry.store import Stored
 from registry.tables import Attempt, Dataset, Job, Teacher
 
 LOG_LINES = 100

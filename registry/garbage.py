@@ -13,9 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry import artifacts, lifecycle
-from registry.artifacts import Entry, Store
 from registry.db import now
 from registry.partials import PREFIX
+from registry.store import Entry, Store
 from registry.tables import Artifact, Job, Upload
 
 _TOGETHER = 500  # questions about so many names at once

@@ -7,11 +7,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry import paging
-from registry.artifacts import Stored
 from registry.db import now
 from registry.errors import NotFound
 from registry.ids import new_id
 from registry.keys import Principal
+from registry.store import Stored
 from registry.tables import AuditEvent, Teacher
 from registry.uploads import NAME_LENGTH, UploadStatus, add_check
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from registry import garbage
-from registry.artifacts import Store
 from registry.db import Database
 from registry.garbage import Item
 from registry.settings import Settings
+from registry.store import Store
 
 
 def collect(database: Database, store: Store, settings: Settings, *, dry_run: bool = False) -> Iterator[Item]:

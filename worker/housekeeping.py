@@ -4,9 +4,10 @@ import logging
 from datetime import timedelta
 from time import time
 
-from registry import artifacts, garbage, history, idempotency, resumable, sweeps, webhooks, workers
+from registry import garbage, history, idempotency, resumable, sweeps, webhooks, workers
 from registry.partials import partials
 from registry.queue import queue_folder
+from registry.store import UPLOAD_PREFIX
 from worker.garbage import collect, removed
 from worker.kit import Kit
 
@@ -67,7 +68,7 @@ def _messages(kit: Kit) -> None:
 
 def _uploads(kit: Kit) -> None:
     """Uploads that a killed program left half-way."""
-    for path in kit.store.scratch.glob(f"{artifacts.UPLOAD_PREFIX}*"):
+    for path in kit.store.scratch.glob(f"{UPLOAD_PREFIX}*"):
         if path.stat().st_mtime < time() - _UPLOAD_SECONDS:
             path.unlink(missing_ok=True)
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from dlkd_core.spec import DistillationSpec
 from registry import roles
-from registry.artifacts import Store
 from registry.claims import Claim
 from registry.errors import FileMissing
 from registry.offers import CPU
+from registry.store import Store
 from worker import inventory
 from worker.kit import Kit
 from worker.lessons import lessons_of

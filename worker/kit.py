@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry.artifacts import Store
 from registry.db import Database
 from registry.queue import Queue
 from registry.settings import Settings
+from registry.store import Store
 from worker.warm import Warm
 
 

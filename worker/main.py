@@ -10,11 +10,11 @@ from functools import partial
 from threading import Event as Flag
 from types import FrameType
 
-from registry.artifacts import Store
 from registry.db import Database, check_head
 from registry.ids import new_id
 from registry.queue import CeleryQueue
 from registry.settings import Settings
+from registry.store import Store
 from registry.tracing import traced
 from registry.workers import Drain
 from worker import inventory, metrics

@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from structlog.contextvars import bound_contextvars
 
 from registry import artifacts, claims
-from registry.artifacts import Stored
 from registry.claims import Claim
 from registry.endings import Settled
 from registry.errors import Fenced, FileCorrupt
 from registry.lifecycle import JobStatus
 from registry.models import FileRow
+from registry.store import Stored
 from registry.uploads import CHECK_FILES
 from worker import ending, inputs
 from worker.ending import Ending

@@ -9,9 +9,9 @@ from dlkd_core.catalog.methods import METHODS
 from dlkd_core.catalog.terms import TERMS
 from docs.building import examples, tables
 from registry.access import Role
-from registry.artifacts import Store
 from registry.db import Database
 from registry.settings import Settings
+from registry.store import Store
 from registry.testing import MemoryQueue
 
 _ELSEWHERE = {method.__name__ for method in METHODS.values()} | {term.__name__ for term in TERMS.values()}

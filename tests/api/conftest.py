@@ -13,11 +13,11 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from registry import artifacts, claims, keys, models
-from registry.artifacts import Store
 from registry.db import Database
 from registry.lifecycle import JobStatus
 from registry.offers import Offer
 from registry.settings import Settings
+from registry.store import Store
 from registry.testing import MemoryQueue, fresh_database
 from registry.uploads import CHECK_FILES, CHECKS
 

@@ -11,11 +11,12 @@ from fastapi.testclient import TestClient
 from registry import keys, models, resumable, webhooks
 from registry.access import Principal, Role
 from registry.access_tables import Webhook
-from registry.artifacts import Store, record
+from registry.artifacts import record
 from registry.db import Database
 from registry.ids import new_id
 from registry.model_tables import ModelAlias
 from registry.settings import Settings
+from registry.store import Store
 from registry.tables import Dataset, Job, JobEvent, Teacher
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

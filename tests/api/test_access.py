@@ -11,8 +11,8 @@ from sqlalchemy import select
 from api.access import NEEDS
 from registry import workers
 from registry.access import Role
-from registry.artifacts import Store
 from registry.db import Database
+from registry.store import Store
 from registry.tables import ApiKey, AuditEvent
 from tests.api.bundles import bundle
 from tests.api.conftest import CHECKPOINT

@@ -9,9 +9,9 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from registry import claims, workers
-from registry.artifacts import Store
 from registry.db import Database
 from registry.settings import Settings
+from registry.store import Store
 from registry.testing import MemoryQueue
 from tests.api.conftest import FakeWorker, files_in
 

@@ -17,9 +17,9 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.zipped import zipped
 from registry import db, signatures
-from registry.artifacts import Store
 from registry.db import Database
 from registry.settings import Settings
+from registry.store import Store
 from registry.tables import AuditEvent
 from registry.testing import MemoryQueue
 from tests.api.conftest import FakeWorker, files_in

@@ -13,8 +13,8 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from registry import bundles, keys
-from registry.artifacts import Store
 from registry.settings import Settings
+from registry.store import Store
 from registry.testing import MemoryQueue, fresh_database
 from registry.upload_errors import BundleInvalid
 from tests.api.bundles import REPORT, WEIGHTS, File, bundle, members, packed, retold

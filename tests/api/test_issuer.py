@@ -17,9 +17,9 @@ from joserfc.jwk import ECKey, RSAKey
 
 from api import issuer as module
 from api.app import create_app
-from registry.artifacts import Store
 from registry.db import Database
 from registry.settings import Settings
+from registry.store import Store
 from registry.testing import MemoryQueue
 
 

@@ -10,9 +10,9 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from registry.access import Role
-from registry.artifacts import Store
 from registry.db import Database
 from registry.settings import Settings
+from registry.store import Store
 from registry.testing import MemoryQueue
 from tests.api.people import MINE, People
 

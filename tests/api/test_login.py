@@ -19,9 +19,9 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from api.app import create_app
-from registry.artifacts import Store
 from registry.db import Database
 from registry.settings import Settings
+from registry.store import Store
 from registry.testing import MemoryQueue
 
 CLIENT, SECRET = "portal", "of-the-client"

@@ -12,9 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.app import create_app
 from registry import sweeps, workers
-from registry.artifacts import Store
 from registry.db import Database
 from registry.settings import Settings
+from registry.store import Store
 from registry.tables import Job
 from registry.testing import MemoryQueue
 from registry.uploads import CHECKS

@@ -8,9 +8,9 @@ from fastapi import FastAPI
 
 from registry import claims, workers
 from registry.access import Role
-from registry.artifacts import Store
 from registry.db import Database, now
 from registry.offers import Offer
+from registry.store import Store
 from registry.tables import WorkerRow
 from tests.api.people import MINE, THEIRS, People
 

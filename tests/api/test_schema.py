@@ -10,9 +10,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.app import create_app
 from registry.access import Role
-from registry.artifacts import Store
 from registry.db import Database, upgrade
 from registry.settings import Settings
+from registry.store import Store
 from registry.testing import MemoryQueue
 from tests.api.people import MINE, People
 from tests.promises import config, examples

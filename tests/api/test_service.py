@@ -14,9 +14,9 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.routes import health
 from registry import workers
-from registry.artifacts import Store
 from registry.db import Database, upgrade
 from registry.settings import Settings
+from registry.store import Store
 from registry.testing import MemoryQueue
 
 ROOT = Path(__file__).resolve().parents[2]

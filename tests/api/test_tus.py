@@ -12,10 +12,10 @@ from sqlalchemy import update
 
 from api.app import create_app
 from registry import resumable
-from registry.artifacts import Store
 from registry.db import Database
 from registry.partials import PART, partials
 from registry.settings import Settings
+from registry.store import Store
 from registry.tables import Upload
 from registry.testing import MemoryQueue
 from tests.api.asgi import status_of

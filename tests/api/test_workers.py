@@ -8,10 +8,10 @@ from fastapi import FastAPI
 
 from registry import claims, workers
 from registry.access import Role
-from registry.artifacts import Store
 from registry.claims import Claim
 from registry.db import Database, now
 from registry.offers import Offer
+from registry.store import Store
 from registry.tables import AuditEvent, WorkerRow
 from tests.api.people import MINE, THEIRS, People
 

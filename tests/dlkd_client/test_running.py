@@ -9,9 +9,9 @@ import typer
 from typer.main import get_command
 
 from dlkd_client.command import app
-from registry.artifacts import Store
 from registry.db import Database
 from registry.settings import Settings
+from registry.store import Store
 from tests.dlkd_client.runner import answer, dlkd
 
 SILENT = {"api", "worker", "logout", "upgrade"}  # they print nothing for programs

@@ -11,9 +11,9 @@ import yaml
 from fastapi import FastAPI
 
 from api.app import create_app
-from registry.artifacts import Store
 from registry.db import Database
 from registry.settings import Settings
+from registry.store import Store
 from registry.testing import MemoryQueue
 
 ROOT = Path(__file__).resolve().parents[2]

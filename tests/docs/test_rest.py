@@ -15,8 +15,8 @@ from api.access import NEEDS
 from api.app import create_app
 from docs.building import examples, rest
 from registry.access import Role
-from registry.artifacts import Store
 from registry.settings import Settings
+from registry.store import Store
 from registry.testing import MemoryQueue, fresh_database
 from tests.api.people import MINE, People
 

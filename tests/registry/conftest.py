@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from registry import artifacts, claims, datasets, jobs, keys, models, offers, teachers
-from registry.artifacts import Store, Stored
 from registry.claims import Claim
 from registry.db import Database, upgrade
 from registry.keys import Principal
 from registry.lifecycle import JobStatus
 from registry.offers import Offer
 from registry.requests import JobRequest
+from registry.store import Store, Stored
 from registry.tables import Job
 from registry.uploads import CHECK_FILES, CHECKS
 

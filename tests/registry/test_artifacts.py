@@ -9,8 +9,8 @@ import obstore
 import pytest
 
 from registry import artifacts
-from registry.artifacts import Store
 from registry.errors import FileCorrupt, FileMissing, UploadTooLarge
+from registry.store import Store
 
 CONTENT = bytes(range(256)) * 20_000  # 5 MB: more than one piece
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -7,9 +7,9 @@ from pathlib import Path
 import obstore
 import pytest
 
-from registry.artifacts import Store, Stored
 from registry.errors import FileMissing
 from registry.partials import partials
+from registry.store import Store, Stored
 from registry.upload_errors import UploadCorrupt
 
 CONTENT = os.urandom(3_000_000)

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from registry.artifacts import Store
 from registry.claims import Claim
 from registry.db import Database
 from registry.settings import Settings
+from registry.store import Store
 from registry.tables import Job, JobEvent
 from registry.testing import MemoryQueue
 from tests.registry.conftest import World, sqlite_template

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from registry import artifacts, workers
-from registry.artifacts import Store
 from registry.db import now
+from registry.store import Store
 from registry.tables import Dataset, Job, Leader, WorkerRow
 from registry.uploads import CHECKS
 from tests.worker.conftest import Workshop, soon

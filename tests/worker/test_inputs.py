@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from dlkd_core.spec import TransferFile
-from registry.artifacts import Store
 from registry.claims import Claim
 from registry.errors import FileMissing
+from registry.store import Store
 from registry.uploads import CHECKS
 from tests.worker.conftest import Workshop
 from worker.inputs import clear, prepare

@@ -8,8 +8,8 @@ from threading import Thread
 import pytest
 
 from registry import datasets, jobs, models, teachers
-from registry.artifacts import Store
 from registry.claims import Claim
+from registry.store import Store
 from registry.sweeps import expire
 from registry.tables import Attempt, Model
 from registry.uploads import CHECKS, PACKED_FILE

@@ -42,7 +42,7 @@ def _chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # no longer: its event loop is in the way of others
 def browser() -> Iterator[Browser]:
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
@@ -66,7 +66,7 @@ class Portal:
     database: str  # its URL
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def portal(tmp_path_factory: pytest.TempPathFactory, stripes: Path) -> Iterator[Portal]:
     folder = tmp_path_factory.mktemp("portal") / "data"
     with service(folder, DLKD_RATE_PER_MINUTE="0") as client:

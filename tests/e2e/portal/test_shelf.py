@@ -39,6 +39,7 @@ def test_models_are_found_and_compared(visit: Visit, portal: Portal) -> None:
         page = visitor.page
         visitor.sign_in()
         visitor.open("/models")
+        expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()  # the page of jobs has such a field, too
         page.get_by_label("Name contains").fill("BY-LABELS")
         expect(page.get_by_role("link", name="stripes-by-dlkd 1")).to_have_count(0)
         page.get_by_role("checkbox", name="Compare teacher-by-labels 1").check()
@@ -46,8 +47,8 @@ def test_models_are_found_and_compared(visit: Visit, portal: Portal) -> None:
         page.get_by_role("checkbox", name="Compare stripes-by-dlkd 1", exact=True).check()
         page.get_by_role("link", name="Compare 2").click()
         table = page.get_by_role("region", name="Models side by side")
-        expect(table.get_by_role("row", name="Architecture resnet8 resnet8")).to_be_visible()
-        expect(table.get_by_role("row", name="Parameters against its teacher")).to_contain_text("about the same")
+        expect(table.get_by_role("row", name="Architecture resnet20 resnet8")).to_be_visible()
+        expect(table.get_by_role("row", name="Parameters against its teacher")).to_contain_text("fewer")
         expect(page.get_by_role("region", name="Accuracy by class").get_by_role("row", name="diagonal")).to_contain_text("%")
         page.get_by_label("Take teacher-by-labels 1 out").click()
         expect(page.get_by_text("Choose one more at least")).to_be_visible()

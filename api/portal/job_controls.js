@@ -1,7 +1,8 @@
 /** What can be done to a job. What would lose work asks first. */
 import { post, remove } from "./api.js";
 import { hasEnded } from "./job_parts.js";
-import { Dialog, Doing, Refusal, toast } from "./parts.js";
+import { Doing, toast } from "./parts.js";
+import { Check, Question } from "./question.js";
 import { go } from "./router.js";
 import { session } from "./session.js";
 import { html, useState } from "./vendor/preact.js";
@@ -27,21 +28,6 @@ export function Controls({ job, changed }) {
     ${asked === "retry" && html`<${Retry} job=${job} changed=${changed} close=${() => ask(null)} />`}
     ${asked === "delete" && html`<${Delete} job=${job} close=${() => ask(null)} />`}`;
 }
-
-/** A dialog whose one button works and closes it, or shows why not. */
-function Question({ title, text, words, kind = "primary", does, close, children }) {
-  const [problem, fail] = useState(null);
-  const work = async () => {
-    await does();
-    close();
-  };
-  return html`<${Dialog} title=${title} close=${close}>
-    <div class="stack"><p>${text}</p>${children}<${Refusal} problem=${problem} /></div>
-    <div class="actions"><button class="button" onClick=${close}>Leave it</button><${Doing} kind=${kind} does=${work} fail=${fail}>${words}</${Doing}></div>
-  </${Dialog}>`;
-}
-
-const Check = ({ words, value, set }) => html`<label class="check"><input type="checkbox" checked=${value} onChange=${(event) => set(event.target.checked)} /><span>${words}</span></label>`;
 
 function Cancel({ job, changed, close }) {
   const [force, setForce] = useState(job.status === "cancelling");

@@ -1,7 +1,7 @@
 """A downloaded student as something that computes: a torch module, or onnxruntime. Each needs its extra, and says so."""
 
 from collections.abc import Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import platformdirs
@@ -53,8 +53,3 @@ def load_torch(path: Path, classes: Sequence[str]) -> "nn.Module":
 def cached(sha256: str, suffix: str) -> Path:
     """Where the file of that digest is kept between runs."""
     return Path(platformdirs.user_cache_dir("dlkd")) / "models" / f"{sha256}{suffix}"
-
-
-def suffix_of(name: str) -> str:
-    """Of a file's name, with the dot."""
-    return PurePath(name).suffix

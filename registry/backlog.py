@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from registry import census, workers
 from registry.lifecycle import LEASED, JobStatus
-from registry.offers import CPU, CUDA, TRAIN, offers_of, slot_of
+from registry.offers import CPU, CUDA, TRAIN, slots_by_queue
 from registry.tables import Job
 from registry.uploads import CHECKS
 
@@ -51,9 +51,8 @@ def _serving(session: Session, alive: timedelta) -> tuple[Counter[str], Counter[
     serving: Counter[str] = Counter()
     slots: Counter[str] = Counter()
     for row in workers.alive(session, within=alive):
-        if row.draining:
-            continue
-        for queue in {offer.queue for offer in offers_of(row.slots, row.devices, row.queues)}:
-            serving[queue] += 1
-            slots[queue] += row.slots.get(slot_of(queue), 0)
+        if not row.draining:
+            found = slots_by_queue(row)
+            serving.update(found.keys())
+            slots.update(found)
     return serving, slots

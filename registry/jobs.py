@@ -82,6 +82,8 @@ def _envelope(request: JobRequest) -> dict[str, object]:
 def promote(session: Session, subject_id: str | None = None) -> list[Job]:
     """Looks again at the jobs that wait for checks (of one upload, or all): they are queued, failed, or wait on.
 
+    Of one upload: as their teacher or data set. Those that are only measured on it are among all, at the next sweep.
+
     Returns those that are queued now, for their hints.
     """
     waiting = select(Job).where(Job.kind == DISTILL, Job.status == JobStatus.VALIDATING)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from registry import workers
 from registry.lifecycle import JobStatus
-from registry.tables import Job
+from registry.tables import Job, WorkerRow
 
 TRAIN = "train"  # on whatever device the worker has
 CPU, CUDA = f"{TRAIN}-cpu", f"{TRAIN}-cuda"
@@ -51,6 +51,11 @@ def offers_of(slots: dict[str, int], devices: list[dict[str, Any]], queues: Coll
         found += [Offer(TRAIN, min(gpus) if gpus else memory), Offer(CPU, memory, slots[TRAIN])]
         found += [Offer(CUDA, min(gpus), min(slots[TRAIN], len(gpus)))] if gpus else []
     return [offer for offer in found if not queues or offer.queue in queues]
+
+
+def slots_by_queue(row: WorkerRow) -> dict[str, int]:
+    """How many slots of the worker work on each of its queues; those of training are shared by several."""
+    return {offer.queue: row.slots[slot_of(offer.queue)] for offer in offers_of(row.slots, row.devices, row.queues)}
 
 
 def fits(offers: Sequence[Offer]) -> ColumnElement[bool]:

@@ -11,7 +11,7 @@ from registry import endings, lifecycle, workers
 from registry.db import now
 from registry.endings import Settled
 from registry.lifecycle import JobStatus
-from registry.offers import offers_of, slot_of
+from registry.offers import slots_by_queue
 from registry.tables import Job
 
 _LOST: dict[str, Any] = {
@@ -55,7 +55,7 @@ def _free_slots(session: Session, alive: timedelta) -> dict[str, int]:
     busy: dict[str, int] = {queue: count for queue, count in session.execute(held).all()}  # noqa: C416 - rows are no pairs for mypy
     slots: Counter[str] = Counter()
     for row in workers.alive(session, within=alive):
-        slots.update({offer.queue: row.slots[slot_of(offer.queue)] for offer in offers_of(row.slots, row.devices, row.queues)})
+        slots.update(slots_by_queue(row))
     return {queue: max(0, count - busy.get(queue, 0)) for queue, count in slots.items()}
 
 

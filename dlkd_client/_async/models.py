@@ -11,7 +11,7 @@ from dlkd_client import answers
 from dlkd_client._async.connection import AsyncConnection
 from dlkd_client._async.download import fetch
 from dlkd_client.errors import NotReady
-from dlkd_client.loading import OnnxModel, cached, load_onnx, load_torch, suffix_of
+from dlkd_client.loading import OnnxModel, cached, load_onnx, load_torch
 from dlkd_client.progress import Bars, Watcher
 from dlkd_client.waiting import async_aside
 
@@ -61,7 +61,7 @@ class AsyncModel(answers.Model):
         `MissingExtra` says what to install.
         """
         file = self.of_format("safetensors" if format == "torch" else format)
-        path = cached(file.sha256, suffix_of(file.name))
+        path = cached(file.sha256, Path(file.name).suffix)
         if not path.exists():
             await self._client.download(self, file.name, path)
         if format == "torch":

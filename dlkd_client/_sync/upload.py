@@ -30,8 +30,8 @@ def send_file(line: Connection, path: Path, on_bytes: Watcher | None = None) -> 
     """
     digest = aside(sha256_of, path)
     known = Ledger(line.url, digest)
-    place = _place(line, path, digest, known)
-    offset, failures = _offset(line, place), 0
+    place, offset = _begin(line, path, digest, known)
+    failures = 0
     while offset < path.stat().st_size:
         if on_bytes is not None:
             on_bytes(offset, path.stat().st_size)
@@ -55,20 +55,18 @@ class _NotThisTime(Exception):
     """A refusal that another try may not meet."""
 
 
-def _place(line: Connection, path: Path, digest: str, known: Ledger) -> str:
-    """Where the upload is: the one that an earlier try began, or a new one."""
+def _begin(line: Connection, path: Path, digest: str, known: Ledger) -> tuple[str, int]:
+    """Where the upload is, and how many bytes are there: the one that an earlier try began, or a new one."""
     place = known.place()
     if place is not None:
         try:
-            _offset(line, place)
+            return place, _offset(line, place)
         except ProblemError:
             known.forget()  # it expired, or the service is another one at the same address
-        else:
-            return place
     told = f"filename {b64encode(path.name.encode()).decode()},sha256 {b64encode(digest.encode()).decode()}"
     headers = {**_TUS, "Upload-Length": str(path.stat().st_size), "Upload-Metadata": told}
     created = line.send("POST", "/v1/uploads", headers=headers)
-    return known.remember(created.headers["Location"])
+    return known.remember(created.headers["Location"]), 0
 
 
 def _offset(line: Connection, place: str) -> int:

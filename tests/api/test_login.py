@@ -6,8 +6,7 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from time import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -23,6 +22,7 @@ from registry.db import Database
 from registry.settings import Settings
 from registry.store import Store
 from registry.testing import MemoryQueue
+from tests.listening import listening
 
 CLIENT, SECRET = "portal", "of-the-client"
 
@@ -89,17 +89,9 @@ def provider() -> Iterator[Provider]:
             self.end_headers()
             self.wfile.write(json.dumps(document).encode())
 
-        def log_message(self, *_arguments: Any) -> None:
-            """Not on the tests' output."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    told.url = f"http://127.0.0.1:{server.server_port}"
-    yield told
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(Handler) as port:
+        told.url = f"http://127.0.0.1:{port}"
+        yield told
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import json
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from http.server import BaseHTTPRequestHandler
+from threading import Event
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from registry import jobs, webhooks
 from registry.access_tables import Delivery, Webhook
 from registry.db import now
 from registry.settings import Settings
+from tests.listening import listening
 from worker import courier
 from worker.courier import Courier
 from worker.kit import Kit
@@ -50,17 +51,9 @@ def receiver() -> Iterator[Receiver]:
                 self.send_header(name, value)
             self.end_headers()
 
-        def log_message(self, *_arguments: Any) -> None:
-            """Not on the tests' output."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    told.url = f"http://localhost:{server.server_port}/hook?team=1"
-    yield told
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(Handler) as port:
+        told.url = f"http://localhost:{port}/hook?team=1"
+        yield told
 
 
 OPEN = {"webhooks_http": True, "webhooks_private": True}

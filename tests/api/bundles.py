@@ -48,10 +48,11 @@ def members(report: dict[str, Any] = REPORT, *files: File) -> dict[str, bytes]:
 
 
 def packed(contents: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    """The same bytes for the same contents, whatever the clock says."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", compression) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in contents.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, compression)
     return buffer.getvalue()
 
 

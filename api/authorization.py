@@ -24,6 +24,11 @@ class LoginInvalid(TokenInvalid):
     default_hint = "Begin signing in again, in one window and within ten minutes."
 
 
+class LoginDenied(LoginInvalid):
+    code = "login_denied"
+    default_hint = "Sign in with another account, or ask your organisation."
+
+
 @dataclass(frozen=True)
 class Login:
     """What this browser alone knows about a sign-in that it began; it keeps it in a cookie until it comes back."""
@@ -70,11 +75,11 @@ def address(settings: Settings, issuer: Issuer, login: Login, callback: str) -> 
 
 
 def finish(settings: Settings, issuer: Issuer, login: Login, query: dict[str, str], callback: str) -> Principal:
-    """Who came back. `LoginInvalid` where it is not the answer to this login; else as `Issuer.signed_in`."""
+    """Who came back. `LoginInvalid`: not the answer to this login; `LoginDenied`: it is a no; else as `Issuer.signed_in`."""
     if not hmac.compare_digest(query.get("state", "").encode(), login.state.encode()):
         raise LoginInvalid("This is the answer to another sign-in.")
     if "code" not in query:
-        raise LoginInvalid(f"The issuer did not sign you in: {query.get('error', 'it gave no reason')[:100]}.")
+        raise LoginDenied(f"The issuer did not sign you in: {query.get('error', 'it gave no reason')[:100]}.")
     return issuer.signed_in(_token(settings, issuer, login, query["code"], callback), login.nonce)
 
 

@@ -25,6 +25,15 @@ class FileOut(Out):
     url: str
 
 
+class TrialOut(Out):
+    """How a worker fared with the files: it loads each, holds it to the report, and runs it."""
+
+    status: Literal["waiting", "passed", "failed"]
+    tried: list[str] = Field(description="Names of files")
+    left_out: list[str] = Field(description="Files of formats whose loading would run what is in them")
+    error: dict[str, Any] | None = Field(description="Of a failed one: code, message and hint")
+
+
 class ImportedOut(Out):
     """Of which bundle a model came, and what was checked of it here."""
 
@@ -33,8 +42,9 @@ class ImportedOut(Out):
     version: int | None
     checked: list[str] = Field(
         description="`archive`: plain files within limits; `manifest` and `report`: they fit; `sha256`: of every file. "
-        "Weights are judged when a job learns from them, as those of every teacher are"
+        "What it was measured to be worth elsewhere is not measured again"
     )
+    trial: TrialOut | None = Field(None, description="Of the files; null: it was imported before there were trials")
 
 
 class ImportForm(Frozen):
@@ -107,6 +117,7 @@ class NodeOut(Out):
     kind: Literal["model", "job", "teacher", "dataset", "pretrained", "import"]
     name: str
     facts: dict[str, Any]
+    deleted: bool = Field(description="It is gone: name and facts are those that its job noted")
 
 
 class EdgeOut(Out):

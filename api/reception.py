@@ -4,23 +4,25 @@ import hashlib
 import logging
 from base64 import b64decode
 from binascii import Error as NoBase64
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from threading import Event, Thread
 from time import monotonic
 
 from starlette.requests import ClientDisconnect
 
 from api.deps import Services
-from registry import artifacts, resumable
+from registry import artifacts, audit, resumable
 from registry.errors import UploadTooLarge
-from registry.partials import PART, partials
+from registry.partials import PART, Part, Whole, partials
 from registry.resumable import HOLD, Held
-from registry.upload_errors import ChecksumDiffers, ChecksumUnknown, UploadCorrupt
+from registry.upload_errors import ChecksumDiffers, ChecksumUnknown, PartOutside, UploadCorrupt, UploadLocked
 
 ALGORITHMS = ("sha256", "sha1")
 _RENEW_SECONDS = HOLD.total_seconds() / 3
+_BEGIN_NEW = "Begin a new upload with the length that it has."
 _log = logging.getLogger(__name__)
 
 
@@ -84,6 +86,31 @@ class Reception:
         if self.position == self._held.size and not self._held.stored:
             self._publish()
 
+    def addresses(self, wanted: Sequence[Part], lifetime: timedelta) -> list[str]:
+        """Where a client may store these parts by itself.
+
+        Raises:
+            NotDirect: nowhere.
+            PartOutside: one that is not in the part of the file that has not come through the service.
+            UploadTooLarge: there is much more already than was to come.
+        """
+        held, position = self._held, self.position
+        for index, part in enumerate(wanted):
+            if part.offset < position or part.end > held.size:
+                raise PartOutside(f"What is still to come lies between {position} and {held.size}.", pointer=f"/parts/{index}")
+        there = sum(part.size for part in self._partials.parts(held.id))
+        if there > 2 * (held.size - position):  # parts of an earlier try, with other bounds, may lie between
+            raise UploadTooLarge(f"{there} bytes lie in the store where {held.size - position} were to come.", hint=_BEGIN_NEW)
+        found = [self._partials.address(held.id, part.offset, lifetime) for part in wanted]
+        with self._services.database.write() as session:
+            audit.note(session, self._actor, "upload.signed", held.id, parts=len(wanted))
+        return found
+
+    def complete(self) -> None:
+        """Stores the whole, whose last bytes are parts that a client stored by itself; if it is stored, it is."""
+        if not self._held.stored:
+            self._publish()
+
     def remove(self, why: str) -> None:
         """Forgets the upload and its bytes."""
         with self._services.database.write() as session:
@@ -92,9 +119,7 @@ class Reception:
 
     def _check_room(self, more: int) -> None:
         if self.position + more > self._held.size:
-            raise UploadTooLarge(
-                f"The upload was to have {self._held.size} bytes.", hint="Begin a new upload with the length that it has."
-            )
+            raise UploadTooLarge(f"The upload was to have {self._held.size} bytes.", hint=_BEGIN_NEW)
 
     def _write(self, block: bytearray, *, keep: bool) -> None:
         self._beat()
@@ -113,11 +138,30 @@ class Reception:
         if monotonic() - self._renewed > _RENEW_SECONDS:
             self._keep()
 
+    @contextmanager
+    def _holding_on(self) -> Iterator[None]:
+        """Goes on holding while the store works, which may take longer than a hold. Whether it held is seen at the end."""
+        done = Event()
+
+        def renew() -> None:
+            with suppress(UploadLocked):
+                while not done.wait(_RENEW_SECONDS):
+                    self._keep()
+
+        thread = Thread(target=renew, name="hold", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
     def _publish(self) -> None:
         """The whole becomes a stored file; what is stored already is the same file."""
         services, held = self._services, self._held
         try:
-            stored = self._partials.publish(held.id, held.size, held.sha256, self._beat)
+            with self._holding_on():
+                stored = self._partials.publish(held.id, Whole(held.size, self.position, held.sha256))
         except UploadCorrupt:
             self.remove("corrupt")
             raise

@@ -3,13 +3,14 @@
 import re
 from base64 import b64decode
 from binascii import Error as NoBase64
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field, computed_field
 
 from api.schemas import Out
 from api.uploads import plain_name
+from dlkd_core.frozen import Frozen
 from registry.resumable import Told
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -32,6 +33,50 @@ class FileUploadOut(Out):
     @property
     def finished(self) -> bool:
         return self.sha256 is not None
+
+
+class PartIn(Frozen):
+    """Some bytes of the file."""
+
+    offset: int = Field(ge=0, le=2**62, description="Where they begin in it")
+    size: int = Field(ge=1, le=5 * 2**30, description="5 GiB at most: S3 takes no more in one request")
+
+
+class PartsForm(Frozen):
+    """Parts of an upload that are to be sent straight to the store."""
+
+    parts: list[PartIn] = Field(min_length=1, max_length=1000)
+    expires_seconds: int = Field(3600, ge=1, le=86_400, description="No longer than an upload waits in any case")
+
+    @property
+    def lifetime(self) -> timedelta:
+        return timedelta(seconds=self.expires_seconds)
+
+
+class PartOut(Out):
+    """A part that is in the store."""
+
+    offset: int
+    size: int
+
+
+class PartsOut(Out):
+    """The parts that are in the store, by offset."""
+
+    parts: list[PartOut]
+
+
+class PartAddress(PartOut):
+    """Where to PUT the bytes of a part, without a key."""
+
+    url: str
+    expires_at: datetime
+
+
+class PartAddresses(Out):
+    """In the order in which they were asked for."""
+
+    parts: list[PartAddress]
 
 
 def told(size: int, metadata: str) -> Told:

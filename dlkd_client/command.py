@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dlkd_client import commands, controls, doctor, login, running, sending, shelf, wish
+from dlkd_client import affairs, commands, controls, doctor, login, running, sending, shelf, wish
 from dlkd_client.connect import AsJson
 from dlkd_client.terminal import fail, out, show_json
 
@@ -20,7 +20,7 @@ app.add_typer(doctor.app)
 app.add_typer(sending.teacher, name="teacher", help="Checkpoints to learn from.")
 app.add_typer(sending.dataset, name="dataset", help="Images to learn on.")
 app.add_typer(running.db, name="db", help="The service's database.")
-app.add_typer(running.admin, name="admin", help="The service's own affairs.")
+app.add_typer(affairs.admin, name="admin", help="The service's own affairs.")
 app.add_typer(running.key, name="key", help="The service's keys.")
 
 

@@ -43,6 +43,14 @@ def _models(client: Client) -> Iterator[Offer]:
         yield from ((f"{model.name}@{alias}", model.id) for alias in model.aliases)
 
 
+def _teachers(client: Client) -> Iterator[Offer]:
+    return ((teacher.id, f"{teacher.name} {teacher.status}") for teacher in client.teachers())
+
+
+def _datasets(client: Client) -> Iterator[Offer]:
+    return ((dataset.id, f"{dataset.name} {dataset.status}") for dataset in client.datasets())
+
+
 def _things(client: Client) -> Iterator[Offer]:
     yield from islice(_jobs(client), _MOST // 2)
     yield from islice(_models(client), _MOST // 2)
@@ -56,3 +64,4 @@ def architectures(_context: typer.Context, incomplete: str) -> list[str]:
 
 
 jobs, models, things = _asking(_jobs), _asking(_models), _asking(_things)
+teachers, datasets = _asking(_teachers), _asking(_datasets)

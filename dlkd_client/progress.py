@@ -1,4 +1,4 @@
-"""Work that is under way: live bars on a terminal, a plain line at each quarter elsewhere."""
+"""Work that is under way: live bars on a terminal and in a notebook, a plain line at each quarter elsewhere."""
 
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from dlkd_client.answers import Job
+from dlkd_client.notebook import Output
 
 Watcher = Callable[[int, int], None]  # bytes that have arrived, bytes in all
 _QUARTER = 0.25
@@ -43,8 +44,9 @@ class Bars:
             TextColumn("{task.fields[text]}"),
             TimeElapsedColumn(),
         )
-        self._progress = _WithMore(*columns, console=self.console, disable=not self.live)
+        self._progress = _WithMore(*columns, console=self.console, disable=not self.live or self.console.is_jupyter)
         self._progress.under = under
+        self._output = Output(self._progress) if self.console.is_jupyter else None
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -52,6 +54,8 @@ class Bars:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._progress.stop()
+        if self._output is not None:
+            self._output.draw(now=True)
 
     def line(self, label: str) -> "Line":
         """A new bar under the others."""
@@ -60,6 +64,8 @@ class Bars:
     def draw(self, task: TaskID, fraction: float, text: str) -> None:
         """Moves a bar; nothing where there are none."""
         self._progress.update(task, completed=fraction, text=text)
+        if self._output is not None:
+            self._output.draw()
 
     def print(self, text: str) -> None:
         """A plain line: above the bars, or by itself."""

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 db = typer.Typer(no_args_is_help=True)
 key = typer.Typer(no_args_is_help=True)
-admin = typer.Typer(no_args_is_help=True)
 
 DataFolder = Annotated[Path | None, typer.Option("--data", help="Folder of everything that it keeps [default: ./data]")]
 
@@ -38,11 +37,11 @@ def up(
     """Starts the whole service on this machine and stops it on Ctrl-C."""
     given = {"DLKD_DATA": data, "DLKD_PORT": port, "DLKD_HOST": host, "DLKD_SLOTS": slots}
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
-    with _installed():
+    with installed():
         from dlkd_client import up as service
         from dlkd_client.processes import ChildDied
         from registry.addresses import is_loopback
-    settings = _settings()
+    settings = settings_here()
     if host is None and not is_loopback(settings.host):
         fail(f"DLKD_HOST would serve other machines too: say so with --host {settings.host}, or unset it.")
 
@@ -66,7 +65,7 @@ def up(
 @app.command()
 def api() -> None:
     """Runs the HTTP door alone, by the DLKD_... settings."""
-    with _installed():
+    with installed():
         from api.__main__ import main
     raise typer.Exit(main())
 
@@ -82,7 +81,7 @@ def worker(
     """Runs a worker alone, by the DLKD_... settings."""
     given = {"DLKD_DATA": data, "DLKD_SLOTS": slots, "DLKD_QUEUES": queues}
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
-    with _installed():
+    with installed():
         from worker.__main__ import main
     raise typer.Exit(main())
 
@@ -90,36 +89,12 @@ def worker(
 @db.command("upgrade")
 def upgrade_database() -> None:
     """Brings the database of the DLKD_... settings to this version."""
-    with _installed():
+    with installed():
         from registry.db import upgrade
-    settings = _settings()
+    settings = settings_here()
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     upgrade(settings.database_url)
     say("The database is up to date.")
-
-
-@admin.callback()
-def _affairs() -> None:
-    """A group, also while it has one command."""
-
-
-@admin.command("gc")
-def collect_garbage(
-    *, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go")] = False, as_json: AsJson = False
-) -> None:
-    """Removes what nobody names in the store of the DLKD_... settings, and prints bytes, kind and name of each thing."""
-    with _installed():
-        from registry.db import Database
-        from registry.store import Store
-        from worker.garbage import collect
-    settings = _settings()
-    database, total = Database(settings.database_url), 0
-    for item in collect(database, Store(settings.store_url), settings, dry_run=dry_run):
-        facts = {"bytes": item.size, "kind": item.kind, "name": item.name}
-        typer.echo(json.dumps(facts) if as_json else " ".join(map(str, facts.values())))
-        total += item.size
-    database.close()
-    say(f"{total} bytes {'would be' if dry_run else 'are'} free.")
 
 
 @key.command("add")
@@ -131,13 +106,13 @@ def add_key(
     as_json: AsJson = False,
 ) -> None:
     """Makes a key of the service of the DLKD_... settings and prints it; it is not kept and cannot be shown again."""
-    with _installed():
+    with installed():
         from registry import keys
         from registry.access import Role
         from registry.db import Database
     if role not in set(Role):
         fail(f"There is no role {role}: it is one of {', '.join(Role)}.")
-    database = Database(_settings().database_url)
+    database = Database(settings_here().database_url)
     with database.write() as session:
         row, secret = keys.create(session, name=name, role=Role(role), owner=owner)
         facts = {"id": row.id, "name": name, "role": role, "owner": row.owner, "key": secret}
@@ -145,7 +120,8 @@ def add_key(
     typer.echo(json.dumps(facts) if as_json else secret)
 
 
-def _settings() -> "Settings":
+def settings_here() -> "Settings":
+    """The DLKD_... settings; what is wrong with them ends the command."""
     from registry.settings import Settings, words
 
     try:
@@ -155,7 +131,7 @@ def _settings() -> "Settings":
 
 
 @contextmanager
-def _installed() -> Iterator[None]:
+def installed() -> Iterator[None]:
     """The plain install is the client alone."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""Commands about teachers and data sets: sent, listed."""
+"""Commands about teachers and data sets: sent, listed, deleted."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +18,7 @@ from dlkd_client.terminal import out, show_json
 teacher = typer.Typer(no_args_is_help=True)
 dataset = typer.Typer(no_args_is_help=True)
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until it was checked")]
+Force = Annotated[bool, typer.Option("--force", help="Also where the lineage of a model names it")]
 Named = Annotated[str | None, typer.Option(help="For people [default: the file's name]")]
 
 
@@ -56,6 +57,22 @@ def list_teachers(url: Url = None, key: Key = None, data: Data = DEFAULT_DATA, *
         _list(client.teachers(), as_json=as_json)
 
 
+@teacher.command("rm")
+def remove_teacher(
+    teacher: Annotated[str, typer.Argument(help="teacher_...", autocompletion=complete.teachers)],
+    url: Url = None,
+    key: Key = None,
+    data: Data = DEFAULT_DATA,
+    *,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Deletes a teacher and its file."""
+    with service(url, key, data) as client:
+        client.delete_teacher(teacher, force=force)
+    _gone(teacher, as_json=as_json)
+
+
 @dataset.command("add")
 def add_dataset(
     file: Annotated[
@@ -80,6 +97,27 @@ def list_datasets(url: Url = None, key: Key = None, data: Data = DEFAULT_DATA, *
     """Data sets, newest first."""
     with service(url, key, data) as client:
         _list(client.datasets(), as_json=as_json)
+
+
+@dataset.command("rm")
+def remove_dataset(
+    dataset: Annotated[str, typer.Argument(help="dataset_...", autocompletion=complete.datasets)],
+    url: Url = None,
+    key: Key = None,
+    data: Data = DEFAULT_DATA,
+    *,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Deletes a data set and its files."""
+    with service(url, key, data) as client:
+        client.delete_dataset(dataset, force=force)
+    _gone(dataset, as_json=as_json)
+
+
+def _gone(upload_id: str, *, as_json: bool) -> None:
+    if as_json:
+        show_json({"id": upload_id, "deleted": True})
 
 
 def _show(client: Client, upload: Teacher | Dataset, *, no_wait: bool, as_json: bool) -> None:

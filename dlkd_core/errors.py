@@ -175,3 +175,8 @@ class ExportError(DistillationError):
 class ExportDisagrees(ExportError):
     code = "export_disagrees"
     default_hint = "The file was not published. Leave this format out, or report the network and the format."
+
+
+class ModelUnfit(ExportError):
+    code = "model_unfit"
+    default_hint = "Export the model again where it was made, and import that bundle."

@@ -164,8 +164,10 @@ def _prepare(inputs: Inputs, directory: Path, teacher_cache: CacheFile | None) -
     augmentation = Augmentation(spec.method.views or "single", _padding(spec, data), spec.training.flip)
     objective = build_objective(spec.method, _setting(inputs, student, augmentation.count)).to(device)
     training = spec.training
-    if training.compile and inputs.world.size > 1:
-        raise SpecError("A run of several processes cannot be compiled.", hint="Leave compile out.", pointer="/training/compile")
+    if training.compile == "always" and inputs.world.size > 1:
+        raise SpecError(
+            "A run of several processes cannot be compiled.", hint="Set compile to auto or never.", pointer="/training/compile"
+        )
     precision = pick_precision(training.precision, device)
     state = State(
         student,

@@ -5,10 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from dlkd_core.budget import Budget, Clock
 from dlkd_core.checkpoint import FILE, State
+from dlkd_core.compiling import Compiling
 from dlkd_core.data.batches import Batches
 from dlkd_core.distributed import ALONE, World, clock_of
 from dlkd_core.errors import TrainingDiverged
@@ -58,8 +57,10 @@ def train(run: Run, start: int = 0) -> Iterator[Event]:
     state, per_epoch = run.state, run.batches.per_epoch
     state.student.train()
     state.objective.train()
-    series, budget = Series(per_epoch), Budget(run.spec, state.progress, run.clock or clock_of(run.world))
-    make_step, step = _stepper(run), start
+    clock = run.clock or clock_of(run.world)
+    series, budget = Series(per_epoch), Budget(run.spec, state.progress, clock)
+    student = Compiling(state.student, run.spec.compile if run.world.size == 1 else "never", run.steps - start, clock)
+    make_step, step = _stepper(run, student), start
     try:
         if start % per_epoch == 0 and budget.owes(start // per_epoch):
             yield from _end_of_epoch(run, start, series, budget)
@@ -73,6 +74,8 @@ def train(run: Run, start: int = 0) -> Iterator[Event]:
             terms = yield from make_step(images, targets)
             step += 1
             budget.tick(step)
+            if told := student.tick():
+                yield Noticed(message=told)
             last = step == run.steps or budget.spent
             yield StepDone(epoch=(step - 1) // per_epoch + 1, epochs=run.spec.epochs, step=step, steps=run.steps)
             yield from series.add(step, terms, run.rate(step - 1), last=last)
@@ -85,8 +88,7 @@ def train(run: Run, start: int = 0) -> Iterator[Event]:
         raise
 
 
-def _stepper(run: Run) -> Stepper:
-    student = torch.compile(run.state.student) if run.spec.compile else run.state.student
+def _stepper(run: Run, student: Forward) -> Stepper:
     return Stepper(run.state, run.precision.wrap(student), run.precision.wrap(run.teacher), run.spec.accumulate, run.world)
 
 

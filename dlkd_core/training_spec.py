@@ -21,6 +21,7 @@ class Schedule(Frozen):
 
 OptimizerName = Literal["sgd", "adamw"]
 PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
+CompileName = Literal["never", "auto", "always"]
 
 
 class TrainingSpec(Frozen):
@@ -82,10 +83,10 @@ class TrainingSpec(Frozen):
         description="Of the forward passes; the losses and the exported weights are float32. auto: bfloat16 on GPUs that compute"
         " in it, float32 elsewhere; what the device would only emulate is refused",
     )
-    compile: bool = Field(
-        default=False,
-        description="Compile the student (torch.compile): repays itself in long runs only, and a resumed run may differ in the"
-        " last bits from one that was not stopped",
+    compile: CompileName = Field(
+        "never",
+        description="Compile the student (torch.compile). auto: after the first steps, where what is left repays the minute or"
+        " two that it takes. A resumed run may then differ in the last bits from one that was not stopped",
     )
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from dlkd_core.spec import JobSpec
 from registry import deadlines, inputs, jobs, lifecycle
 from registry.db import now
-from registry.errors import JobEnded, JobNotEnded, MoveRefused
+from registry.errors import DatasetUnknown, JobEnded, JobNotEnded, ModelUnknown, MoveRefused, TeacherUnknown
 from registry.lifecycle import JobStatus
 from registry.tables import Job, Metric
 
@@ -48,13 +48,22 @@ def retry(session: Session, job_id: str, *, actor: str, from_start: bool = False
         raise JobNotEnded(f"The job {job_id} is {job.status}.")
     job.deadline = more_time.get("deadline", job.deadline)
     deadlines.check(job.deadline, now(session))
-    job.inputs = inputs.resolve(session, JobSpec.model_validate(job.spec))
+    job.inputs = _inputs(session, job)
     _renew(job)
     if from_start:
         _forget_what_was_learnt(session, job)
     to = JobStatus.VALIDATING if job.inputs is None else JobStatus.QUEUED
     lifecycle.move(session, job, to, actor=actor, retry=True, from_step=job.checkpoint_step)
     return job
+
+
+def _inputs(session: Session, job: Job) -> inputs.Facts | None:
+    """As they are now. What is gone cannot be named otherwise in a retry, but in a clone."""
+    try:
+        return inputs.resolve(session, JobSpec.model_validate(job.spec))
+    except (TeacherUnknown, DatasetUnknown, ModelUnknown) as gone:
+        hint = "It was deleted. Clone the job and name another one in its place."
+        raise type(gone)(gone.message, hint=hint, pointer=gone.pointer) from gone
 
 
 def _renew(job: Job) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from dlkd_core.errors import CheckpointCorrupt
-from registry import datasets, deadlines, failures, jobs, lifecycle, logs, quotas, teachers
+from registry import datasets, deadlines, failures, jobs, lifecycle, logs, quotas, teachers, trials
 from registry.db import now
 from registry.lifecycle import JobStatus
 from registry.store import Stored
-from registry.tables import Attempt, Dataset, Job, Teacher
+from registry.tables import Attempt, Dataset, Job, Model, Teacher
 
 LOG_LINES = 100
 MAX_PAUSE = timedelta(minutes=10)
@@ -95,6 +95,8 @@ def settle_ready(session: Session, job: Job, report: dict[str, Any], files: Mapp
         datasets.set_ready(subject, report, files)
     elif isinstance(subject, Teacher):
         teachers.set_ready(subject, report)
+    elif isinstance(subject, Model):
+        trials.passed(subject, report)
     session.flush()
     return Settled(hints=_promoted(session, job.subject_id))
 
@@ -105,6 +107,9 @@ def settle_invalid(session: Session, job: Job, error: dict[str, Any]) -> Settled
     if subject is None:
         return Settled()
     public = {name: error.get(name) for name in ("code", "message", "hint")}
+    if isinstance(subject, Model):
+        trials.failed(subject, public)
+        return Settled()
     if isinstance(subject, Dataset):
         datasets.set_invalid(subject, public)
     else:
@@ -113,9 +118,11 @@ def settle_invalid(session: Session, job: Job, error: dict[str, Any]) -> Settled
     return Settled(hints=_promoted(session, job.subject_id), forget=[subject.sha256])
 
 
-def _subject(session: Session, job: Job) -> Dataset | Teacher | None:
+def _subject(session: Session, job: Job) -> Dataset | Teacher | Model | None:
     if job.kind == "check_dataset":
         return session.get_one(Dataset, job.subject_id)
+    if job.kind == trials.KIND:
+        return session.get(Model, job.subject_id)  # it may have been deleted meanwhile
     return session.get_one(Teacher, job.subject_id) if job.kind == "check_teacher" else None
 
 

@@ -26,6 +26,7 @@ from registry.tables import Dataset, Model, Teacher
 from registry.uploads import PACKED_FILE, UploadStatus
 
 Facts = dict[str, Any]
+_HELD = {"read": True, "key_share": True}  # until the job names it nobody deletes it; its check may end meanwhile
 Request = TypeVar("Request", bound=JobSpec)
 
 
@@ -72,13 +73,14 @@ def _transfers(spec: JobSpec) -> dict[str, DatasetRef]:
 
 def _images(ref: DatasetRef, dataset: Dataset) -> Facts:
     """The packed file; or the archive as it came, where the job wants its images otherwise than the check has packed them."""
+    known = {"name": dataset.name, "sha256": dataset.sha256}  # for the lineage, when the data set is gone
     if ref.image_size is None and ref.resize == DEFAULT_RESIZE:
-        return {"digest": dataset.packed_sha256, "filename": PACKED_FILE}
-    return {"digest": dataset.sha256, "filename": dataset.filename}
+        return {"digest": dataset.packed_sha256, "filename": PACKED_FILE, **known}
+    return {"digest": dataset.sha256, "filename": dataset.filename, **known}
 
 
 def _dataset(session: Session, dataset_id: str, visible: str | None, pointer: str = "/dataset/id") -> Dataset:
-    dataset = session.get(Dataset, dataset_id)
+    dataset = session.get(Dataset, dataset_id, with_for_update=_HELD)
     if dataset is None or _hidden(dataset, visible):
         raise DatasetUnknown(f"There is no data set {dataset_id}.", pointer=pointer)
     if dataset.status == UploadStatus.INVALID:
@@ -102,7 +104,7 @@ def _teacher_facts(session: Session, ref: TeacherRef, visible: str | None) -> Fa
 
 
 def _uploaded(session: Session, teacher_id: str, visible: str | None) -> Facts | None:
-    teacher = session.get(Teacher, teacher_id)
+    teacher = session.get(Teacher, teacher_id, with_for_update=_HELD)
     if teacher is None or _hidden(teacher, visible):
         raise TeacherUnknown(f"There is no teacher {teacher_id}.", pointer="/teacher/id")
     if teacher.status == UploadStatus.INVALID:
@@ -111,7 +113,8 @@ def _uploaded(session: Session, teacher_id: str, visible: str | None) -> Facts |
         )
     if teacher.status == UploadStatus.VALIDATING:
         return None
-    return {"digest": teacher.sha256, "filename": f"teacher{_SUFFIX.get(teacher.format, '')}", **_network(teacher)}
+    file = {"digest": teacher.sha256, "filename": f"teacher{_SUFFIX.get(teacher.format, '')}"}
+    return {**file, "name": teacher.name, **_network(teacher)}
 
 
 def _of_model(session: Session, model_id: str, visible: str | None) -> Facts:

@@ -16,12 +16,13 @@ _OF_RUN = ("run", "seed", "training_images", "steps", "precision", "dlkd", "torc
 
 @dataclass(frozen=True)
 class Node:
-    """A thing with an id, and what is known of it. One that was deleted is known by its id alone."""
+    """A thing with an id, and what is known of it: of one that was deleted, what the jobs noted that were given it."""
 
     id: str
     kind: str
     name: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    deleted: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,20 +118,24 @@ def _given(session: Session, nodes: dict[str, Node], job: Job) -> list[Edge]:
 
 
 def _images(session: Session, dataset_id: str, found: dict[str, Any] | None) -> Node:
-    facts = {"used_sha256": (found or {}).get("digest")}
+    noted = found or {}
     dataset = session.get(Dataset, dataset_id)
-    if dataset is not None:
-        facts |= {"sha256": dataset.sha256, "packed_sha256": dataset.packed_sha256}
-    return Node(dataset_id, "dataset", dataset.name if dataset else "", facts)
+    if dataset is None:
+        facts = {"used_sha256": noted.get("digest"), "sha256": noted.get("sha256")}
+        return Node(dataset_id, "dataset", str(noted.get("name") or ""), facts, deleted=True)
+    facts = {"used_sha256": noted.get("digest"), "sha256": dataset.sha256, "packed_sha256": dataset.packed_sha256}
+    return Node(dataset_id, "dataset", dataset.name, facts)
 
 
 def _teacher(session: Session, job: Job, found: dict[str, Any]) -> Node | None:
     facts = {"used_sha256": found.get("digest"), "architecture": found.get("architecture")}
     if job.teacher_model_id:
-        return Node(job.teacher_model_id, "model", str(found.get("model") or ""), facts)
+        gone = session.get(Model, job.teacher_model_id) is None
+        return Node(job.teacher_model_id, "model", str(found.get("model") or ""), facts, deleted=gone)
     if job.teacher_id:
         teacher = session.get(Teacher, job.teacher_id)
-        return Node(job.teacher_id, "teacher", teacher.name if teacher else "", facts)
+        name = teacher.name if teacher else str(found.get("name") or "")
+        return Node(job.teacher_id, "teacher", name, facts, deleted=teacher is None)
     if found.get("pretrained"):
         return Node(f"pretrained:{found['pretrained']}", "pretrained", found["pretrained"], facts)
     return None

@@ -24,10 +24,10 @@ PING = "webhook.ping"
 def tell(session: Session, job: Job) -> None:
     """The job has come into the state that it has: its owner's webhooks that ask for it will be told."""
     subject = _UPLOADS.get(job.kind)
-    if subject is None:
+    if job.kind == "distill":
         data = {"id": job.id, "name": job.name, "status": job.status, "attempt": job.attempt, "model_id": job.model_id}
         _put(session, job.owner, f"job.{job.status}", data)
-    elif job.status in _CHECKED:
+    elif subject is not None and job.status in _CHECKED:
         _put(session, job.owner, f"{subject}.{_CHECKED[job.status]}", {"id": job.subject_id})
 
 

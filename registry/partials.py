@@ -2,24 +2,49 @@
 
 In a local store they are one file that grows in place. Elsewhere each stretch is an object of its own, named by where it
 begins: a multipart upload of S3 would have to be ended by the client that began it. Either way the rows say how much counts;
-what a killed process left beyond that is overwritten.
+what a killed process left beyond that is overwritten. What comes after that may also be parts that a client stored at signed
+addresses, in any order; they lie in a folder of their own, so that nothing that came otherwise is taken for one.
 """
 
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
-from registry.errors import FileMissing
-from registry.store import CHUNK, Store, Stored
-from registry.upload_errors import UploadCorrupt
+from registry.errors import FileMissing, RegistryError
+from registry.store import CHUNK, Entry, Store, Stored
+from registry.upload_errors import NotDirect, PartMissing, UploadCorrupt
 
 PREFIX = "uploads"
 PART = 4 * 2**20  # what one request holds in memory
 
-Beat = Callable[[], None]  # is called again and again while something takes long
+_DIRECT = "direct"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some bytes of a file: where they begin in it, and how many they are."""
+
+    offset: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """Where the next ones begin."""
+        return self.offset + self.size
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a file is to be: so many bytes, the first `received` of them through the service, and perhaps a sha256."""
+
+    size: int
+    received: int
+    sha256: str | None = None
 
 
 class Partials(ABC):
@@ -33,12 +58,22 @@ class Partials(ABC):
         """Keeps a stretch that begins there."""
 
     @abstractmethod
-    def publish(self, upload_id: str, size: int, expected: str | None, beat: Beat) -> Stored:
+    def publish(self, upload_id: str, whole: Whole) -> Stored:
         """Stores the whole under its digest, hashed as it is kept; the stretches stay until they are discarded.
 
         Raises:
             UploadCorrupt: the digest is not the one that was expected.
+            PartMissing: what has not come through the service is not there, or not of the right sizes.
+            NotDirect: here all must come through the service.
         """
+
+    def parts(self, upload_id: str) -> list[Part]:  # noqa: ARG002 - stores with addresses have an answer
+        """What was stored at signed addresses, in order. `NotDirect` where there are no such addresses."""
+        raise NotDirect
+
+    def address(self, upload_id: str, offset: int, lifetime: timedelta) -> str:  # noqa: ARG002 - as above
+        """Where to store the part that begins there. `NotDirect` where there are no such addresses."""
+        raise NotDirect
 
     def discard(self, upload_id: str) -> None:
         """Removes what was kept; nothing there is no error."""
@@ -64,23 +99,24 @@ class LocalPartials(Partials):
         finally:
             os.close(descriptor)
 
-    def publish(self, upload_id: str, size: int, expected: str | None, beat: Beat) -> Stored:
+    def publish(self, upload_id: str, whole: Whole) -> Stored:
         """Reads it once; the stored file is the same one under another name."""
+        if whole.received < whole.size:
+            raise NotDirect
         path, digest = self._folder / upload_id, hashlib.sha256()
         try:
             with path.open("r+b") as file:
                 while chunk := file.read(CHUNK):
                     digest.update(chunk)
-                    beat()
                 found = file.tell()
                 os.fsync(file.fileno())
         except FileNotFoundError as error:
             raise _missing(upload_id) from error
-        if found != size:
+        if found != whole.size:
             raise _missing(upload_id)
-        _check(digest.hexdigest(), expected)
+        _check(digest.hexdigest(), whole.sha256)
         self._store.adopt(path, digest.hexdigest())
-        return Stored(digest.hexdigest(), size)
+        return Stored(digest.hexdigest(), found)
 
     def discard(self, upload_id: str) -> None:
         """Takes away the name; a stored file has another one."""
@@ -95,26 +131,56 @@ class StretchPartials(Partials):
         """One object."""
         self._store.put_bytes(f"{PREFIX}/{upload_id}/{offset:020d}", data)
 
-    def publish(self, upload_id: str, size: int, expected: str | None, beat: Beat) -> Stored:
+    def publish(self, upload_id: str, whole: Whole) -> Stored:
         """By way of this machine's own temporary place, as other files do: S3 wants to know the name before the bytes."""
-        with self._store.writer() as writer:
-            for chunk in self._chunks(upload_id, size):
-                writer.write(chunk)
-                beat()
-            _check(writer.digest, expected)
+        keys = self._keys(upload_id, whole)
+        with self._store.writer(limit=whole.size) as writer:
+            for key in keys:
+                for chunk in self._store.read_key(key):
+                    writer.write(chunk)
+            if writer.size != whole.size:
+                raise PartMissing(f"A part of {upload_id} was stored again, with another size, while the parts were read.")
+            _check(writer.digest, whole.sha256)
         return writer.stored
 
-    def _chunks(self, upload_id: str, size: int) -> Iterator[bytes]:
-        """Stretch after stretch, each where the one before ends: others are what a killed process left."""
-        kept = {int(entry.key.rpartition("/")[2]): entry for entry in self._store.listed(f"{PREFIX}/{upload_id}")}
-        position = 0
-        while position < size:
-            if position not in kept:
-                raise _missing(upload_id)
-            yield from self._store.read_key(kept[position].key)
-            position += kept[position].size
-        if position > size:
-            raise _missing(upload_id)
+    def parts(self, upload_id: str) -> list[Part]:
+        """As the store lists them."""
+        return [Part(offset, entry.size) for offset, entry in sorted(self._entries(upload_id, direct=True).items())]
+
+    def address(self, upload_id: str, offset: int, lifetime: timedelta) -> str:
+        """Of the store itself."""
+        address = self._store.signed_put(f"{PREFIX}/{upload_id}/{_DIRECT}/{offset:020d}", lifetime=lifetime)
+        if address is None:
+            raise NotDirect
+        return address
+
+    def _keys(self, upload_id: str, whole: Whole) -> list[str]:
+        """What the whole is made of. Stretches that nobody counts, and parts of another try, are passed over."""
+        gone = _missing(upload_id)
+        stretches = _chain(self._entries(upload_id, direct=False), 0, whole.received, lambda _: gone)
+        parts = self._entries(upload_id, direct=True) if whole.received < whole.size else {}
+        return stretches + _chain(parts, whole.received, whole.size, lambda position: _gap(upload_id, position, whole.size))
+
+    def _entries(self, upload_id: str, *, direct: bool) -> dict[int, Entry]:
+        """What there is, by where it begins."""
+        split = ((entry.key.split("/"), entry) for entry in self._store.listed(f"{PREFIX}/{upload_id}"))
+        return {int(names[-1]): entry for names, entry in split if (names[-2] == _DIRECT) is direct}
+
+
+def _chain(entries: dict[int, Entry], start: int, end: int, gap: Callable[[int], RegistryError]) -> list[str]:
+    """The keys of what lies between, each where the one before ends; `gap` of where none does, or where one goes too far."""
+    keys, position = [], start
+    while position < end:
+        entry = entries.get(position)
+        if entry is None or not 0 < entry.size <= end - position:
+            raise gap(position)
+        keys.append(entry.key)
+        position += entry.size
+    return keys
+
+
+def _gap(upload_id: str, position: int, size: int) -> PartMissing:
+    return PartMissing(f"No part of {upload_id} that fits begins at byte {position} of {size}.")
 
 
 def partials(store: Store) -> Partials:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -83,6 +84,9 @@ class Settings(BaseSettings):
 
     webhooks_http: bool = Field(False, description="Webhooks may go to http:// addresses, too")
     webhooks_private: bool = Field(False, description="Webhooks may go to addresses that are not the internet's, too")
+    webhooks_ca_file: AbsolutePath | None = Field(
+        None, description="Certificates (PEM) of authorities that receivers' own may come from, beside this machine's"
+    )
 
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -177,6 +181,15 @@ class Settings(BaseSettings):
         unknown = [name for name in self.queue_names if name not in _QUEUES]
         if unknown or not self.queue_names:
             raise ValueError(f"{_PREFIX}QUEUES names {', '.join(unknown) or 'none'}; there are {', '.join(_QUEUES)}")
+        return self
+
+    @model_validator(mode="after")
+    def _authorities_are_there(self) -> Self:
+        if self.webhooks_ca_file is not None:
+            try:
+                ssl.create_default_context(cafile=self.webhooks_ca_file)
+            except OSError as error:
+                raise ValueError(f"DLKD_WEBHOOKS_CA_FILE is no file of certificates in PEM: {error}") from error
         return self
 
     @model_validator(mode="after")

@@ -63,6 +63,11 @@ class Writer:
         """The sha256 of what was written so far."""
         return self._hash.hexdigest()
 
+    @property
+    def size(self) -> int:
+        """How many bytes were written so far."""
+        return self._size
+
     def write(self, chunk: bytes) -> None:
         """Appends; `UploadTooLarge` beyond the limit."""
         self._size += len(chunk)
@@ -193,6 +198,10 @@ class Store:
     def signed_url(self, digest: str, *, lifetime: timedelta = timedelta(minutes=15)) -> str | None:
         """An address at which anybody may read the file for a while; None where the store is a local folder."""
         return None if self.root else obstore.sign(cast("S3Store", self._public), "GET", _key(digest), lifetime)
+
+    def signed_put(self, key: str, *, lifetime: timedelta) -> str | None:
+        """An address at which anybody may store bytes under that name for a while; None where the store is a local folder."""
+        return None if self.root else obstore.sign(cast("S3Store", self._public), "PUT", key, lifetime)
 
     def fetch_to(self, digest: str, path: Path) -> None:
         """Copies a file to `path`, whole or not at all; `FileCorrupt` if its bytes are not those of the digest."""

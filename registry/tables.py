@@ -74,7 +74,7 @@ class Dataset(Base):
 
 
 class Job(Base):
-    """A spec that was submitted (kind ``distill``), or the check of an upload (``check_teacher``, ``check_dataset``).
+    """A spec that was submitted (kind ``distill``), or the check of what came from outside (``check_teacher`` and so on).
 
     `attempt` is the fencing token: it grows at each claim. `spent` counts the attempts that failed or fell silent.
     `stalled` counts those of them in a row that left no newer checkpoint. `inputs` is what the worker fetches and what the
@@ -102,9 +102,9 @@ class Job(Base):
     spec: Mapped[dict[str, Any]]
     inputs: Mapped[dict[str, Any] | None]
     subject_id: Mapped[str | None] = mapped_column(index=True)
-    teacher_id: Mapped[str | None] = mapped_column(ForeignKey("teachers.id"), index=True)
+    teacher_id: Mapped[str | None] = mapped_column(index=True)  # no key, as of the data set: that one may be deleted
     teacher_model_id: Mapped[str | None] = mapped_column(index=True)  # no key: models and jobs would name each other
-    dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
+    dataset_id: Mapped[str | None] = mapped_column(index=True)
     cloned_from: Mapped[str | None]  # no key: that one may be deleted
     method: Mapped[str | None] = mapped_column(String(64))
     student: Mapped[str | None]

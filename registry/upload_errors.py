@@ -1,14 +1,19 @@
-"""What can be wrong with uploads that come in several requests, and with bundles. Part of the tree in `registry.errors`.
+"""What can be wrong with uploads in several requests, with uploads that are to go, and with bundles. Part of `registry.errors`.
 
 RegistryError
 ├── Conflict
-│   └── OffsetDiffers           the client believes that more, or less, has come
+│   ├── OffsetDiffers           the client believes that more, or less, has come
+│   ├── NotDirect               the bytes have to come through the service
+│   ├── PartMissing             the parts in the store do not make up the whole
+│   ├── TeacherInUse, DatasetInUse
+│   └── TeacherInLineage, DatasetInLineage
 ├── UploadLocked                another request writes
 ├── ChecksumUnknown
 ├── ChecksumDiffers             of one request: it can be sent again
 │   └── UploadCorrupt           of the whole: it must be sent again
 └── Unfit
     ├── UploadUnknown, UploadUnfinished
+    ├── PartOutside
     └── BundleInvalid
         └── BundleCorrupt
 """
@@ -23,6 +28,45 @@ class OffsetDiffers(Conflict):
     def __init__(self, received: int) -> None:
         super().__init__(f"{received} bytes have come.")
         self.received = received
+
+
+class NotDirect(Conflict):
+    code = "upload_not_direct"
+    default_hint = "Send it by PATCH."
+
+    def __init__(self, message: str = "The files of this service lie in a folder: nothing can be sent straight to it.") -> None:
+        super().__init__(message)
+
+
+class PartMissing(Conflict):
+    code = "upload_part_missing"
+    default_hint = "GET …/parts tells what is there and how long it is; send what is not, or not as it should be, again."
+
+
+class TeacherInUse(Conflict):
+    code = "teacher_in_use"
+    default_hint = "Wait until the jobs that learn from it have ended, or cancel them."
+
+
+class TeacherInLineage(Conflict):
+    code = "teacher_in_lineage"
+    default_hint = (
+        "DELETE /v1/teachers/{id}?force=true (dlkd teacher rm --force) deletes it all the same: these models cannot be made "
+        "again then; their lineage keeps its name and digest."
+    )
+
+
+class DatasetInUse(Conflict):
+    code = "dataset_in_use"
+    default_hint = "Wait until the jobs that learn or are measured on it have ended, or cancel them."
+
+
+class DatasetInLineage(Conflict):
+    code = "dataset_in_lineage"
+    default_hint = (
+        "DELETE /v1/datasets/{id}?force=true (dlkd dataset rm --force) deletes it all the same: these models cannot be made "
+        "again then; their lineage keeps its name and digests."
+    )
 
 
 class UploadLocked(RegistryError):
@@ -53,6 +97,11 @@ class UploadUnknown(Unfit):
 class UploadUnfinished(Unfit):
     code = "upload_unfinished"
     default_hint = "HEAD /v1/uploads/{id} tells where to go on."
+
+
+class PartOutside(Unfit):
+    code = "upload_part_outside"
+    default_hint = "Parts lie between the `offset` of the upload and its `size`."
 
 
 class BundleInvalid(Unfit):

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from registry.store import Store
 from tests.rabbitmq import Missing, RabbitMQ
 
 BUCKET = "students"
@@ -59,6 +60,16 @@ def s3() -> Iterator[str]:
     httpx.put(f"http://{host}:{port}/{BUCKET}").raise_for_status()
     yield f"http://{host}:{port}"
     server.stop()
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """An empty place in a bucket."""
+    settings = s3_settings(s3)
+    url = settings.pop("DLKD_STORE_URL")
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    return Store(url)
 
 
 def settings_of(request: pytest.FixtureRequest, broker: str, store: str) -> dict[str, str]:

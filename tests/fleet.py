@@ -36,13 +36,22 @@ def served(settings: Mapping[str, str], folder: Path) -> Iterator[tuple[Client, 
     mine = {**settings, "DLKD_DATA": str(folder)}
     told(mine, "db", "upgrade")
     key = told(mine, "key", "add", "fleet")
+    plain = httpx.Client(headers={"Authorization": f"Bearer {key}"}, trust_env=False)
+    with api(mine, folder) as url, Client(url, key) as client, plain as http:
+        http.base_url = url
+        yield client, http
+
+
+@contextmanager
+def api(settings: Mapping[str, str], folder: Path) -> Iterator[str]:
+    """The API for the block, over tables that are there: its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         handle = {"DLKD_SOCKET": str(listener.fileno())}
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, trust_env=False)
-        with running("api", {**mine, **handle}, folder, pass_fds=[listener.fileno()]), Client(url, key) as client, http:
-            soon(lambda: answers(url))
-            yield client, http
+        with running("api", {**settings, **handle}, folder, pass_fds=[listener.fileno()]) as part:
+            soon(lambda: answers(url) or part.process.poll() is not None)
+            assert part.process.poll() is None, (folder / "api.log").read_text()[-2000:]
+            yield url
 
 
 def answers(url: str) -> bool:

@@ -19,7 +19,6 @@ from worker.kit import Kit
 
 _AT_ONCE = 32
 _SECONDS = 10.0  # for everything: the name, the connection, the answer's head
-_TLS = ssl.create_default_context()
 _log = logging.getLogger(__name__)
 
 
@@ -28,6 +27,7 @@ class Courier:
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
+        self._tls = _trust(kit.settings)
         self._round = Thread(target=self.round)
 
     def start(self) -> None:
@@ -41,7 +41,7 @@ class Courier:
         with self._kit.database.write() as session:
             parcels = webhooks.take(session, limit=_AT_ONCE)
         if parcels:
-            for parcel, (code, error) in zip(parcels, anyio.run(_send_all, parcels, self._kit.settings), strict=True):
+            for parcel, (code, error) in zip(parcels, anyio.run(_send_all, parcels, self._kit.settings, self._tls), strict=True):
                 with self._kit.database.write() as session:
                     webhooks.settle(session, parcel, code=code, error=error)
         return len(parcels)
@@ -57,11 +57,19 @@ class Courier:
 Outcome = tuple[int | None, str | None]  # the answer's status, or why there was none
 
 
-async def _send_all(parcels: list[Parcel], settings: Settings) -> list[Outcome]:
+def _trust(settings: Settings) -> ssl.SSLContext:
+    """Whose certificates are believed: this machine's authorities, and those of the setting."""
+    found = ssl.create_default_context()
+    if settings.webhooks_ca_file is not None:
+        found.load_verify_locations(settings.webhooks_ca_file)
+    return found
+
+
+async def _send_all(parcels: list[Parcel], settings: Settings, tls: ssl.SSLContext) -> list[Outcome]:
     outcomes: list[Outcome] = [(None, None)] * len(parcels)
 
     async def one(index: int) -> None:
-        outcomes[index] = await _send(parcels[index], settings)
+        outcomes[index] = await _send(parcels[index], settings, tls)
 
     async with create_task_group() as group:
         for index in range(len(parcels)):
@@ -69,10 +77,10 @@ async def _send_all(parcels: list[Parcel], settings: Settings) -> list[Outcome]:
     return outcomes
 
 
-async def _send(parcel: Parcel, settings: Settings) -> Outcome:
+async def _send(parcel: Parcel, settings: Settings, tls: ssl.SSLContext) -> Outcome:
     try:
         with fail_after(_SECONDS):
-            return await _post(parcel, settings), None
+            return await _post(parcel, settings, tls), None
     except TimeoutError:
         return None, f"no answer within {_SECONDS:.0f} s"
     except AddressRefused as error:
@@ -81,7 +89,7 @@ async def _send(parcel: Parcel, settings: Settings) -> Outcome:
         return None, f"{type(error).__name__}: {error}"
 
 
-async def _post(parcel: Parcel, settings: Settings) -> int:
+async def _post(parcel: Parcel, settings: Settings, tls: ssl.SSLContext) -> int:
     """The status of the answer, whose body is not read. Redirects are answers like others: they are not followed."""
     parts = webhooks.judge(parcel.url, settings)
     host, port = parts.hostname or "", parts.port or {"https": 443, "http": 80}[parts.scheme]
@@ -90,7 +98,7 @@ async def _post(parcel: Parcel, settings: Settings) -> int:
     body = json.dumps(parcel.payload, separators=(",", ":")).encode()
     headers = {"Host": parts.netloc, "Content-Type": "application/json", "User-Agent": "dlkd", **_signed(parcel, body)}
     async with (
-        httpx.AsyncClient(verify=_TLS, trust_env=False, follow_redirects=False, timeout=_SECONDS) as client,
+        httpx.AsyncClient(verify=tls, trust_env=False, follow_redirects=False, timeout=_SECONDS) as client,
         client.stream("POST", url, content=body, headers=headers, extensions={"sni_hostname": host}) as answer,
     ):
         return answer.status_code

@@ -19,7 +19,7 @@ from registry.store import Store
 from worker import inventory
 from worker.kit import Kit
 from worker.lessons import lessons_of
-from worker.wire import Check, Distill, Request
+from worker.wire import Check, Distill, Request, Trial
 
 _log = logging.getLogger(__name__)
 _ENDING = re.compile(r"(?:\.[a-z0-9]{1,16}){1,2}$")
@@ -36,6 +36,12 @@ def prepare(kit: Kit, claim: Claim, directory: Path, slots: Sequence[int]) -> Re
         place |= _device(kit, claim, slots)
         lessons = lessons_of(kit, claim, directory, place.get("gpu", ""))
         return Distill(**place, spec=_spec(claim, files), resume_from=_resume(kit.store, claim, given), lessons=lessons)
+    if claim.kind == "check_model":
+        given_files = [
+            {"name": name, "format": claim.inputs[name]["format"], "path": path} for name, path in sorted(files.items())
+        ]
+        memory = inventory.trainer_memory(kit.settings)
+        return Trial.model_validate({**place, "told": claim.inputs["report"], "files": given_files, "memory_bytes": memory})
     ((role, path),) = files.items()
     told = {name: claim.inputs[role].get(name) for name in ("architecture", "num_classes")}
     return Check.model_validate(

@@ -21,12 +21,13 @@ from dlkd_core.checkpoint import FILE
 from dlkd_core.data.inspect import inspect_dataset
 from dlkd_core.distributed import heard_by_all, told
 from dlkd_core.errors import DistillationError, OutOfMemory
+from dlkd_core.export.trial import try_files
 from dlkd_core.pipeline import run
 from dlkd_core.teacher_cache import CacheFile
 from dlkd_core.teachers.load import inspect_teacher
 from worker.environment import settle_in
 from worker.ranks import end_with_torchrun
-from worker.wire import Check, Distill, Request, request_adapter
+from worker.wire import Check, Distill, Request, Trial, request_adapter
 
 # The last is what oneDNN says.
 _NO_MEMORY = ("can't allocate memory", "out of memory", "bad_alloc", "Cannot allocate memory", "could not create a primitive")
@@ -139,9 +140,11 @@ def _distill(request: Distill, stop: Flag) -> Iterator[events.Event]:
         yield events.CheckpointSaved(path=str(saved), step=step)
 
 
-def _check(request: Check) -> Iterator[events.Event]:
+def _check(request: Check | Trial) -> Iterator[events.Event]:
     yield events.PhaseStarted(phase="reading")
-    if request.kind == "check_dataset":
+    if isinstance(request, Trial):
+        yield events.Finished(report=try_files(request.told, request.files))
+    elif request.kind == "check_dataset":
         yield events.Finished(report=inspect_dataset(request.path, request.directory))
     else:
         yield events.Finished(report=inspect_teacher(request.path, request.architecture, request.num_classes))

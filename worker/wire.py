@@ -7,6 +7,7 @@ from pydantic import Field, TypeAdapter
 
 from dlkd_core.frozen import Frozen
 from dlkd_core.spec import DistillationSpec
+from dlkd_core.told import ToldFile, ToldModel
 
 KEEP_ALIVE = b"{}\n"
 STOP = b'{"stop": true}\n'
@@ -50,5 +51,13 @@ class Check(Surroundings):
     num_classes: int | None = None
 
 
-Request = Distill | Check
+class Trial(Surroundings):
+    """The trial of a model that was made elsewhere."""
+
+    kind: Literal["check_model"] = "check_model"
+    told: ToldModel
+    files: list[ToldFile]
+
+
+Request = Distill | Check | Trial
 request_adapter: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])

@@ -11,8 +11,6 @@ const LOOK = 700; // milliseconds between two looks at the check
 export function Drop({ kind, accept, words, done, fields = {} }) {
   const [state, set] = useState(null); // {file, share, checking}
   const [problem, fail] = useState(null);
-  const [over, setOver] = useState(false);
-  const picker = useRef();
   const stop = useRef(null);
   const take = async (file) => {
     if (!file) return;
@@ -28,9 +26,15 @@ export function Drop({ kind, accept, words, done, fields = {} }) {
       else toast("The upload was stopped");
     } finally {
       set(null);
-      if (picker.current) picker.current.value = "";
     }
   };
+  if (state) return html`<${Sending} state=${state} stop=${() => stop.current?.abort()} />`;
+  return html`<div class="stack"><${Place} accept=${accept} words=${words} take=${take} /><${Refusal} problem=${problem} /></div>`;
+}
+
+/** The place itself: `take(file)` hears of what was dropped or picked. */
+export function Place({ accept, words, take }) {
+  const [over, setOver] = useState(false);
   const dropped = (event) => {
     event.preventDefault();
     setOver(false);
@@ -40,20 +44,22 @@ export function Drop({ kind, accept, words, done, fields = {} }) {
     event.preventDefault();
     setOver(true);
   };
-  if (state) return html`<${Sending} state=${state} stop=${() => stop.current?.abort()} />`;
-  return html`<div class="stack">
-    <label class="drop ${over ? "over" : ""}" onDragOver=${hover} onDragLeave=${() => setOver(false)} onDrop=${dropped}>
-      <input type="file" class="hidden-visually" accept=${accept} ref=${picker} aria-label=${words} onChange=${(event) => take(event.target.files[0])} />
-      <strong>${words}</strong><span class="quiet small">Drop a file here, or click to choose one</span>
-    </label>
-    <${Refusal} problem=${problem} />
-  </div>`;
+  const picked = ({ target }) => {
+    const [file] = target.files;
+    target.value = ""; // so that the same file can be picked again
+    take(file);
+  };
+  return html`<label class="drop ${over ? "over" : ""}" onDragOver=${hover} onDragLeave=${() => setOver(false)} onDrop=${dropped}>
+    <input type="file" class="hidden-visually" accept=${accept} aria-label=${words} onChange=${picked} />
+    <strong>${words}</strong><span class="quiet small">Drop a file here, or click to choose one</span>
+  </label>`;
 }
 
-const Sending = ({ state, stop }) => html`<div class="drop busy" role="status">
+/** A file on its way: `state` is {file, share, checking}. */
+export const Sending = ({ state, stop, checking = "A worker looks into it …" }) => html`<div class="drop busy" role="status">
   <strong>${state.file.name}</strong>
   <${Bar} share=${state.share} label=${`Upload of ${state.file.name}`} />
-  <span class="row"><span class="quiet small">${state.checking ? "A worker looks into it …" : `${percent(state.share, 0)} of ${bytes(state.file.size)}`}</span>
+  <span class="row"><span class="quiet small">${state.checking ? checking : `${percent(state.share, 0)} of ${bytes(state.file.size)}`}</span>
   ${!state.checking && html`<button type="button" class="button tiny" onClick=${stop}>Stop</button>`}</span>
 </div>`;
 

@@ -1,7 +1,7 @@
 /** Where a model comes from: back from it through jobs, teachers and data sets to the first teacher; and the students that it taught. */
 import { useGet } from "./fetched.js";
 import { count, plain } from "./format.js";
-import { Copy, Loaded, Panel } from "./parts.js";
+import { Copy, Loaded, Panel, Tag } from "./parts.js";
 import { html } from "./vendor/preact.js";
 
 const KINDS = { model: "Model", job: "Job", teacher: "Teacher", dataset: "Data set", pretrained: "Published weights", import: "Bundle" };
@@ -37,13 +37,13 @@ function Step({ id, known, edges, above, relation }) {
 }
 
 function Node({ node, relation }) {
-  const page = PAGES[node.kind];
+  const page = node.deleted ? null : PAGES[node.kind];
   const name = node.name || node.id;
   const facts = SHOWN.filter((fact) => told(node.facts[fact]));
   const digests = DIGESTS.filter((fact) => told(node.facts[fact]));
   return html`<div class="node">
     <span class="kind">${relation ? `${RELATIONS[relation]} ${relation === "made" ? "the " : ""}${relation === "made" || relation === "imported" ? KINDS[node.kind].toLowerCase() : ""}` : KINDS[node.kind]}</span>
-    <div>${page ? html`<a class="cell-main" href=${`#/${page}/${node.id}`}>${name}</a>` : html`<span class="cell-main">${name}</span>`}
+    <div>${page ? html`<a class="cell-main" href=${`#/${page}/${node.id}`}>${name}</a>` : html`<span class="cell-main">${name}</span>`}${node.deleted && html` <${Tag}>deleted</${Tag}>`}
       <span class="cell-sub">${facts.map((fact) => `${words(fact)} ${shown(fact, node.facts[fact])}`).join(" · ")}</span>
       ${digests.length > 0 && html`<details class="small"><summary>Digests</summary><dl class="facts">${digests.map((fact) => html`<dt>${words(fact)}</dt><dd><${Copy} text=${String(node.facts[fact])} /></dd>`)}</dl></details>`}
     </div>

@@ -67,10 +67,13 @@ export function Loaded({ from, children }) {
   return html`<div class="loaded">${refusal ?? html`<div class="stack" role="status" aria-label="Loading">${[60, 85, 70].map((width) => html`<div class="skeleton" style=${{ width: `${width}%` }}></div>`)}</div>`}</div>`;
 }
 
-/** A table. `columns` are [heading, cell(row), class]; each row has an id. */
-export const Rows = ({ columns, rows, label }) => html`<div class="table-box" role="region" aria-label=${label} tabindex="0"><table class="rows">
-  <thead><tr>${columns.map(([name, , kind = ""]) => html`<th scope="col" class=${kind}>${name}</th>`)}</tr></thead>
-  <tbody>${rows.map((row) => html`<tr key=${row.id}>${columns.map(([, cell, kind = ""]) => html`<td class=${kind}>${cell(row)}</td>`)}</tr>`)}</tbody>
+/**
+ * A table. `columns` are [heading, cell(row), class]; each row has an id. With `cards`, each row is a card on a phone: the cell of the class
+ * main is its title, one of the class tick stands in its corner, headings label the others. Roles are said: other displays take them away.
+ */
+export const Rows = ({ columns, rows, label, cards = false }) => html`<div class="table-box ${cards ? "cards" : ""}" role="region" aria-label=${label} tabindex="0"><table class="rows" role="table">
+  <thead role="rowgroup"><tr role="row">${columns.map(([name, , kind = ""]) => html`<th scope="col" role="columnheader" class=${kind}>${name}</th>`)}</tr></thead>
+  <tbody role="rowgroup">${rows.map((row) => html`<tr key=${row.id} role="row">${columns.map(([name, cell, kind = ""]) => html`<td role="cell" class=${kind} data-label=${typeof name === "string" ? name : undefined}>${cell(row)}</td>`)}</tr>`)}</tbody>
 </table></div>`;
 
 /** The rest of a list that grows. Its place is there before the button is. */

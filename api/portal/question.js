@@ -24,13 +24,14 @@ export function Question({ title, text, words, kind = "primary", does, close, he
 
 export const Check = ({ words, value, set }) => html`<label class="check"><input type="checkbox" checked=${value} onChange=${(event) => set(event.target.checked)} /><span>${words}</span></label>`;
 
-/** A labelled input; `options` ([value, words]) make it a select. */
-export const Field = ({ id, words, hint, value, set, options, ...rest }) => html`<div class="field">
+/** A labelled input; `options` ([value, words]) make it a select, `long` a box for text; `wrong` is what the service says of it. */
+export const Field = ({ id, words, hint, value, set, options, long = false, wrong = "", ...rest }) => html`<div class="field">
   <label for=${id}>${words}</label>
   ${options
     ? html`<select class="input" id=${id} value=${value} onChange=${(event) => set(event.target.value)} ...${rest}>${options.map(([name, text]) => html`<option value=${name} selected=${name === value}>${text}</option>`)}</select>`
-    : html`<input class="input" id=${id} value=${value} onInput=${(event) => set(event.target.value)} autocomplete="off" ...${rest} />`}
-  ${hint && html`<span class="hint">${hint}</span>`}
+    : html`<${long ? "textarea" : "input"} class="input" id=${id} value=${value} onInput=${(event) => set(event.target.value)} autocomplete="off"
+        aria-invalid=${String(Boolean(wrong))} aria-describedby=${wrong ? `${id}-wrong` : undefined} ...${rest} />`}
+  ${wrong && html`<span class="wrong" id=${`${id}-wrong`}>${wrong}</span>`}${hint && html`<span class="hint">${hint}</span>`}
 </div>`;
 
 /** Several of many: boxes under one legend. `options` are words. */

@@ -10,6 +10,12 @@ export async function schemaOf(name) {
   return (await loading).components.schemas[name];
 }
 
+/** The schemas of the kinds that a list of tagged objects may hold, by their tags. */
+export async function kindsOf({ items }) {
+  const mapping = Object.entries(items.discriminator.mapping);
+  return Object.fromEntries(await Promise.all(mapping.map(async ([tag, address]) => [tag, await schemaOf(address.split("/").at(-1))])));
+}
+
 /** A property without its wrapping: [schema, may be null]. */
 function plain(schema, definitions) {
   if (schema.$ref) return plain(definitions[schema.$ref.split("/").at(-1)] ?? {}, definitions);

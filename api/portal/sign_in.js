@@ -6,13 +6,16 @@ import { html, useEffect, useState } from "./vendor/preact.js";
 
 const REFUSED = {
   role_too_low: "Your organisation knows you, but gives you no role here. Ask an operator of this service.",
+  login_denied: "Your organisation did not sign you in. Begin again, with another account perhaps, or ask your organisation.",
+  token_invalid: "What your organisation's sign-in said of you is not meant for this service, or no longer good. Begin again; if it stays so, ask an operator of this service.",
   login_invalid: "Signing in took too long, or began in another window. Begin again.",
   issuer_unavailable: "Your organisation's sign-in does not answer. Try again in a while, or use a key.",
 };
 
-/** Why the issuer's way led back here; empty where it did not. */
+/** Why the issuer's way led back here; empty where it did not. It is said once: the address forgets it. */
 function refusal() {
   const code = new URLSearchParams(location.search).get("refused");
+  if (code) history.replaceState(null, "", location.pathname + location.hash);
   return code && (REFUSED[code] ?? `Your organisation's sign-in was refused (${code}).`);
 }
 
@@ -20,6 +23,7 @@ export function SignIn({ lost }) {
   const [key, setKey] = useState("");
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(false);
+  const [refused] = useState(refusal);
   useEffect(() => {
     document.title = "Sign in · Distillation";
   }, []);
@@ -38,7 +42,7 @@ export function SignIn({ lost }) {
     <h1>Sign in</h1>
     <p class="quiet">Knowledge distillation as a service</p>
     ${lost && html`<p class="notice warn" role="alert">Your session has ended. Sign in again; what you had open is still there.</p>`}
-    ${refusal() && html`<p class="notice bad" role="alert">${refusal()}</p>`}
+    ${refused && html`<p class="notice bad" role="alert">${refused}</p>`}
     ${session.oidc && html`<p class="issuer"><a class="button primary" href="/login/oidc">Sign in with your organisation</a></p><p class="or">or with a key</p>`}
     <form onSubmit=${enter}>
       <div class="field">

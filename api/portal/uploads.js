@@ -6,12 +6,18 @@ const CHUNK = 16 * 2 ** 20;
 const PAUSES = [500, 1000, 2000, 4000, 8000, 8000]; // milliseconds, between tries of one piece
 const GONE = new Set([403, 404, 410, 413, 422, 460]); // trying again would change nothing
 
-/** Sends `file`, then has it taken in as `kind` (teachers or datasets) with these fields. `progress(share)` on the way. Resolves to what was made. */
-export async function bring(kind, file, fields, progress, signal) {
+/** Sends `file`; `progress(share)` on the way. Resolves to the id of the upload. */
+export async function sent(file, progress, signal) {
   const address = await create(file);
   let offset = 0;
   while (offset < file.size) offset = await piece(address, file, offset, progress, signal);
-  return post(`/v1/${kind}`, { upload_id: address.split("/").at(-1), name: file.name.replace(/\.(zip|tar|tar\.gz|tgz|pth?|th|safetensors|onnx)$/i, ""), ...fields });
+  return address.split("/").at(-1);
+}
+
+/** Sends `file`, then has it taken in as `kind` (teachers or datasets) with these fields. Resolves to what was made. */
+export async function bring(kind, file, fields, progress, signal) {
+  const upload_id = await sent(file, progress, signal);
+  return post(`/v1/${kind}`, { upload_id, name: file.name.replace(/\.(zip|tar|tar\.gz|tgz|pth?|th|safetensors|onnx)$/i, ""), ...fields });
 }
 
 async function create(file) {

@@ -1,8 +1,8 @@
 """Images to learn on: taken in here, checked and packed by a worker."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from api.admission import admit
@@ -11,7 +11,7 @@ from api.caching import has_current
 from api.deps import Caller, Cursor, Limit, Once, Parts, Services
 from api.schemas import DatasetForm, DatasetOut, Page
 from api.uploads import Received, form_body, in_upload_thread, receive
-from registry import datasets
+from registry import artifacts, datasets, discards
 from registry.keys import Principal
 from registry.tables import Dataset
 
@@ -66,6 +66,22 @@ def get_dataset_samples(request: Request, dataset_id: str, parts: Parts) -> Resp
     if has_current(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(b"".join(parts.store.read(digest)), headers=headers, media_type=_WEBP)
+
+
+@router.delete("/{dataset_id}", operation_id="delete_dataset", status_code=204)
+def delete_dataset(
+    dataset_id: str,
+    parts: Parts,
+    caller: Caller,
+    *,
+    force: Annotated[bool, Query(description="Also where the lineage of a model names it")] = False,
+) -> None:
+    """Deletes a data set and its files. Refused while a job that has not ended learns or is measured on it."""
+    with parts.database.write() as session:
+        digests = discards.discard(session, Dataset, dataset_id, actor=caller.id, force=force)
+    for digest in digests:
+        with parts.database.write() as session:
+            artifacts.forget(session, parts.store, digest)
 
 
 def _add(parts: Services, caller: Principal, key: str | None, upload: Received[DatasetForm]) -> dict[str, Any]:

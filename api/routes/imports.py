@@ -17,7 +17,7 @@ from api.model_schemas import ImportForm, ModelOut
 from api.model_views import model_out
 from api.routes.models import PATH as MODELS
 from api.uploads import Received, form_body, in_upload_thread, receive
-from registry import artifacts, bundles, models, names, quotas, resumable
+from registry import artifacts, bundles, models, names, quotas, resumable, trials
 from registry.access import Principal
 from registry.bundles import Bundle
 from registry.models import FileRow
@@ -66,15 +66,18 @@ def _archive(parts: Services, stored: Stored) -> Iterator[Path]:
 def _add(parts: Services, caller: Principal, key: str | None, upload: Received[ImportForm], bundle: Bundle) -> dict[str, Any]:
     files = [_row(parts, bundle, file) for file in bundle.files]
     form, told = upload.fields, bundle.manifest.model
-    imported = {"sha256": upload.stored.digest, "name": told.name, "version": told.version, "checked": list(CHECKED)}
+    facts = {"sha256": upload.stored.digest, "name": told.name, "version": told.version}
+    imported = {**facts, "checked": list(CHECKED), "trial": trials.WAITING}
 
-    def add(session: Session, _hints: Hints) -> ModelOut:
+    def add(session: Session, hints: Hints) -> ModelOut:
         artifacts.record(session, parts.store, upload.stored)  # unless an upload names it, it is nobody's: a sweep will take it
         for file in files:
             artifacts.record(session, parts.store, Stored(file.sha256, file.size))
         name = names.registered(form.name, told.name, bundle.report["architecture"])
         model = models.take_in(session, caller, bundle.report, files, name=name, imported=imported)
         model.notes = form.notes
+        trial = trials.add(session, model, files)
+        hints.append((trial.queue, trial.id))
         if upload.upload_id is not None:
             resumable.use(session, upload.upload_id)
         quotas.check_bytes(session, caller.owner, Limits.of(parts.settings))

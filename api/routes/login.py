@@ -9,7 +9,7 @@ from api import authorization
 from api.authorization import Login
 from api.deps import Parts, Services
 from api.identity import session_token
-from api.issuer import Issuer
+from api.issuer import Issuer, IssuerAway
 from api.routes.sessions import set_cookie
 from dlkd_core import __version__
 from dlkd_core.errors import DistillationError
@@ -34,7 +34,11 @@ def login(request: Request, parts: Parts) -> Response:
 def to_issuer(request: Request, parts: Parts) -> Response:
     """Sends the browser to the issuer. The cookie goes along when it comes back from there, which a strict one would not."""
     begun, issuer = Login.begin(), _issuer(request)
-    response = RedirectResponse(authorization.address(parts.settings, issuer, begun, _callback(request, parts)), 303, _NO_STORE)
+    try:
+        address = authorization.address(parts.settings, issuer, begun, _callback(request, parts))
+    except IssuerAway as error:
+        return _refused(error)
+    response = RedirectResponse(address, 303, _NO_STORE)
     secure = request.url.scheme == "https"
     response.set_cookie(_COOKIE, str(begun), max_age=_SECONDS, path=PATH, httponly=True, samesite="lax", secure=secure)
     return response
@@ -48,7 +52,7 @@ def from_issuer(request: Request, parts: Parts) -> Response:
         begun = Login.read(request.cookies.get(_COOKIE))
         who = authorization.finish(parts.settings, issuer, begun, dict(request.query_params), callback)
     except (RegistryError, DistillationError) as error:
-        response: Response = RedirectResponse(f"/?refused={error.code}", 303, _NO_STORE)
+        response = _refused(error)
     else:
         with parts.database.write() as session:
             token, _ = sign_ins.begin(session, who, lasts=timedelta(seconds=parts.settings.session_seconds))
@@ -56,6 +60,11 @@ def from_issuer(request: Request, parts: Parts) -> Response:
         set_cookie(response, token, parts.settings.session_seconds, secure=request.url.scheme == "https")
     response.delete_cookie(_COOKIE, path=PATH)
     return response
+
+
+def _refused(error: RegistryError | DistillationError) -> Response:
+    """The sign-in page, which says why."""
+    return RedirectResponse(f"/?refused={error.code}", 303, _NO_STORE)
 
 
 def _issuer(request: Request) -> Issuer:

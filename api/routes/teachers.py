@@ -1,8 +1,8 @@
 """Checkpoints to learn from: taken in here, checked by a worker."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from api.admission import admit
@@ -10,7 +10,7 @@ from api.deps import Caller, Cursor, Limit, Once, Parts, Services
 from api.schemas import Page, TeacherForm, TeacherOut
 from api.uploads import Received, form_body, in_upload_thread, receive
 from dlkd_core.teachers.sniff import sniff_format
-from registry import teachers
+from registry import artifacts, discards, teachers
 from registry.keys import Principal
 from registry.tables import Teacher
 
@@ -49,6 +49,22 @@ def get_teacher(teacher_id: str, parts: Parts) -> TeacherOut:
     """One teacher."""
     with parts.database.read() as session:
         return TeacherOut.model_validate(teachers.get(session, teacher_id))
+
+
+@router.delete("/{teacher_id}", operation_id="delete_teacher", status_code=204)
+def delete_teacher(
+    teacher_id: str,
+    parts: Parts,
+    caller: Caller,
+    *,
+    force: Annotated[bool, Query(description="Also where the lineage of a model names it")] = False,
+) -> None:
+    """Deletes a teacher and its file. Refused while a job that has not ended learns from it."""
+    with parts.database.write() as session:
+        digests = discards.discard(session, Teacher, teacher_id, actor=caller.id, force=force)
+    for digest in digests:
+        with parts.database.write() as session:
+            artifacts.forget(session, parts.store, digest)
 
 
 def _add(parts: Services, caller: Principal, key: str | None, upload: Received[TeacherForm]) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Files that come in several requests, by the protocol tus 1.0 (https://tus.io/protocols/resumable-upload)."""
+"""Files that come in several requests, by the protocol tus 1.0 (https://tus.io/protocols/resumable-upload).
+
+Beside it, parts of a file may go straight to an S3 store, at signed addresses: no bytes of theirs come through here.
+"""
 
 from dataclasses import dataclass, replace
 from email.utils import format_datetime
@@ -10,12 +13,14 @@ from starlette.exceptions import HTTPException
 from api.deps import Caller, Cursor, Limit, Parts, Services
 from api.reception import ALGORITHMS, Checksum, kept, reception
 from api.schemas import Page
-from api.upload_schemas import FileUploadOut, told
+from api.upload_schemas import FileUploadOut, PartAddress, PartAddresses, PartsForm, PartsOut, told
 from api.uploads import body_of, drain, in_upload_thread
 from dlkd_core.errors import DistillationError
 from registry import quotas, resumable
 from registry.access import Principal
+from registry.db import now
 from registry.errors import RegistryError, UploadTooLarge
+from registry.partials import Part, partials
 from registry.quotas import Limits
 from registry.resumable import Told
 from registry.tables import Upload
@@ -144,6 +149,44 @@ def delete_upload(upload_id: str, parts: Parts, caller: Caller) -> None:
     """Ends an upload and forgets its bytes; what was made of it stays."""
     with reception(parts, upload_id, caller.id) as held:
         held.remove("terminated")
+
+
+@router.post("/{upload_id}/urls", operation_id="sign_upload_parts")
+def sign_upload_parts(upload_id: str, form: PartsForm, parts: Parts, caller: Caller) -> PartAddresses:
+    """Addresses of the S3 store to PUT parts of the file to, with no header but Content-Length: many at once, in any order.
+
+    They are good without a key for a while. A part that is stored again replaces the one before. `complete` ends the upload.
+    """
+    wanted, lifetime = [Part(part.offset, part.size) for part in form.parts], min(form.lifetime, kept(parts))
+    with parts.database.read() as session:
+        expires_at = now(session) + lifetime
+    with reception(parts, upload_id, caller.id) as held:
+        urls = held.addresses(wanted, lifetime)
+    made = zip(wanted, urls, strict=True)
+    return PartAddresses(
+        parts=[PartAddress(offset=part.offset, size=part.size, url=url, expires_at=expires_at) for part, url in made]
+    )
+
+
+@router.get("/{upload_id}/parts", operation_id="list_upload_parts")
+def list_upload_parts(upload_id: str, parts: Parts) -> PartsOut:
+    """The parts of the file that were sent straight to the store, as it has them."""
+    with parts.database.read() as session:
+        upload = resumable.get(session, upload_id)
+    return PartsOut.model_validate({"parts": partials(parts.store).parts(upload.id)})
+
+
+@router.post("/{upload_id}/complete", operation_id="complete_upload")
+async def complete_upload(upload_id: str, response: Response, parts: Parts, caller: Caller) -> FileUploadOut:
+    """Makes the whole of its parts: their sizes must fit, and the sha256 that was told. Answered when all is stored."""
+
+    def work() -> Upload:
+        with reception(parts, upload_id, caller.id) as held:
+            held.complete()
+        with parts.database.read() as session:
+            return resumable.get(session, upload_id)
+
+    return _shown(response, await in_upload_thread(work, parts.uploads))
 
 
 def _create(parts: Services, caller: Principal, said: Told) -> Upload:

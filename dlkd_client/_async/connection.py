@@ -24,6 +24,7 @@ class AsyncConnection:
         timeout: seconds without a byte after which a request is given up.
         retries: how often a request is sent again after a broken line or a passing refusal (429, 502, 503, 504).
         transport: another way to the service, as tests use.
+        store: another way to the service's S3 store, likewise.
     """
 
     def __init__(
@@ -34,10 +35,12 @@ class AsyncConnection:
         timeout: float = 60,
         retries: int = 3,
         transport: httpx.AsyncBaseTransport | None = None,
+        store: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         self.timeout = timeout
         self.retries = retries
+        self.store = store
         self.http = httpx.AsyncClient(
             base_url=self.url,
             headers={"Authorization": f"Bearer {api_key}"},

@@ -24,6 +24,7 @@ class Connection:
         timeout: seconds without a byte after which a request is given up.
         retries: how often a request is sent again after a broken line or a passing refusal (429, 502, 503, 504).
         transport: another way to the service, as tests use.
+        store: another way to the service's S3 store, likewise.
     """
 
     def __init__(
@@ -34,10 +35,12 @@ class Connection:
         timeout: float = 60,
         retries: int = 3,
         transport: httpx.BaseTransport | None = None,
+        store: httpx.BaseTransport | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         self.timeout = timeout
         self.retries = retries
+        self.store = store
         self.http = httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {api_key}"},

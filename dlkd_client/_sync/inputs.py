@@ -56,6 +56,14 @@ class Inputs(Connection):
         """All data sets, the newest first."""
         return self.pages("/v1/datasets", Dataset)
 
+    def delete_teacher(self, teacher_id: str, *, force: bool = False) -> None:
+        """Deletes a teacher and its file; with `force` also where the lineage of a model names it."""
+        self.send("DELETE", f"/v1/teachers/{teacher_id}", params={"force": True} if force else {})
+
+    def delete_dataset(self, dataset_id: str, *, force: bool = False) -> None:
+        """Deletes a data set and its files; with `force` also where the lineage of a model names it."""
+        self.send("DELETE", f"/v1/datasets/{dataset_id}", params={"force": True} if force else {})
+
     def ready(self, upload: _U, *, timeout: float = 3600, poll: float = 0.3) -> _U:
         """The same teacher or data set once it was checked; `NotReady` with the reason where it was found unfit."""
         path = f"/v1/{'teachers' if isinstance(upload, Teacher) else 'datasets'}/{upload.id}"

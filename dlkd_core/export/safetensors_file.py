@@ -21,7 +21,7 @@ class SafetensorsFile:
     agreement = CloseLogits(1e-4)  # the weights are the same, the memory layout may not be
 
     def write(self, work: Work, path: Path) -> None:
-        """The weights; architecture, options, classes, normalisation, image size and an untrained layer as metadata."""
+        """The weights; architecture, options, classes, normalisation, image size and untrained layers as metadata."""
         student = work.student
         facts = {
             "format": "pt",
@@ -33,7 +33,7 @@ class SafetensorsFile:
             "resize": json.dumps(student.resize),
         }
         if not student.trained_classifier:
-            facts[UNTRAINED] = student.network().classifier
+            facts[UNTRAINED] = ",".join(student.network().classifiers)
         path.write_bytes(_in_order(save({key: value.contiguous().clone() for key, value in student.weights.items()}, facts)))
 
     def load(self, path: Path) -> Forward:

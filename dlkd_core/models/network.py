@@ -15,13 +15,22 @@ Layout = Literal["NCHW", "NHWC"]
 
 @dataclass(frozen=True)
 class Network:
-    """A module, the name of its final classifier (whose input is the features) and of its blocks (whose outputs are the maps)."""
+    """A module, the name of its final classifier (whose input is the features) and of its blocks (whose outputs are the maps).
+
+    A network may have companions of its classifier, whose logits go into its own: DeiT's and LeViT's distillation heads do.
+    """
 
     module: nn.Module
     classifier: str
     blocks: tuple[str, ...]
     layout: Layout = "NCHW"
     prefix_tokens: int = 1  # of blocks that give tokens: those that stand before the image's (class, registers)
+    companions: tuple[str, ...] = ()
+
+    @property
+    def classifiers(self) -> tuple[str, ...]:
+        """Every layer whose size is the number of classes, the one that sees the features first."""
+        return self.classifier, *self.companions
 
 
 def build(architecture: str, num_classes: int, options: Mapping[str, Any] | None = None) -> Network:

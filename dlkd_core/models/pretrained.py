@@ -18,7 +18,10 @@ from dlkd_core.spec import Normalization
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A network with its weights, the normalisation that they were trained under, and the number of classes they tell apart."""
+    """A network with its weights, the normalisation that they were trained under, and the number of classes they tell apart.
+
+    Those of a backbone tell 0 classes apart: its classifier has one class and was never trained.
+    """
 
     network: Network
     normalization: Normalization
@@ -51,8 +54,8 @@ def start(architecture: str, num_classes: int, options: Mapping[str, Any] | None
     """
     found = bring(architecture, options, pointer="/student/pretrained")
     network = found.network
-    layer = fresh_classifier(network.module.get_submodule(network.classifier), num_classes)
-    network.module.set_submodule(network.classifier, layer)
+    for name in network.classifiers:
+        network.module.set_submodule(name, fresh_classifier(network.module.get_submodule(name), num_classes))
     return Pretrained(network, found.normalization, num_classes)
 
 

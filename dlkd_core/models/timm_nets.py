@@ -1,7 +1,8 @@
 """timm's classifiers (https://huggingface.co/docs/timm) under their own names and layers, with "timm/" before them.
 
 Blocks are those of timm's own `feature_info`: the last of each resolution, four at most, or the quarters of a network that keeps
-one resolution. Left out are networks whose classifier is more than one layer (DeiT distilled, LeViT, VOLO, CrossViT, ...).
+one resolution. Backbones that timm makes without a classifier (DINOv2, DINOv3, SigLIP, ...) get one. Left out are CLIP's ResNets,
+whose classifier is a part of their pooling, and EfficientViM, which has eight.
 """
 
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ def pretrained(name: str, options: Frozen) -> Pretrained:
     """The network with timm's weights, from the Hugging Face hub's cache or the network. OSError where they are in neither."""
     module = create(name, options, pretrained=True)
     told = module.pretrained_cfg
+    if not told["num_classes"]:
+        module.reset_classifier(1)
     network = assemble(module, maps=TIMM_NAMES[name.removeprefix("timm/")].maps)
     return Pretrained(network, Normalization(mean=told["mean"], std=told["std"]), told["num_classes"])
 
@@ -45,9 +48,9 @@ def assemble(module: Any, *, maps: bool) -> Network:
     """The layers that distillation looks at; no blocks where they give no `maps`."""
     blocks = stages(module) if maps else ()
     layout: Layout = "NHWC" if getattr(module, "output_fmt", None) == "NHWC" else "NCHW"
-    return Network(
-        module, module.default_cfg["classifier"], blocks, layout, prefix_tokens=getattr(module, "num_prefix_tokens", 0)
-    )
+    told = module.default_cfg["classifier"]
+    first, *others = (told,) if isinstance(told, str) else told
+    return Network(module, first, blocks, layout, getattr(module, "num_prefix_tokens", 0), tuple(others))
 
 
 def stages(module: nn.Module) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from dlkd_core.teachers.fingerprints import Fingerprint, digest
-from dlkd_core.teachers.names import is_auxiliary, of_layer
+from dlkd_core.teachers.names import is_auxiliary, of_classifier
 
 _DEPTH = 3  # components of a prefix
 _FEWEST = 8  # tensors under one
@@ -50,7 +50,7 @@ def find_backbone(tensors: Mapping[str, Tensor], known: Iterable[Fingerprint]) -
         if found:
             variant, kept = found
             classifier = _own_classifier(inner, kept, variant) if len(inner) == len(tensors) and not _rank(prefix) else None
-            taken = {prefix + name for name in [*kept, *(of_layer(classifier) if classifier else ())]}
+            taken = {prefix + name for name in [*kept, *(of_classifier(classifier) if classifier else ())]}
             left_out = tuple(name for name in tensors if name not in taken)
             held = {name: tensor for name, tensor in inner.items() if prefix + name in taken}
             return Backbone(variant, prefix.rstrip("."), held, classifier, left_out)
@@ -75,7 +75,7 @@ def _within(
     present = {name.partition(".")[0] for name in inner}
     for (parts, classifier), group in families.items():
         if parts <= present:
-            heads = of_layer(classifier)
+            heads = of_classifier(classifier)
             kept = {n: t for n, t in inner.items() if n.partition(".")[0] in parts and n not in heads and not is_auxiliary(n)}
             variant = group.get(digest({name: tuple(tensor.shape) for name, tensor in kept.items()}, classifier))
             if variant:
@@ -86,7 +86,7 @@ def _within(
 def _own_classifier(inner: Mapping[str, Tensor], kept: Mapping[str, Tensor], variant: Fingerprint) -> str | None:
     """The classifier of a file that holds nothing beside it and the layers: a network under a mere prefix."""
     rest = {name for name in inner if name not in kept}
-    return variant.classifier if rest and rest <= set(of_layer(variant.classifier)) else None
+    return variant.classifier if rest and rest <= set(of_classifier(variant.classifier)) else None
 
 
 def _prefixes(tensors: Mapping[str, Tensor]) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from dlkd_core.catalog import ARCHITECTURES, find_architecture
 from dlkd_core.models.skeleton import skeleton
-from dlkd_core.teachers.names import Shape, canonical, is_auxiliary, is_learnt, of_layer
+from dlkd_core.teachers.names import Shape, canonical, is_auxiliary, is_learnt, of_classifier
 
 INDEXED = ("torchvision", "timm")  # families; of networks alike in different ones the first is meant
 
@@ -82,7 +82,7 @@ def take(architecture: str, options: dict[str, Any]) -> Fingerprint:
 
 
 def _backbone(shapes: Mapping[str, Shape], classifier: str) -> dict[str, Shape]:
-    left_out = of_layer(classifier)
+    left_out = of_classifier(classifier)
     return {name: shape for name, shape in shapes.items() if is_learnt(name) and not is_auxiliary(name) and name not in left_out}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dlkd_core.errors import KeysDoNotFit
 from dlkd_core.models import Network, Tapped
@@ -94,8 +94,12 @@ def load_teacher(
 
 def count(network: Network, *, headless: bool) -> int:
     """The parameters, without those of a classifier that is not the teacher's."""
-    left_out = network.module.get_submodule(network.classifier).parameters() if headless else ()
-    return sum(one.numel() for one in network.module.parameters()) - sum(one.numel() for one in left_out)
+    left_out = [network.module.get_submodule(name) for name in network.classifiers] if headless else []
+    return _numbers(network.module) - sum(map(_numbers, left_out))
+
+
+def _numbers(module: nn.Module) -> int:
+    return sum(one.numel() for one in module.parameters())
 
 
 def _graph(path: Path, architecture: str | None, num_classes: int | None, features: str | None) -> LoadedTeacher:

@@ -8,6 +8,13 @@ Shape = tuple[int, ...]
 # The last layer, as networks here and elsewhere call it.
 CLASSIFIERS = ("fc", "linear", "classifier", "head", "heads.head", "logits", "output", "last_linear", "fc_out")
 
+# Layers for classes that stand beside the last one in some networks of timm (see `Network.companions`).
+_COMPANIONS = {
+    "head": ("head_dist", "aux_head"),
+    "head.0": ("head.1",),
+    "head.linear": ("head_dist.linear",),
+    "head.head.l": ("head.head_dist.l",),
+}
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # classifiers that GoogLeNet and Inception have for training only
 _COMPUTED = ("num_batches_tracked", "relative_position_index", "relative_coords_table")  # not learnt; older files lack them
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.")
@@ -31,6 +38,11 @@ def is_learnt(name: str) -> bool:
 def of_layer(name: str) -> tuple[str, str]:
     """A layer's weight and bias."""
     return f"{name}.weight", f"{name}.bias"
+
+
+def of_classifier(name: str) -> tuple[str, ...]:
+    """The weights and biases whose shapes follow the number of classes, of a network whose last layer has that name."""
+    return tuple(weight for layer in (name, *_COMPANIONS.get(name, ())) for weight in of_layer(layer))
 
 
 def some(names: Iterable[str], limit: int = 3) -> str:

@@ -1,6 +1,5 @@
 """A teacher whose weights its makers publish: taken by name, not from a file."""
 
-from dataclasses import replace
 from hashlib import sha256
 
 from dlkd_core.catalog import find_architecture
@@ -13,7 +12,7 @@ from dlkd_core.teachers.load import LoadedTeacher, NetworkSource, count
 def load_published(teacher: TeacherFile, data: Packed) -> LoadedTeacher:
     """The network that `teacher.pretrained` names, for images of the data's size.
 
-    Without a class_map, and with other classes than the data, its classifier is left out: its features teach.
+    With other classes than the data and without a class_map its classifier is left out, as if it had none: its features teach.
 
     Raises:
         WeightsUnavailable: neither in the cache nor to be downloaded.
@@ -24,11 +23,17 @@ def load_published(teacher: TeacherFile, data: Packed) -> LoadedTeacher:
     found = pretrained.bring(name, options, pointer="/teacher/pretrained")
     found.network.module.eval().requires_grad_(requires_grad=False)
     other = bool(data.classes) and found.num_classes != len(data.classes) and teacher.class_map is None
-    parameters = count(found.network, headless=other)
-    notices = (_unused(name, found.num_classes, len(data.classes)),) if other else ()
-    loaded = LoadedTeacher(NetworkSource(found.network), "pretrained", name, options, found.num_classes, parameters, notices)
-    loaded = replace(loaded, normalization=found.normalization)
-    return replace(loaded, source=NetworkSource(found.network, headless=True), num_classes=0) if other else loaded
+    headless = other or not found.num_classes
+    return LoadedTeacher(
+        NetworkSource(found.network, headless=headless),
+        "pretrained",
+        name,
+        options,
+        0 if headless else found.num_classes,
+        count(found.network, headless=headless),
+        (_unused(name, found.num_classes, len(data.classes)),) if headless else (),
+        found.normalization,
+    )
 
 
 def digest_of(loaded: LoadedTeacher) -> str:
@@ -42,6 +47,8 @@ def digest_of(loaded: LoadedTeacher) -> str:
 
 
 def _unused(name: str, known: int, classes: int) -> str:
+    if not known:
+        return f"The published {name} has no classifier: its features teach."
     return (
         f"The published {name} tells {known} classes apart and the data set has {classes}: its classifier is left out, and its "
         "features teach. Give class_map to use its classifier."

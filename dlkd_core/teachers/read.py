@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
-from dlkd_core.teachers.safetensors_file import read_safetensors, untrained_layer
+from dlkd_core.teachers.safetensors_file import read_safetensors, untrained_layers
 from dlkd_core.teachers.sniff import Format, sniff_format
 from dlkd_core.teachers.torch_file import read_torch
 from dlkd_core.teachers.unwrap import find_tensors, plain_names
@@ -50,8 +50,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def _of_safetensors(path: Path) -> dict[str, Tensor]:
     """The tensors; without the classifier of a student that has none but its shape."""
-    tensors, untrained = read_safetensors(path), untrained_layer(path)
-    return {name: tensor for name, tensor in tensors.items() if not untrained or not name.startswith(f"{untrained}.")}
+    tensors = read_safetensors(path)
+    untrained = tuple(f"{layer}." for layer in untrained_layers(path))
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(untrained)}
 
 
 def format_of(path: Path) -> Format:

@@ -15,7 +15,7 @@ from dlkd_core.teachers import fingerprints
 from dlkd_core.teachers.backbones import Backbone, find_backbone
 from dlkd_core.teachers.fingerprints import Fingerprint
 from dlkd_core.teachers.fit import Fit, classifiers, fit
-from dlkd_core.teachers.names import CLASSIFIERS, Shape, of_layer, some
+from dlkd_core.teachers.names import CLASSIFIERS, Shape, of_classifier, some
 
 _LIKENESS = 0.3  # below it a nearest network is no help
 
@@ -111,7 +111,7 @@ def _without_heads(backbone: Backbone) -> Recognised:
         if laid.faults == 0:
             return _recognised(variant.architecture, variant.options, num_classes, laid, network.module.state_dict())
     network = skeleton(variant.architecture, 1, variant.options)
-    own = of_layer(network.classifier)
+    own = of_classifier(network.classifier)
     laid = fit({name: tensor for name, tensor in backbone.tensors.items() if name not in own}, network, None)
     expected = network.module.state_dict()
     head = {name: torch.zeros(expected[name].shape) for name in own if name in expected}

@@ -12,7 +12,7 @@ from torch import Tensor
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
 from dlkd_core.teachers.sniff import HEADER_LIMIT
 
-UNTRAINED = "untrained"  # in our students' metadata: the layer that is there for its shape alone
+UNTRAINED = "untrained"  # in our students' metadata: the layers that are there for their shape alone
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 _MAX_TENSORS = 100_000
 _MAX_EXTENT = 1 << 48  # product of the sides that are not 0: torch fails at a tensor of any more, even one without values
@@ -40,10 +40,11 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise _damaged(str(error)) from error
 
 
-def untrained_layer(path: Path) -> str | None:
-    """The name of the classifier of one of our students that was never trained; None of all other files, sound ones."""
+def untrained_layers(path: Path) -> list[str]:
+    """The names of the classifiers of one of our students that were never trained; none of all other files, sound ones."""
     with safe_open(path, framework="pt") as file:
-        return (file.metadata() or {}).get(UNTRAINED)
+        told = (file.metadata() or {}).get(UNTRAINED)
+    return told.split(",") if told else []
 
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:

@@ -67,10 +67,13 @@ class Taught:
     def classify(self) -> Callable[[Tensor], Tensor] | None:
         """The frozen classifier: features (N, width) to logits over the data set's classes, with gradient.
 
-        None where the network has none that is linear: an ONNX graph, or SqueezeNet with its convolution.
+        None where no linear layer alone makes its logits of the features: an ONNX graph, SqueezeNet with its convolution, or a
+        network whose classifier has companions.
         """
-        source = self.loaded.source if self.loaded.num_classes else None
-        layer = source.network.module.get_submodule(source.network.classifier) if isinstance(source, NetworkSource) else None
+        source = self.loaded.source
+        if not self.loaded.num_classes or not isinstance(source, NetworkSource) or source.network.companions:
+            return None
+        layer = source.network.module.get_submodule(source.network.classifier)
         return (lambda features: mapped(layer(features), self.classes, self.class_map)) if isinstance(layer, nn.Linear) else None
 
 

@@ -16,6 +16,7 @@ BODIES: dict[str, Any] = {
     "clone_job": {"training": {"epochs": 20}},
     "change_model": {"tags": ["shipped"]},
     "sign_model_file": {"expires_seconds": 600},
+    "sign_upload_parts": {"parts": [{"offset": 0, "size": 4}]},
     "put_alias": {"model": "$model"},
     "create_key": {"name": "build server", "role": "submitter", "owner": "vision"},
     "rotate_key": {"grace_seconds": 3600},

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from registry import keys, models, resumable, webhooks
+from registry import keys, models, resumable, webhooks, workers
 from registry.access import Principal, Role
 from registry.access_tables import Webhook
 from registry.artifacts import record
@@ -61,7 +61,7 @@ class People:
             teacher, dataset = _teacher(owner, stored.digest), _dataset(owner, stored.digest)
             session.add_all([teacher, dataset])
             session.flush()
-            job, made_by = _job(owner, dataset.id, status), _job(owner, dataset.id, "running")
+            job, made_by = _job(owner, dataset.id, status), _job(owner, dataset.id, "succeeded")
             session.add_all([job, made_by])
             session.flush()
             session.add(JobEvent(job_id=job.id, seq=1, attempt=0, at=AT, type="status", data={}))
@@ -81,6 +81,12 @@ class People:
             "delivery_id": delivery,
             "upload_id": upload.id,
         }
+
+    def worker(self) -> str:
+        """One that is there."""
+        with self.database.write() as session:
+            workers.announce(session, "worker_1", {"name": "w", "hostname": "h", "pid": 1, "slots": {"train": 1}, "devices": []})
+        return "worker_1"
 
     @staticmethod
     def _webhook(session: Any, owner: str) -> tuple[Webhook, str]:

@@ -9,7 +9,6 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from api.access import NEEDS
-from registry import workers
 from registry.access import Role
 from registry.db import Database
 from registry.store import Store
@@ -54,9 +53,11 @@ MATRIX: dict[str, Case] = {
     "POST /v1/teachers": Case(_S, 201, body={"files": {"file": ("t.pt", CHECKPOINT)}}),
     "GET /v1/teachers": Case(_V, 200),
     "GET /v1/teachers/{teacher_id}": row(_V, 200),
+    "DELETE /v1/teachers/{teacher_id}": row(_S, 204),
     "POST /v1/datasets": Case(_S, 201, body={"files": {"file": ("d.zip", ZIP)}}),
     "GET /v1/datasets": Case(_V, 200),
     "GET /v1/datasets/{dataset_id}": row(_V, 200),
+    "DELETE /v1/datasets/{dataset_id}": row(_S, 204, job="failed", query="?force=true"),
     "GET /v1/datasets/{dataset_id}/samples": row(_V, 200),
     "OPTIONS /v1/uploads": Case(_V, 204),
     "POST /v1/uploads": Case(_S, 201, body={"headers": {**TUS, "Upload-Length": "4"}}),
@@ -65,6 +66,9 @@ MATRIX: dict[str, Case] = {
     "HEAD /v1/uploads/{upload_id}": row(_V, 200, body={"headers": TUS}),
     "PATCH /v1/uploads/{upload_id}": row(_S, 204, body={"headers": {**STREAM, "Upload-Offset": "0"}, "content": b"last"}),
     "DELETE /v1/uploads/{upload_id}": row(_S, 204, body={"headers": TUS}),
+    "GET /v1/uploads/{upload_id}/parts": row(_V, 409),  # a folder has no addresses: tests/api/test_direct.py
+    "POST /v1/uploads/{upload_id}/urls": row(_S, 409, body={"parts": [{"offset": 0, "size": 4}]}),
+    "POST /v1/uploads/{upload_id}/complete": row(_S, 409),
     "POST /v1/jobs": Case(_S, 201, body=JOB),
     "GET /v1/jobs": Case(_V, 200),
     "GET /v1/jobs/{job_id}": row(_V, 200),
@@ -191,7 +195,7 @@ def test_a_route_opens_to_its_roles_and_shows_nothing_of_others(people: People, 
         for owner in (MINE, THEIRS) if case.theirs is not None else (MINE,):
             other = people.key(Role.VIEWER).split("_")[1]
             names = {**people.rows(owner, status=case.job), "name": "student.onnx", "alias": "old", "owner": "somebody"}
-            names |= {"key_id": key_id_of(people, other), "worker_id": announced(people)}
+            names |= {"key_id": key_id_of(people, other), "worker_id": people.worker()}
             body = filled(case.body, names) if isinstance(case.body, dict) else None
             sent = body if body and {"files", "headers"} & body.keys() else {"json": body}
             answer = people.client(role).request(method, filled(path + case.query, names), **sent)
@@ -199,13 +203,6 @@ def test_a_route_opens_to_its_roles_and_shows_nothing_of_others(people: People, 
             if answer.is_success and method not in {"GET", "HEAD", "OPTIONS"}:
                 assert_audited(people, answer.headers["X-Request-Id"], role)
     assert answers == wanted
-
-
-def announced(people: People) -> str:
-    """A worker that is there."""
-    with people.database.write() as session:
-        workers.announce(session, "worker_1", {"name": "w", "hostname": "h", "pid": 1, "slots": {"train": 1}, "devices": []})
-    return "worker_1"
 
 
 def key_id_of(people: People, prefix: str) -> str:

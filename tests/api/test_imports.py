@@ -12,11 +12,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
-from registry import bundles, keys
+from registry import bundles, claims, keys
+from registry.lifecycle import JobStatus
 from registry.settings import Settings
 from registry.store import Store
+from registry.tables import Job
 from registry.testing import MemoryQueue, fresh_database
 from registry.upload_errors import BundleInvalid
+from registry.uploads import CHECKS
 from tests.api.bundles import REPORT, WEIGHTS, File, bundle, members, packed, retold
 from tests.api.conftest import FakeWorker
 from tests.api.tus import uploaded
@@ -62,12 +65,55 @@ def test_a_model_goes_from_one_service_to_another(
     for file in taken["files"]:
         assert sha256(elsewhere.get(file["url"]).content).hexdigest() == file["sha256"]
     assert (taken["job_id"], taken["origin"]) == (None, "imported")
+    origin = {"sha256": sha256(carried).hexdigest(), "name": "pets", "version": 1}
     checked = ["archive", "manifest", "report", "sha256"]
-    assert taken["imported"] == {"sha256": sha256(carried).hexdigest(), "name": "pets", "version": 1, "checked": checked}
+    trial = {"status": "waiting", "tried": [], "left_out": [], "error": None}
+    assert taken["imported"] == {**origin, "checked": checked, "trial": trial}
     card = elsewhere.get(f"/v1/models/{taken['id']}/card", headers={"Accept": "text/markdown"})
     assert "# pets 1" in card.text
     again = zipfile.ZipFile(io.BytesIO(elsewhere.get(f"/v1/models/{taken['id']}/bundle").content))
     assert again.read("student.onnx") == zipfile.ZipFile(io.BytesIO(carried)).read("student.onnx")
+
+
+def trial(client: TestClient, model: dict[str, Any]) -> Any:
+    return client.get(f"/v1/models/{model['id']}").json()["imported"]["trial"]
+
+
+def test_a_worker_tries_the_files_and_the_model_tells(client: TestClient, worker: FakeWorker, queue: MemoryQueue) -> None:
+    good, bad = sent(client, bundle()).json(), sent(client, bundle()).json()
+    assert [name for name, _ in queue.sent] == [CHECKS, CHECKS]
+    claim = worker.claim(CHECKS)
+    (file,) = good["files"]
+    told = {"architecture": "resnet8", "options": {}, "parameters": 78_042, "classes": 2, "size": [32, 32]}
+    given = {"digest": file["sha256"], "filename": file["name"], "format": file["format"]}
+    assert (claim.kind, claim.inputs) == ("check_model", {"report": told, file["name"]: given})
+    with worker.database.write() as session:
+        claims.enter(session, claim, JobStatus.RUNNING)
+        claims.finish_check(session, claim, report={"tried": [file["name"]], "left_out": []})
+    worker.refuse({"code": "model_unfit", "message": "No network.", "hint": "Again.", "retryable": False})
+    assert trial(client, good) == {"status": "passed", "tried": [file["name"]], "left_out": [], "error": None}
+    assert trial(client, bad) | {"error": trial(client, bad)["error"]["code"]} == {
+        "status": "failed",
+        "tried": [],
+        "left_out": [],
+        "error": "model_unfit",
+    }
+    assert client.get(f"/v1/models/{bad['id']}").status_code == 200  # it stays, to be looked at
+
+
+@pytest.mark.parametrize("ends", ["well", "badly"])
+def test_a_model_that_was_deleted_during_its_trial_is_no_fault(client: TestClient, worker: FakeWorker, ends: str) -> None:
+    model = sent(client, bundle()).json()
+    claim = worker.claim(CHECKS)
+    assert client.delete(f"/v1/models/{model['id']}").status_code == 204
+    with worker.database.write() as session:
+        claims.enter(session, claim, JobStatus.RUNNING)
+        if ends == "well":
+            claims.finish_check(session, claim, report={"tried": [], "left_out": []})
+        else:
+            claims.fail(session, claim, error={"code": "model_unfit", "message": "", "hint": "", "retryable": False})
+    with worker.database.read() as session:
+        assert session.get_one(Job, claim.job_id).status == ("succeeded" if ends == "well" else "failed")
 
 
 def test_lineage_ends_at_the_bundle_and_tells_of_the_run_behind_it(client: TestClient) -> None:

@@ -1,12 +1,6 @@
 """Signing in at an issuer, by authorization code and PKCE: against a real issuer with real keys."""
 
-import hashlib
-import json
-import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from time import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,83 +8,18 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from fastapi.testclient import TestClient
-from joserfc import jwt
-from joserfc.jwk import RSAKey
 
 from api.app import create_app
 from registry.db import Database
 from registry.settings import Settings
 from registry.store import Store
 from registry.testing import MemoryQueue
-from tests.listening import listening
-
-CLIENT, SECRET = "portal", "of-the-client"
-
-
-@dataclass
-class Provider:
-    """It signs everybody in at once; what it says of them can be changed."""
-
-    url: str = ""
-    key: Any = field(default_factory=lambda: RSAKey.generate_key(2048, parameters={"kid": "one"}))
-    says: dict[str, Any] = field(default_factory=dict)
-    codes: dict[str, dict[str, str]] = field(default_factory=dict)
-
-    def authorize(self, query: dict[str, str]) -> str:
-        code = secrets.token_urlsafe(8)
-        self.codes[code] = query
-        return f"{query['redirect_uri']}?code={code}&state={query['state']}"
-
-    def token(self, form: dict[str, str], authorization: str) -> dict[str, Any] | None:
-        """By RFC 6749 and RFC 7636: the code once, for the same client and address, with the verifier of the challenge."""
-        asked = self.codes.pop(form["code"], None)
-        challenge = urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).rstrip(b"=").decode()
-        right = asked and asked["code_challenge"] == challenge and asked["redirect_uri"] == form["redirect_uri"]
-        if not right or asked is None or authorization != httpx.BasicAuth(CLIENT, SECRET)._auth_header:
-            return None
-        at = int(time())
-        claims = {
-            "iss": self.url,
-            "aud": CLIENT,
-            "sub": "u1",
-            "nonce": asked["nonce"],
-            "groups": ["ml"],
-            "iat": at,
-            "exp": at + 60,
-        }
-        claims |= {"preferred_username": "ada"} | self.says
-        return {"id_token": jwt.encode({"alg": "RS256", "kid": "one"}, claims, self.key, algorithms=["RS256"])}
+from tests.provider import CLIENT, SECRET, Provider, providing
 
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:
-    told = Provider()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path.startswith("/authorize?"):
-                query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
-                self.send_response(302)
-                self.send_header("Location", told.authorize(query))
-                self.end_headers()
-                return
-            names = {"authorization_endpoint": "/authorize", "token_endpoint": "/token", "jwks_uri": "/keys"}
-            document = {"issuer": told.url} | {name: told.url + path for name, path in names.items()}
-            self._answer({"keys": [told.key.as_dict(private=False)]} if self.path == "/keys" else document)
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            form = {name: values[0] for name, values in parse_qs(body).items()}
-            found = told.token(form, self.headers.get("Authorization", ""))
-            self._answer(found or {"error": "invalid_grant"}, 200 if found else 400)
-
-        def _answer(self, document: dict[str, Any], status: int = 200) -> None:
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(document).encode())
-
-    with listening(Handler) as port:
-        told.url = f"http://127.0.0.1:{port}"
+    with providing() as told:
         yield told
 
 
@@ -161,7 +90,17 @@ def test_what_the_issuer_refuses_is_told(browser: TestClient) -> None:
     address = at_the_issuer(browser)
     state = parse_qs(urlsplit(address).query)["state"][0]
     answer = browser.get(f"/login/oidc/callback?state={state}&error=access_denied")
-    assert answer.headers["Location"] == "/?refused=login_invalid"
+    assert answer.headers["Location"] == "/?refused=login_denied"
+
+
+def test_an_issuer_that_is_away_is_told_on_the_sign_in_page(settings: Settings, database: Database, store: Store) -> None:
+    with providing() as gone:
+        away = gone.url
+    oidc = {"oidc_issuer": away, "oidc_audience": "dlkd", "oidc_client_id": CLIENT}
+    app = create_app(Settings(**settings.model_dump(include={"data"}), **oidc), database, MemoryQueue(), store)
+    with TestClient(app, base_url="http://127.0.0.1:8000", follow_redirects=False) as client:
+        answer = client.get("/login/oidc")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/?refused=issuer_unavailable")
 
 
 def test_without_a_client_nobody_is_sent_anywhere(stranger: TestClient) -> None:

@@ -67,6 +67,8 @@ def test_ids_and_names_are_completed(spec: str, worker: FakeWorker, monkeypatch:
     assert offered("watch job_", monkeypatch) == [job]
     assert set(offered("download ", monkeypatch)) == {model, "mine@champion"}
     assert set(offered("show ", monkeypatch)) == {job, model, "mine@champion"}
+    assert offered("dataset rm ", monkeypatch) == [json.loads(spec)["dataset"]["id"]]
+    assert offered("teacher rm ", monkeypatch) == []
     assert "resnet56" in offered("teacher add x.th --architecture resn", monkeypatch)
 
 

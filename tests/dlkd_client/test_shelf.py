@@ -65,3 +65,25 @@ def test_teachers_and_data_sets_are_listed(dataset: str, tmp_path: Path) -> None
     assert [one["id"] for one in answer("dataset", "list")] == [dataset]
     assert "2 classes" in dlkd("dataset", "list").stdout
     assert "validating" in dlkd("teacher", "list").stdout
+
+
+def test_teachers_and_data_sets_are_deleted(dataset: str, tmp_path: Path) -> None:
+    (tmp_path / "big.th").write_bytes(CHECKPOINT)
+    teacher = answer("teacher", "add", "big.th", "--no-wait")["id"]
+    gone = dlkd("teacher", "rm", teacher)
+    assert (gone.exit_code, gone.stdout) == (0, "")
+    assert answer("teacher", "list") == []
+    again = dlkd("teacher", "rm", teacher)
+    assert (again.exit_code, again.stdout, f"There is no teacher {teacher}." in again.stderr) == (1, "", True)
+    assert answer("dataset", "rm", dataset) == {"id": dataset, "deleted": True}
+    assert answer("dataset", "list") == []
+
+
+def test_what_a_model_came_from_is_deleted_by_force(two: list[str], dataset: str) -> None:
+    refused = dlkd("dataset", "rm", dataset)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert all(model in refused.stderr for model in two)
+    assert "--force" in refused.stderr
+    assert dlkd("dataset", "rm", dataset, "--force").exit_code == 0
+    assert answer("dataset", "list") == []
+    assert answer("show", two[0])["id"] == two[0]

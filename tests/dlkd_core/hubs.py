@@ -44,10 +44,11 @@ def fill_torch(folder: Path, name: str = TORCHVISION) -> dict[str, Tensor]:
     return state
 
 
-def fill_hub(folder: Path, state: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
-    """Weights of TIMM, else random ones, in the layout of the Hugging Face hub's cache."""
-    state = state or drawn(timm.create_model("test_resnet"))
-    repository = timm.get_pretrained_cfg("test_resnet").hf_hub_id
+def fill_hub(folder: Path, state: dict[str, Tensor] | None = None, name: str = TIMM) -> dict[str, Tensor]:
+    """Weights of a network of timm, random ones where none are given, in the layout of the Hugging Face hub's cache."""
+    own = name.removeprefix("timm/")
+    state = state or drawn(timm.create_model(own))
+    repository = timm.get_pretrained_cfg(own).hf_hub_id
     root = folder / "hf" / "hub" / f"models--{repository.replace('/', '--')}"
     (root / "refs").mkdir(parents=True)
     (root / "refs" / "main").write_text("0" * 40)

@@ -27,7 +27,7 @@ def test_a_job_of_three_names_is_the_papers_run() -> None:
     assert (training.epochs, training.batch_size, training.learning_rate) == (240, 64, 0.05)
     assert (training.optimizer, training.momentum, training.weight_decay, training.nesterov) == ("sgd", 0.9, 5e-4, False)
     assert (training.ema, training.patience, training.max_seconds, training.accumulate) == (None, None, None, 1)
-    assert (training.precision, training.compile) == ("float32", False)
+    assert (training.precision, training.compile) == ("float32", "never")
     assert [share * 240 for share in training.schedule.milestones] == [150, 180, 210]
     assert (training.schedule.name, training.schedule.gamma, training.schedule.warmup_epochs) == ("step", 0.1, 0)
     assert {"safetensors", "onnx"} <= set(spec.export)

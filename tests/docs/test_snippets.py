@@ -38,7 +38,6 @@ NOT_RUN = {
     ("README.md", "text"): "what a command prints",
     ("command.md", "console"): "how each command is called; tests/docs/test_command.py holds it to the commands",
     ("methods.md", "math"): "formulas; tests/docs/test_site.py draws them",
-    ("operating.md", ""): "the programs of PostgreSQL and of an S3 client, which the tests' machines have not",
 }
 MINIMAL: dict[str, Any] = {
     "student": {"architecture": "resnet8"},

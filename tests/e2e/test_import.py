@@ -46,6 +46,17 @@ def trained(client: httpx.Client, images: Path, **spec: Any) -> dict[str, Any]:
     return model
 
 
+def tried(client: httpx.Client, model: dict[str, Any]) -> dict[str, Any]:
+    """What a worker found of an imported model's files."""
+    deadline = monotonic() + 240
+    while monotonic() < deadline:
+        trial: dict[str, Any] = client.get(f"/v1/models/{model['id']}").json()["imported"]["trial"]
+        if trial["status"] != "waiting":
+            return trial
+        sleep(0.2)
+    raise AssertionError(model)
+
+
 def files(client: httpx.Client, model: dict[str, Any]) -> dict[str, str]:
     """The sha256 of what is downloaded of each file, by name."""
     return {file["name"]: sha256(client.get(file["url"]).content).hexdigest() for file in model["files"]}
@@ -59,6 +70,8 @@ def test_a_student_teaches_at_another_service(stripes: Path, tmp_path: Path) -> 
         answer = there.post("/v1/models/import", json={"upload_id": uploaded(there, bundle, filename="bundle.zip")})
         assert answer.status_code == 201, answer.text
         taken = answer.json()
+        trial = tried(there, taken)
+        assert (trial["status"], set(trial["tried"]), trial["error"]) == ("passed", {"student.safetensors", "student.onnx"}, None)
         assert (taken["name"], taken["version"], taken["metrics"]) == ("stripes", 1, made["metrics"])
         assert files(there, taken) == before
         student = trained(there, stripes, teacher={"model_id": "stripes@1"}, method={"name": "kd"}, export=["onnx"])

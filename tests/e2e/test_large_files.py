@@ -20,6 +20,8 @@ from typing import IO
 import httpx
 import pytest
 
+from dlkd_client._sync.upload import send_file
+from dlkd_client.client import Client
 from dlkd_core.bundle import texts
 from registry import keys
 from registry.db import Database, upgrade
@@ -238,3 +240,14 @@ def test_a_large_model_survives_its_way_in_and_out(local: Api, tmp_path: Path) -
 def test_so_it_does_where_files_lie_on_s3(remote: Api, tmp_path: Path) -> None:
     weights = Weights(_ON_S3)
     story(remote, pack(tmp_path / "large.zip", weights), weights)
+
+
+def test_parts_straight_to_the_store_pass_by_the_service(remote: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole is read once, when it is completed, and never held."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    file = pack(tmp_path / "large.zip", weights := Weights(_ON_S3))
+    with door(remote) as client, Client(str(client.base_url), remote.key) as sender:
+        sent = send_file(sender, file)
+        model = client.post("/v1/models/import", json={"upload_id": sent}).json()
+        assert model["files"][0]["sha256"] == weights.sha256
+    assert remote.peak() < _MEMORY

@@ -47,3 +47,7 @@ def test_an_upload_becomes_a_data_set_and_a_bundle_a_model(door: httpx.Client, s
     while (dataset := door.get(made.headers["Location"]).json())["status"] == "validating" and monotonic() < deadline:
         sleep(0.2)
     assert (dataset["status"], dataset["splits"]) == ("ready", {"train": 120, "val": 60})
+    while (trial := door.get(taken.headers["Location"]).json()["imported"]["trial"])["status"] == "waiting":
+        assert monotonic() < deadline
+        sleep(0.2)
+    assert (trial["status"], trial["error"]["code"]) == ("failed", "model_unfit")  # its weights are a text

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from sqlalchemy import Engine, MetaData, Table, create_engine, insert, inspect, make_url, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from registry.db import alembic_config, check_head, make_engine, upgrade
 from registry.errors import DatabaseBehind
@@ -37,6 +38,14 @@ def tables(url: str) -> set[str]:
         return set(inspect(engine).get_table_names()) - {"alembic_version"}
     finally:
         engine.dispose()
+
+
+def revision_of(url: str) -> str:
+    engine = make_engine(url)
+    with engine.connect() as connection:
+        found: str = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+    engine.dispose()
+    return found
 
 
 def test_they_lead_up_and_down_and_up_again(empty_url: str) -> None:
@@ -213,3 +222,63 @@ def test_models_keep_all_that_hangs_on_them_when_they_need_no_job_any_more(empty
         assert {table: connection.execute(select(reflected(engine, table))).all() for table in hanging} == before
         assert connection.execute(text("SELECT id, job_id FROM models")).all() == [("model_1", "job_1")]
     engine.dispose()
+
+
+def test_jobs_may_name_what_was_deleted_and_forget_it_on_the_way_back(empty_url: str) -> None:
+    """All that hangs on them stays, and so do their indexes."""
+    upgrade(empty_url, "0008")
+    engine = make_engine(empty_url)
+    at = BEFORE["created_at"]
+    upload = {"owner": "key_1", "name": "n", "filename": "f", "sha256": "0" * 64, "size": 1, "status": "ready", "created_at": at}
+    upload["check_job_id"] = "job_0"
+    job = BEFORE | {"kind": "distill", "spec": SPEC, "teacher_id": "teacher_1"}
+    rows = {
+        "teachers": [upload | {"id": "teacher_1", "format": "torch", "options": {}}],
+        "datasets": [upload | {"id": f"dataset_{number}"} for number in (1, 2)],
+        "jobs": [job | {"id": f"job_{number}", "dataset_id": f"dataset_{number}"} for number in (1, 2)],
+        "job_labels": [{"job_id": "job_1", "key": "team", "value": "vision"}],
+        "attempts": [ATTEMPT],
+        "job_events": [{"job_id": "job_1", "seq": 1, "attempt": 1, "at": at, "type": "status", "data": {}}],
+        "job_logs": [{"job_id": "job_1", "seq": 1, "attempt": 1, "at": at, "line": "one"}],
+        "metrics": [{"job_id": "job_1", "name": "loss", "step": 1, "epoch": 1, "attempt": 1, "value": 0.5}],
+        "models": [MODEL | {"id": "model_1", "job_id": "job_1", "name": "pets", "version": 1, "created_at": at}],
+    }
+    with engine.begin() as connection:
+        for table, some in rows.items():
+            connection.execute(insert(reflected(engine, table)), some)
+
+    def kept() -> tuple[object, object]:
+        with engine.begin() as connection:
+            found = {name: connection.execute(select(reflected(engine, name))).all() for name in rows}
+        return found, sorted(index["name"] or "" for index in inspect(engine).get_indexes("jobs"))
+
+    before = kept()
+    upgrade(empty_url)
+    assert kept() == before
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM datasets WHERE id = 'dataset_1'"))
+    command.downgrade(alembic_config(empty_url), "0008")
+    with engine.begin() as connection:
+        named = connection.execute(text("SELECT id, teacher_id, dataset_id FROM jobs ORDER BY id")).all()
+        assert [tuple(row) for row in named] == [("job_1", "teacher_1", None), ("job_2", "teacher_1", "dataset_2")]
+        assert connection.execute(text("SELECT job_id FROM metrics UNION SELECT job_id FROM models")).scalars().all() == ["job_1"]
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        connection.execute(text("DELETE FROM datasets WHERE id = 'dataset_2'"))
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        connection.execute(text("DELETE FROM jobs WHERE id = 'job_1'"))
+    engine.dispose()
+
+
+def test_a_migration_that_breaks_a_key_is_undone(tmp_path: Path) -> None:
+    """SQLite does not look at keys while tables are copied, so the migrations do."""
+    url = f"sqlite:///{tmp_path / 'broken.db'}"
+    upgrade(url, "0008")
+    engine = make_engine(url)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("ROLLBACK")  # within a transaction it cannot be set
+        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        connection.exec_driver_sql("INSERT INTO job_labels VALUES ('job_none', 'team', 'vision')")
+    engine.dispose()
+    with pytest.raises(RuntimeError, match="job_labels"):
+        upgrade(url)
+    assert revision_of(url) == "0008"

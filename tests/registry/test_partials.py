@@ -8,7 +8,7 @@ import obstore
 import pytest
 
 from registry.errors import FileMissing
-from registry.partials import partials
+from registry.partials import Whole, partials
 from registry.store import Store, Stored
 from registry.upload_errors import UploadCorrupt
 
@@ -32,7 +32,7 @@ def kept(store: Store, *stretches: tuple[int, int]) -> None:
 
 
 def published(store: Store, expected: str | None = None) -> Stored:
-    return partials(store).publish("upload_1", len(CONTENT), expected, lambda: None)
+    return partials(store).publish("upload_1", Whole(len(CONTENT), len(CONTENT), expected))
 
 
 def test_stretches_become_one_file_under_its_digest(anywhere: Store) -> None:

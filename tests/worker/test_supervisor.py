@@ -223,10 +223,8 @@ def test_a_checked_data_set_is_packed_and_wakes_the_jobs_that_waited(workshop: W
     assert b"".join(workshop.store.read(dataset.packed_sha256 or "")) == b"packed images"
     assert b"".join(workshop.store.read(dataset.samples_sha256 or "")) == b"a picture"
     job = workshop.job(job_id)
-    assert (job.status, job.inputs) == (
-        "queued",
-        {"teacher": None, "dataset": {"digest": dataset.packed_sha256, "filename": PACKED_FILE}},
-    )
+    images = {"digest": dataset.packed_sha256, "filename": PACKED_FILE, "name": dataset.name, "sha256": dataset.sha256}
+    assert (job.status, job.inputs) == ("queued", {"teacher": None, "dataset": images})
     assert workshop.queue.sent == [("train", job_id)]
 
 

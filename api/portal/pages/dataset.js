@@ -1,6 +1,7 @@
 /** A data set: samples of its classes, how many images each has, what a check noticed, and what was made of it. */
 import { Counts } from "../dataset_counts.js";
 import { Samples } from "../dataset_samples.js";
+import { Delete } from "../deletion.js";
 import { useGet } from "../fetched.js";
 import { bytes, whole } from "../format.js";
 import { shownAccuracy, titleOf } from "../model_facts.js";
@@ -18,6 +19,7 @@ export function Page({ id }) {
     <${Head} title=${found.name || found.id} crumbs=${[["Data sets", "#/datasets"]]} about=${html`<${Status} of=${found.status} /> <${Copy} text=${found.id} />`}>
       ${session.reaches("submitter") && found.status === "ready" && html`<a class="button primary" href=${`#/new?dataset=${found.id}`}>New job on it</a>`}
       ${found.status === "ready" && html`<a class="button" href=${`#/compare?dataset=${found.id}`}>Compare its models</a>`}
+      ${session.reaches("submitter") && html`<${Delete} noun="data set" place="/datasets" of=${found} text="Its images go with it; models that learnt on it stay. Jobs that failed on it cannot be tried again. This cannot be undone." />`}
     </${Head}>
     <div class="stack">
       <${State} dataset=${found} />

@@ -27,8 +27,8 @@ export function Page() {
 
 const Nothing = () => html`<${Empty} title="No data sets yet">${session.reaches("submitter") ? "Drop an archive above: a folder for each class, or one of the forms that the service knows." : "Somebody with the role submitter can bring one."}</${Empty}>`;
 
-const Table = ({ datasets }) => html`<${Rows} label="Data sets" rows=${datasets} columns=${[
-  ["Name", (one) => html`<a class="cell-main" href=${`#/datasets/${one.id}`}>${one.name || one.id}</a><span class="cell-sub">${one.error?.message}</span>`],
+const Table = ({ datasets }) => html`<${Rows} cards label="Data sets" rows=${datasets} columns=${[
+  ["Name", (one) => html`<a class="cell-main" href=${`#/datasets/${one.id}`}>${one.name || one.id}</a><span class="cell-sub">${one.error?.message}</span>`, "main"],
   ["Status", (one) => html`<${Status} of=${one.status} />`],
   ["Classes", (one) => classesOf(one), "number"],
   ["Train", (one) => whole(one.splits?.train), "number"],

@@ -41,8 +41,8 @@ const Nothing = ({ filtered }) =>
     ? html`<${Empty} title="No job fits these filters" action=${html`<a class="button" href="#/jobs">Show all jobs</a>`}>Take a filter away, or look for another name.</${Empty}>`
     : html`<${Empty} title="No jobs yet" action=${session.reaches("submitter") && SUBMIT}>A job takes a teacher, a student architecture and a data set, and makes a small model that you can ship. Its progress will stand here.</${Empty}>`;
 
-const Table = ({ jobs }) => html`<${Rows} label="Jobs" rows=${jobs} columns=${[
-  ["Name", (job) => html`<a class="cell-main" href=${`#/jobs/${job.id}`}>${job.name || job.id}</a><span class="cell-sub">${Object.entries(job.labels).map(([key, value]) => html`<${Tag}>${key}: ${value}</${Tag}> `)}</span>`],
+const Table = ({ jobs }) => html`<${Rows} cards label="Jobs" rows=${jobs} columns=${[
+  ["Name", (job) => html`<a class="cell-main" href=${`#/jobs/${job.id}`}>${job.name || job.id}</a><span class="cell-sub">${Object.entries(job.labels).map(([key, value]) => html`<${Tag}>${key}: ${value}</${Tag}> `)}</span>`, "main"],
   ["Status", (job) => html`<${Status} of=${job.status} />`],
   ["Progress", (job) => html`<div class="progress-cell"><${JobProgress} job=${job} /><span class="small quiet">${state(job)}</span></div>`],
   ["Student", (job) => html`${job.spec.student?.architecture}<span class="cell-sub">${job.spec.method?.name}</span>`],

@@ -11,12 +11,16 @@ import { Beside } from "../model_quality.js";
 import { Copy, Facts, Head, Loaded, Panel, Tabs, Tiles, When } from "../parts.js";
 import { refine } from "../router.js";
 import { session } from "../session.js";
-import { html } from "../vendor/preact.js";
+import { html, useEffect, useState } from "../vendor/preact.js";
+
+const TRIAL_EVERY = 2000; // milliseconds
 
 const TABS = [["quality", "Teacher and student"], ["classes", "Classes"], ["files", "Files"], ["card", "Card"], ["lineage", "Lineage"]];
 
 export function Page({ id, query }) {
-  const model = useGet(`/v1/models/${encodeURIComponent(id)}`);
+  const [asking, ask] = useState(0);
+  const model = useGet(`/v1/models/${encodeURIComponent(id)}`, { every: asking });
+  useEffect(() => ask(model.data?.imported?.trial?.status === "waiting" ? TRIAL_EVERY : 0), [model.data]);
   const tab = TABS.some(([name]) => name === query.tab) ? query.tab : "quality";
   return html`<${Loaded} from=${model}>${(found) => html`
     <${Head} title=${titleOf(found)} crumbs=${[["Models", "#/models"]]} about=${html`${found.architecture}, ${count(found.parameters)} parameters <${Copy} text=${found.id} />`}>
@@ -67,4 +71,12 @@ const About = ({ model }) => html`<${Panel} title="About"><${Facts} of=${[
   ["Owner", html`<span class="mono">${model.owner}</span>`],
   ["Made", html`<${When} at=${model.created_at} />`],
   ["Imported from", model.imported && html`${model.imported.name} ${model.imported.version} <span class="mono small">${model.imported.sha256}</span>`],
+  ["Tried here", model.imported?.trial && html`<${Trial} of=${model.imported.trial} />`],
 ].filter(([, value]) => value)} /></${Panel}>`;
+
+/** How a worker fared with files that were made elsewhere. */
+function Trial({ of }) {
+  if (of.status === "waiting") return "A worker has yet to load and run the files.";
+  if (of.status === "failed") return html`<strong>It failed:</strong> ${of.error.message} ${of.error.hint}`;
+  return html`${of.tried.join(", ")} ${of.tried.length === 1 ? "loads, runs and is" : "load, run and are"} what the report tells of.${of.left_out.length > 0 && html` <span class="quiet">Not tried: ${of.left_out.join(", ")}.</span>`}`;
+}

@@ -1,10 +1,11 @@
 /** A job to submit, made from the catalog's schemas; also a clone with changes. */
 import { get } from "../api.js";
 import { Head, Refusal } from "../parts.js";
-import { schemaOf } from "../schema.js";
+import { kindsOf, schemaOf } from "../schema.js";
+import { Evaluations } from "../submit/evaluations.js";
 import { Data, Teacher } from "../submit/inputs.js";
 import { Plan, usePlan, wrongIn } from "../submit/plan.js";
-import { Envelope, Evaluations, Files, Method, Student, Training } from "../submit/recipe.js";
+import { Envelope, Files, Method, Student, Training } from "../submit/recipe.js";
 import { bodyOf, EMPTY, ofJob } from "../submit/request.js";
 import { html, useEffect, useState } from "../vendor/preact.js";
 
@@ -25,8 +26,10 @@ export function Page({ query }) {
 /** Catalog, schemas, and the request that the form begins with. */
 async function begin({ clone, teacher, teacher_model: model, dataset }) {
   const [catalog, job, ...schemas] = await Promise.all([get("/v1/catalog"), clone ? get(`/v1/jobs/${clone}`) : null, ...SCHEMAS.map(schemaOf)]);
+  const named = Object.fromEntries(SCHEMAS.map((name, place) => [name, schemas[place]]));
+  const protocols = named.JobRequest.properties.evaluation;
   const fresh = { ...EMPTY, teacher: teacher ? { id: teacher } : model ? { model_id: model } : {}, dataset: dataset ? { id: dataset } : {} };
-  return { catalog: { ...catalog, names: namesOf(catalog) }, schemas: Object.fromEntries(SCHEMAS.map((name, place) => [name, schemas[place]])), first: job ? ofJob(job) : fresh };
+  return { catalog: { ...catalog, names: namesOf(catalog) }, schemas: named, protocols: { kinds: await kindsOf(protocols), most: protocols.maxItems }, first: job ? ofJob(job) : fresh };
 }
 
 /** All architectures in one list: the catalog has timm's thousand as a table. */
@@ -35,7 +38,7 @@ function namesOf({ architectures, timm }) {
   return [...architectures, ...rows.map((row) => ({ ...row, family: "timm", schema: row.image_size ? timm.image_size_schema : null }))];
 }
 
-function Form({ catalog, schemas, first, cloned }) {
+function Form({ catalog, schemas, protocols, first, cloned }) {
   const [request, setRequest] = useState(first);
   const state = usePlan(request);
   const wrong = wrongIn(state);
@@ -53,7 +56,7 @@ function Form({ catalog, schemas, first, cloned }) {
       <${Method} value=${request.method} change=${change("method")} wrong=${wrong} catalog=${catalog} taught=${request.teacher !== null} />
       <${Training} value=${request.training} change=${change("training")} wrong=${wrong} schemas=${schemas} />
       <${Files} value=${request.export} change=${change("export")} wrong=${wrong} catalog=${catalog} />
-      <${Evaluations} value=${request.evaluation ?? []} change=${change("evaluation")} wrong=${wrong} catalog=${catalog} />
+      <${Evaluations} value=${request.evaluation ?? []} change=${change("evaluation")} wrong=${wrong} catalog=${catalog} ...${protocols} />
       <${Envelope} value=${request} change=${setRequest} wrong=${wrong} schemas=${schemas} />
     </div>
     <${Plan} request=${request} state=${state} original=${bodyOf(first)} cloned=${cloned} />

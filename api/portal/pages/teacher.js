@@ -1,4 +1,5 @@
 /** A teacher: what the check has found, and what can be done with it. */
+import { Delete } from "../deletion.js";
 import { useGet } from "../fetched.js";
 import { bytes, plain, whole } from "../format.js";
 import { Copy, Facts, Head, Loaded, Panel, Refusal, Status, Tag, When } from "../parts.js";
@@ -11,6 +12,7 @@ export function Page({ id }) {
   return html`<${Loaded} from=${teacher}>${(one) => html`
     <${Head} title=${one.name} crumbs=${[["Teachers", "#/teachers"]]} about=${html`<${Status} of=${one.status} /> <${Copy} text=${one.id} />`}>
       ${one.status === "ready" && session.reaches("submitter") && html`<a class="button primary" href=${`#/new?teacher=${one.id}`}>Distil it</a>`}
+      ${session.reaches("submitter") && html`<${Delete} noun="teacher" place="/teachers" of=${one} text="Its file goes with it; models that it taught stay. Jobs that failed with it cannot be tried again. This cannot be undone." />`}
     </${Head}>
     <div class="stack">
       ${one.error && html`<${Refusal} problem=${one.error} />`}

@@ -27,8 +27,8 @@ export function Page() {
 
 const Nothing = () => html`<${Empty} title="No teachers yet">${session.reaches("submitter") ? "Drop a checkpoint above. A model made here, or published weights, can teach without being uploaded: pick it when you submit a job." : "Somebody with the role submitter can bring one."}</${Empty}>`;
 
-const Table = ({ rows }) => html`<${Rows} label="Teachers" rows=${rows} columns=${[
-  ["Name", (one) => html`<a class="cell-main" href=${`#/teachers/${one.id}`}>${one.name}</a>`],
+const Table = ({ rows }) => html`<${Rows} cards label="Teachers" rows=${rows} columns=${[
+  ["Name", (one) => html`<a class="cell-main" href=${`#/teachers/${one.id}`}>${one.name}</a>`, "main"],
   ["Status", (one) => html`<${Status} of=${one.status} />`],
   ["Architecture", (one) => one.architecture ?? (one.format === "onnx" ? "ONNX graph" : "–")],
   ["Parameters", (one) => count(one.parameters), "number"],

@@ -9,7 +9,8 @@ const ARCHIVES = ".zip,.tar,.tgz,.gz";
 const CHECKPOINTS = ".pth,.pt,.th,.safetensors,.onnx,.bin,.ckpt";
 const usable = (rows) => rows.filter((row) => row.status !== "invalid");
 
-function Pick({ id, label, rows, value, pick, words, wrong, empty }) {
+/** One of the rows, by its id; `words(row)` is what stands in the list. */
+export function Pick({ id, label, rows, value, pick, words, wrong, empty }) {
   return html`<div class="field"><label for=${id}>${label}</label>
     <select class="input" id=${id} value=${value ?? ""} aria-invalid=${String(Boolean(wrong))} aria-describedby=${`${id}-wrong`} onChange=${(event) => pick(event.target.value)}>
       <option value="">${rows.length ? "Choose one" : empty}</option>${rows.map((row) => html`<option value=${row.id}>${words(row)}</option>`)}

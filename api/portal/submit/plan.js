@@ -4,14 +4,14 @@ import { bytes, count, plain } from "../format.js";
 import { Doing, Facts, Panel, Refusal } from "../parts.js";
 import { go } from "../router.js";
 import { html, useEffect, useState } from "../vendor/preact.js";
-import { bodyOf, isJudgeable, patchOf } from "./request.js";
+import { bodyOf, missing, patchOf } from "./request.js";
 
 const PAUSE = 350; // milliseconds of quiet in the typing
 
 /** The plan for the request: {plan, problem, asking}; all empty until enough is said. */
 export function usePlan(request) {
   const [state, set] = useState({});
-  const text = isJudgeable(request) ? JSON.stringify(bodyOf(request)) : null;
+  const text = missing(request) ? null : JSON.stringify(bodyOf(request));
   useEffect(() => {
     if (text === null) return set({});
     set((old) => ({ ...old, asking: true }));
@@ -45,7 +45,7 @@ export function Plan({ request, state, original, cloned }) {
   };
   const good = plan?.valid && !asking;
   return html`<div class="plan stack"><${Panel} title="Plan" aside=${html`<span class="small quiet" role="status">${asking ? "checking …" : plan ? (plan.valid ? "fits" : "does not fit") : ""}</span>`}><div class="stack">
-    ${!plan && !problem && html`<p class="quiet">Pick a data set and a student: the service then says here whether it fits, and how small the student will be.</p>`}
+    ${!plan && !problem && html`<p class="quiet">${missing(request) || "One moment"}: the service then says here whether it fits, and how small the student will be.</p>`}
     ${plan?.estimate && html`<${Size} of=${plan.estimate} />`}
     ${plan?.valid && !plan.estimate && html`<p class="quiet">The student's size is known once the data set has been looked into, for the options that were counted.</p>`}
     ${plan?.problems.map((one) => html`<${Refusal} problem=${{ ...one, message: one.message }} />`)}

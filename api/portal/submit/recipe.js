@@ -50,17 +50,6 @@ export function Files({ value, change, wrong, catalog }) {
   </fieldset><p class="wrong">${wrong("/export")}</p></${Panel}>`;
 }
 
-const WITH_DEFAULTS = (entry) => entry.name !== "transfer"; // which needs a data set of its own
-
-/** Protocols that need nothing said; those that do (transfer, to another data set) are kept where a clone has them. */
-export function Evaluations({ value, change, wrong, catalog }) {
-  const has = (name) => value.some((one) => one.name === name);
-  const turn = (name) => change(has(name) ? value.filter((one) => one.name !== name) : [...value, { name }]);
-  return html`<${Panel} title="Measured beside the accuracy"><fieldset class="checks plain" aria-label="Protocols">
-    ${catalog.evaluations.filter(WITH_DEFAULTS).map((one) => html`<label class="check"><input type="checkbox" checked=${has(one.name)} onChange=${() => turn(one.name)} /><span>${one.name}<span class="cell-sub">${one.summary}</span></span></label>`)}
-  </fieldset><p class="wrong">${wrong("/evaluation")}</p></${Panel}>`;
-}
-
 const ENVELOPE = ["notes", "model_name", "priority", "max_seconds"];
 
 export function Envelope({ value, change, wrong, schemas }) {

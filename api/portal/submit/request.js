@@ -17,9 +17,11 @@ export function bodyOf(request) {
   return teacher ? { ...body, teacher } : body;
 }
 
-/** Whether enough is said for the service to judge it. */
-export function isJudgeable({ dataset, student, teacher }) {
-  return Boolean(dataset.id && student.architecture && (!teacher || teacher.id || teacher.model_id || teacher.pretrained));
+/** What must be picked before the service can judge it, in words; "" where enough is said. */
+export function missing({ dataset, student, teacher, evaluation = [] }) {
+  if (!dataset.id || !student.architecture) return "Pick a data set and a student";
+  if (teacher && !teacher.id && !teacher.model_id && !teacher.pretrained) return "Pick a teacher, or none";
+  return evaluation.some((one) => one.dataset && !one.dataset.id) ? "Pick the data set to transfer to" : "";
 }
 
 /** What turns `from` into `to` as a JSON merge patch (RFC 7396). */

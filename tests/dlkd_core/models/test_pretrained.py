@@ -59,6 +59,24 @@ def test_a_student_begins_with_them_and_with_a_new_classifier(caches: Path, name
     assert Tapped(network, (0, 0, 0), (1, 1, 1))(torch.rand(2, 3, 64, 64)).logits.shape == (2, 3)
 
 
+def test_a_published_backbone_tells_no_classes_apart_and_gets_a_classifier(caches: Path) -> None:
+    name = "timm/vit_tiny_patch16_dinov3_qkvb"
+    state = fill_hub(caches, name=name)
+    assert pretrained.bring(name, pointer="/teacher/pretrained").num_classes == 0
+    own = start(name, 3).network.module.state_dict()
+    assert {name: tuple(own[name].shape) for name in own.keys() - state} == {"head.weight": (3, 192), "head.bias": (3,)}
+    assert all(torch.equal(own[name], one) for name, one in state.items())
+
+
+def test_both_classifiers_of_a_distilled_network_are_new(caches: Path) -> None:
+    name = "timm/swiftformer_xs"
+    state = fill_hub(caches, name=name)
+    network = start(name, 3).network
+    own = network.module.state_dict()
+    assert {name.partition(".")[0] for name in own if own[name].shape != state[name].shape} == {"head", "head_dist"}
+    assert Tapped(network, (0, 0, 0), (1, 1, 1))(torch.rand(2, 3, 32, 32)).logits.shape == (2, 3)
+
+
 @pytest.mark.parametrize("name", [TORCHVISION, TIMM])
 def test_without_cache_and_network_the_error_says_what_to_do(name: str) -> None:
     with pytest.raises(WeightsUnavailable, match="are not in the cache and cannot be downloaded") as caught:

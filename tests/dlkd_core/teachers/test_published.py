@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from dlkd_core import events
-from dlkd_core.data import Packed, open_dataset
-from dlkd_core.errors import ImagesDoNotFit, LogitsNeeded, WeightsUnavailable
+from dlkd_core.data import Packed, Reading, open_dataset
+from dlkd_core.errors import ClassesDoNotFit, ImagesDoNotFit, LogitsNeeded, WeightsUnavailable
 from dlkd_core.pipeline import run
 from dlkd_core.spec import DistillationSpec, TeacherFile
 from dlkd_core.teachers.taught import bring
@@ -47,6 +47,18 @@ def test_other_classes_than_the_datas_leave_the_features(data: Packed) -> None:
     assert taught.proof.knn_top1 > 0.8
     assert taught(data.val.images[:2].float() / 255).logits.shape == (2, 0)
     assert taught.classify is None
+
+
+def test_a_published_backbone_teaches_by_its_features_and_has_no_classes_to_map(stripes: Path, caches: Path) -> None:
+    name = "timm/vit_tiny_patch16_dinov3_qkvb"
+    fill_hub(caches, name=name)
+    data = open_dataset(stripes, Reading(size=16))
+    taught = bring(TeacherFile(pretrained=name), data, CPU)
+    assert (taught.loaded.num_classes, taught.loaded.parameters) == (0, 5_489_664)
+    assert "has no classifier" in taught.loaded.notices[0]
+    assert taught(data.val.images[:2].float() / 255).logits.shape == (2, 0)
+    with pytest.raises(ClassesDoNotFit, match="it has none"):
+        bring(TeacherFile(pretrained=name, class_map=(0, 1, 2)), data, CPU)
 
 
 def test_a_class_map_uses_the_published_classifier(data: Packed) -> None:

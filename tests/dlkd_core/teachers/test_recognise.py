@@ -27,6 +27,8 @@ ONE_OF_EACH_FAMILY: list[tuple[str, dict[str, Any]]] = [
     ("squeezenet1_1", {}),
     ("swin_t", {}),
     ("densenet121", {}),
+    ("timm/repvit_m0_9", {}),
+    ("timm/deit_tiny_distilled_patch16_224", {"image_size": 224}),
 ]
 
 

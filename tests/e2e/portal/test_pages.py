@@ -62,6 +62,22 @@ def test_every_page_is_clean_in_every_look(look: tuple[str, Visitor], portal: Po
     assert {name: faults for name, faults in found.items() if faults} == {}
 
 
+def test_rows_are_cards_on_a_phone_and_still_a_table_to_who_listens(visit: Visit) -> None:
+    with visit(**LOOKS["narrow"]) as visitor:
+        visitor.sign_in()
+        visitor.open("/models")
+        table = visitor.page.get_by_role("region", name="Models").get_by_role("table")
+        row = table.get_by_role("row", name="stripes-by-dlkd 1")
+        expect(row.get_by_role("cell").nth(2)).to_have_attribute("data-label", "Accuracy")
+        expect(table.get_by_role("columnheader", name="Latency")).to_be_attached()
+        for cell in row.get_by_role("cell").all():
+            box = cell.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= SIZES["narrow"]["width"]  # nothing to scroll for
+        row.get_by_role("checkbox").check()
+        expect(visitor.page.get_by_role("link", name="Compare 1")).to_be_visible()
+
+
 def wider_than_the_screen(visitor: Visitor) -> list[str]:
     """A page scrolls down; sideways only tables within it do."""
     over = visitor.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.portal.conftest import Portal, Visit
+from tests.e2e.portal.visitor import drop
 
 _CHECK = 90_000  # milliseconds, on a machine that has other things to do, too
 
@@ -111,6 +112,7 @@ def test_an_alias_moves_after_a_question_and_holds_its_model(
         assert rest.get(champion).json()["id"] == portal.student
 
         visitor.open(f"/models/{second['id']}")
+        expect(page.locator("main h1")).to_have_text(f"stripes-by-dlkd {second['version']}")  # and no longer the other one
         point(page, "champion")
         expect(page.get_by_role("dialog")).to_contain_text("It points at version 1 now")
         assert visitor.axe() == []
@@ -136,6 +138,43 @@ def test_an_alias_moves_after_a_question_and_holds_its_model(
         expect(page.get_by_role("heading", name="Models")).to_be_visible()
     assert rest.get(f"/v1/models/{second['id']}").status_code == 404
     assert rest.get(champion).status_code == 404
+
+
+def test_a_bundle_is_imported_under_another_name(visit: Visit, portal: Portal, rest: httpx.Client, tmp_path: Path) -> None:
+    with visit(accept_downloads=True) as visitor:
+        page = visitor.page
+        visitor.sign_in()
+        visitor.open(f"/models/{portal.student}?tab=files")
+        with page.expect_download() as coming:
+            page.locator('a[href$="/bundle"]').first.click()
+        coming.value.save_as(tmp_path / "student.zip")
+        broken = tmp_path / "broken.zip"
+        broken.write_bytes((tmp_path / "student.zip").read_bytes()[:-100])
+
+        visitor.open("/models")
+        page.get_by_role("button", name="Import a bundle").click()
+        dialog = page.get_by_role("dialog", name="Import a bundle")
+        expect(dialog.get_by_role("button", name="Import")).to_be_disabled()
+        visitor.expected.add(422)
+        dialog.get_by_label("Name").fill("no name!")
+        dialog.get_by_label("Notes").fill("from afar")
+        drop(page, "The zip of a model's page", broken)
+        dialog.get_by_role("button", name="Import").click()
+        expect(dialog.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
+        dialog.get_by_label("Name").fill("stripes-elsewhere")
+        dialog.get_by_role("button", name="Import").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("bundle_invalid")
+        assert visitor.axe() == []
+        visitor.picture("model-import")
+
+        drop(page, "Another bundle", tmp_path / "student.zip")
+        dialog.get_by_role("button", name="Import").click()  # with what was filled in
+        expect(page.locator("main h1")).to_have_text("stripes-elsewhere 1")
+        expect(page.get_by_text("a bundle that was imported")).to_be_visible()
+        expect(page.get_by_text("what the report tells of")).to_be_visible(timeout=60_000)  # a worker has tried the files
+    made = rest.get("/v1/models/stripes-elsewhere@1").json()
+    assert (made["origin"], made["notes"], made["job_id"]) == ("imported", "from afar", None)
+    assert rest.delete(f"/v1/models/{made['id']}").status_code == 204
 
 
 def point(page: Page, alias: str) -> None:

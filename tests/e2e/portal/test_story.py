@@ -1,6 +1,5 @@
 """The whole way through the portal, as somebody goes it who has a teacher and images and wants a small model."""
 
-import base64
 import hashlib
 import re
 from pathlib import Path
@@ -9,26 +8,10 @@ import httpx
 from playwright.sync_api import Page, expect
 
 from tests.e2e.portal.conftest import Portal, Visit
+from tests.e2e.portal.visitor import drop
 
 _CHECK, _RUN = 90_000, 240_000  # milliseconds, on a machine that has other things to do, too
-_DROP = """([target, name, type, content]) => {
-  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
-  const carried = new DataTransfer();
-  carried.items.add(new File([bytes], name, { type }));
-  for (const kind of ["dragenter", "dragover", "drop"]) {
-    target.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: carried }));
-  }
-}"""
-
-
 _FURTHER = "(first) => Number(document.querySelectorAll('.tile dd')[1].firstChild.textContent.replaceAll(',', '')) > first"
-
-
-def drop(page: Page, words: str, file: Path) -> None:
-    """The file dragged from the desktop onto the place with these words."""
-    target = page.locator(".drop", has_text=words).element_handle()
-    content = base64.b64encode(file.read_bytes()).decode()
-    page.evaluate(_DROP, [target, file.name, "application/octet-stream", content])
 
 
 def step_of(page: Page) -> int:
@@ -89,6 +72,36 @@ def test_from_a_teacher_and_images_to_a_small_model(visit: Visit, portal: Portal
         assert hashlib.sha256(download.value.path().read_bytes()).hexdigest() == announced.sha256
 
 
+def test_a_job_is_measured_on_another_data_set(visit: Visit, portal: Portal) -> None:
+    with visit() as visitor:
+        page = visitor.page
+        visitor.sign_in()
+        visitor.open(f"/new?clone={portal.distilled}")
+        for name in ("knn", "linear_probe", "transfer"):
+            page.get_by_role("button", name=f"Add {name}", exact=True).click()
+        plan = page.get_by_role("region", name="Plan")
+        expect(plan).to_contain_text("Pick the data set to transfer to")
+        expect(plan.get_by_role("button", name="Submit the clone")).to_be_disabled()
+        page.get_by_label("Images to transfer to").select_option(portal.dataset)
+        page.get_by_role("group", name="transfer").get_by_label("Penalty").fill("0.5")
+        page.get_by_role("button", name="Remove linear_probe, protocol 2").click()
+        visitor.expected.add(422)
+        page.get_by_role("group", name="knn").get_by_label("K", exact=True).fill("0")
+        expect(page.get_by_role("group", name="knn")).to_contain_text("greater than or equal to 1")
+        page.get_by_role("group", name="knn").get_by_label("K", exact=True).fill("5")
+        assert visitor.axe() == []
+        page.get_by_role("heading", name="Measured beside the accuracy").scroll_into_view_if_needed()
+        visitor.picture("new-evaluations")
+        page.get_by_role("textbox", name="Name", exact=True).fill("measured elsewhere")
+        page.get_by_role("button", name="Submit the clone").click()
+        expect(page.get_by_role("heading", name="measured elsewhere")).to_be_visible()
+        job = next(portal.client.jobs(name="measured elsewhere"))
+        neighbours, transfer = job.spec["evaluation"]
+        assert (neighbours["name"], neighbours["k"]) == ("knn", 5)
+        assert (transfer["name"], transfer["penalty"], transfer["dataset"]["id"]) == ("transfer", 0.5, portal.dataset)
+        portal.client.cancel(job.id, force=True)
+
+
 def test_a_job_is_cloned_with_a_change_paused_resumed_and_cancelled(visit: Visit, portal: Portal) -> None:
     with visit() as visitor:
         page = visitor.page
@@ -134,6 +147,9 @@ def test_whoever_only_looks_is_offered_nothing_to_change(visit: Visit, portal: P
         expect(visitor.page.get_by_text("by dlkd").first).to_be_visible()
         for words in ("Clone", "Delete", "New job"):
             assert visitor.page.get_by_text(words, exact=True).count() == 0
+        visitor.open("/models")
+        expect(visitor.page.get_by_text("stripes-by-dlkd").first).to_be_visible()
+        assert visitor.page.get_by_text("Import a bundle").count() == 0
 
 
 def test_a_session_that_ended_leads_to_the_sign_in_page(visit: Visit) -> None:

@@ -1,5 +1,6 @@
 """Somebody with a browser: a page that remembers everything that went wrong on it, looks at it with axe, and takes pictures."""
 
+import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,14 @@ from playwright.sync_api import Browser, Locator, Page, expect
 SIZES = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
 _PATIENCE = 60_000  # milliseconds: two cores train, serve and draw at once
 _LOCAL = {"data", "blob"}
+_DROP = """([target, name, type, content]) => {
+  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+  const carried = new DataTransfer();
+  carried.items.add(new File([bytes], name, { type }));
+  for (const kind of ["dragenter", "dragover", "drop"]) {
+    target.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: carried }));
+  }
+}"""
 expect.set_options(timeout=_PATIENCE)
 
 
@@ -26,6 +35,7 @@ class Visitor:
     pictures: Path | None = None
     faults: list[str] = field(default_factory=list)
     expected: set[int] = field(default_factory=set)  # statuses that the test provokes
+    friends: set[str] = field(default_factory=set)  # other places that it may ask
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(_PATIENCE)
@@ -42,7 +52,7 @@ class Visitor:
             self.faults.append(what)
 
     def _foreign(self, url: str) -> bool:
-        return urlsplit(url).scheme not in _LOCAL and not url.startswith(self.url)
+        return urlsplit(url).scheme not in _LOCAL and not url.startswith((self.url, *self.friends))
 
     def open(self, address: str) -> Locator:
         """The page at an address within the portal, such as /jobs; its heading."""
@@ -70,9 +80,18 @@ class Visitor:
 
 
 @contextmanager
-def visiting(browser: Browser, url: str, key: str, *, pictures: Path | None = None, **context: Any) -> Iterator[Visitor]:
+def visiting(
+    browser: Browser, url: str, key: str, *, pictures: Path | None = None, friends: set[str] | None = None, **context: Any
+) -> Iterator[Visitor]:
     """A visitor with a browser of their own, whose page must have had no fault in the end."""
     with browser.new_context(**({"viewport": SIZES["wide"], "reduced_motion": "reduce"} | context)) as opened:
-        visitor = Visitor(opened.new_page(), url, key, pictures)
+        visitor = Visitor(opened.new_page(), url, key, pictures, friends=friends or set())
         yield visitor
         assert visitor.faults == [], "\n".join(visitor.faults)
+
+
+def drop(page: Page, words: str, file: Path) -> None:
+    """The file dragged from the desktop onto the place with these words."""
+    target = page.locator(".drop", has_text=words).element_handle()
+    content = base64.b64encode(file.read_bytes()).decode()
+    page.evaluate(_DROP, [target, file.name, "application/octet-stream", content])

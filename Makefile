@@ -40,7 +40,7 @@ sync: $(READY)  ## write what is made of other code: the client without async, t
 	$(BIN)/python -m tools.command_page
 
 test: $(READY)  ## every test but the long stories
-	$(BIN)/python -m pytest -m "not e2e" -n 2 -q
+	$(BIN)/python -m pytest -m "not e2e" -n 2 --dist worksteal -q
 
 e2e: $(READY) system  ## the long stories: real processes, real data
 	$(BIN)/python -m pytest -m e2e -v

@@ -22,6 +22,7 @@ from registry.tracing import TracingMissing
 
 SOCKET_VARIABLE = "DLKD_SOCKET"  # number of a listening socket that the parent opened and passed on
 _DRAIN_SECONDS = 10
+_IDLE_SECONDS = 75  # of a connection; proxies keep theirs for 60, and then it is not cut while they send on it
 _log = logging.getLogger(__name__)
 
 
@@ -58,6 +59,7 @@ def _serve(settings: Settings, database: Database, sockets: list[socket.socket] 
             access_log=False,  # api.middleware.Names writes it, with the request's name
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
+            timeout_keep_alive=_IDLE_SECONDS,
         )
         uvicorn.Server(config).run(sockets=sockets)
 

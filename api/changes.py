@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from api.deps import Services
-from registry import idempotency
+from registry import artifacts, idempotency
 from registry.keys import Principal
 
 Hints = list[tuple[str, str]]  # queue and job id
@@ -37,6 +37,15 @@ def change(parts: Services, caller: Principal, key: str | None, request: bytes, 
     for queue, job_id in hints:
         parts.queue.send(queue, job_id)
     return answer
+
+
+def delete(parts: Services, remove: Callable[[Session], list[str]]) -> None:
+    """Removes rows, and then, each in a transaction of its own, those of the files returned that nothing names any more."""
+    with parts.database.write() as session:
+        digests = remove(session)
+    for digest in digests:
+        with parts.database.write() as session:
+            artifacts.forget(session, parts.store, digest)
 
 
 def _replayed(session: Session, parts: Services, caller: Principal, key: str | None, request: bytes) -> dict[str, Any] | None:

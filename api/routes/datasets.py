@@ -8,10 +8,11 @@ from sqlalchemy.orm import Session
 from api.admission import admit
 from api.archives import sniff_archive
 from api.caching import has_current
+from api.changes import delete
 from api.deps import Caller, Cursor, Limit, Once, Parts, Services
 from api.schemas import DatasetForm, DatasetOut, Page
 from api.uploads import Received, form_body, in_upload_thread, receive
-from registry import artifacts, datasets, discards
+from registry import datasets, discards
 from registry.keys import Principal
 from registry.tables import Dataset
 
@@ -77,11 +78,7 @@ def delete_dataset(
     force: Annotated[bool, Query(description="Also where the lineage of a model names it")] = False,
 ) -> None:
     """Deletes a data set and its files. Refused while a job that has not ended learns or is measured on it."""
-    with parts.database.write() as session:
-        digests = discards.discard(session, Dataset, dataset_id, actor=caller.id, force=force)
-    for digest in digests:
-        with parts.database.write() as session:
-            artifacts.forget(session, parts.store, digest)
+    delete(parts, lambda session: discards.discard(session, Dataset, dataset_id, actor=caller.id, force=force))
 
 
 def _add(parts: Services, caller: Principal, key: str | None, upload: Received[DatasetForm]) -> dict[str, Any]:

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
-from api.changes import Hints, change
+from api.changes import Hints, change, delete
 from api.deps import Caller, Once, Parts, Services
 from api.queries import JobQuery
 from api.schemas import AttemptList, AttemptOut, JobOut, JobPatch, JobPlan, MetricsOut, Page, PointOut
 from api.views import job_out, jobs_out, plan_out
-from registry import artifacts, edits, jobs, listing, quotas
+from registry import edits, jobs, listing, quotas
 from registry.access import Principal
 from registry.errors import Unfit
 from registry.lifecycle import JobStatus
@@ -99,12 +99,8 @@ def delete_job(
     with_model: Annotated[bool, Query(description="The model that it made, and its files, too")] = False,
 ) -> None:
     """Deletes a job that has ended, with its attempts, events, metrics, log and checkpoint."""
-    with parts.database.write() as session:
-        digests = edits.remove(session, job_id, actor=caller.id, with_model=with_model)
+    delete(parts, lambda session: edits.remove(session, job_id, actor=caller.id, with_model=with_model))
     parts.store.delete_under(f"checkpoints/{job_id}")
-    for digest in digests:
-        with parts.database.write() as session:
-            artifacts.forget(session, parts.store, digest)
 
 
 @router.get("/{job_id}/attempts", operation_id="list_job_attempts")

@@ -5,12 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from sqlalchemy.orm import Session
 
+from api.changes import delete
 from api.deps import Caller, Parts
 from api.model_schemas import ComparisonOut, LineageOut, ModelOut, ModelPatch
 from api.model_views import comparison_out, model_out, models_out
 from api.queries import ModelQuery
 from api.schemas import Page
-from registry import artifacts, comparison, lineage, models, removals
+from registry import comparison, lineage, models, removals
 from registry.access import Principal
 from registry.errors import ComparisonSize
 from registry.model_tables import Model
@@ -66,11 +67,7 @@ def delete_model(
     force: Annotated[bool, Query(description="Also where an alias points at it or a student names it as its teacher")] = False,
 ) -> None:
     """Deletes a model and its files. Its job stays."""
-    with parts.database.write() as session:
-        digests = removals.remove(session, find(session, caller, model), actor=caller.id, force=force)
-    for digest in digests:
-        with parts.database.write() as session:
-            artifacts.forget(session, parts.store, digest)
+    delete(parts, lambda session: removals.remove(session, find(session, caller, model), actor=caller.id, force=force))
 
 
 @router.get("/{model}/lineage", operation_id="get_model_lineage")

@@ -6,11 +6,12 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from api.admission import admit
+from api.changes import delete
 from api.deps import Caller, Cursor, Limit, Once, Parts, Services
 from api.schemas import Page, TeacherForm, TeacherOut
 from api.uploads import Received, form_body, in_upload_thread, receive
 from dlkd_core.teachers.sniff import sniff_format
-from registry import artifacts, discards, teachers
+from registry import discards, teachers
 from registry.keys import Principal
 from registry.tables import Teacher
 
@@ -60,11 +61,7 @@ def delete_teacher(
     force: Annotated[bool, Query(description="Also where the lineage of a model names it")] = False,
 ) -> None:
     """Deletes a teacher and its file. Refused while a job that has not ended learns from it."""
-    with parts.database.write() as session:
-        digests = discards.discard(session, Teacher, teacher_id, actor=caller.id, force=force)
-    for digest in digests:
-        with parts.database.write() as session:
-            artifacts.forget(session, parts.store, digest)
+    delete(parts, lambda session: discards.discard(session, Teacher, teacher_id, actor=caller.id, force=force))
 
 
 def _add(parts: Services, caller: Principal, key: str | None, upload: Received[TeacherForm]) -> dict[str, Any]:

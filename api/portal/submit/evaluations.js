@@ -2,7 +2,7 @@
 import { useGet } from "../fetched.js";
 import { Panel } from "../parts.js";
 import { Fields } from "../schema.js";
-import { html } from "../vendor/preact.js";
+import { html, useRef } from "../vendor/preact.js";
 import { Pick } from "./inputs.js";
 
 /** `kinds` are the schemas of the protocols as a job holds them, by name: where there is a `dataset`, it takes one of its own. */
@@ -10,12 +10,17 @@ export function Evaluations({ value, change, wrong, catalog, kinds, most }) {
   const takesData = (name) => "dataset" in kinds[name].properties;
   const add = (name) => change([...value, takesData(name) ? { name, dataset: {} } : { name }]);
   const list = useGet(value.some((one) => takesData(one.name)) ? "/v1/datasets?limit=200" : null);
+  const offers = useRef();
+  const remove = (place) => {
+    change(value.filter((_, at) => at !== place));
+    offers.current.querySelector("button").focus(); // what had it is gone
+  };
   const ready = (list.data?.items ?? []).filter((row) => row.status === "ready");
   return html`<${Panel} title="Measured beside the accuracy"><div class="stack">
     ${value.map((one, place) => html`<${Protocol} key=${place} place=${place} value=${one} entry=${catalog.evaluations.find((known) => known.name === one.name)} datasets=${takesData(one.name) ? ready : null}
-      change=${(next) => change(value.map((old, at) => (at === place ? next : old)))} remove=${() => change(value.filter((_, at) => at !== place))} wrong=${(pointer) => wrong(`/evaluation/${place}${pointer}`)} />`)}
+      change=${(next) => change(value.map((old, at) => (at === place ? next : old)))} remove=${() => remove(place)} wrong=${(pointer) => wrong(`/evaluation/${place}${pointer}`)} />`)}
     <p class="wrong">${wrong("/evaluation")}</p>
-    <ul class="offers" aria-label="Protocols">${catalog.evaluations.map((one) => html`<li key=${one.name}>
+    <ul class="offers" aria-label="Protocols" ref=${offers}>${catalog.evaluations.map((one) => html`<li key=${one.name}>
       <button type="button" class="button tiny" disabled=${value.length >= most} onClick=${() => add(one.name)}>Add ${one.name}</button>
       <span class="hint">${one.summary}</span></li>`)}</ul>
   </div></${Panel}>`;

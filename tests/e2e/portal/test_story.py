@@ -85,6 +85,7 @@ def test_a_job_is_measured_on_another_data_set(visit: Visit, portal: Portal) -> 
         page.get_by_label("Images to transfer to").select_option(portal.dataset)
         page.get_by_role("group", name="transfer").get_by_label("Penalty").fill("0.5")
         page.get_by_role("button", name="Remove linear_probe, protocol 2").click()
+        expect(page.get_by_role("list", name="Protocols").get_by_role("button").first).to_be_focused()
         visitor.expected.add(422)
         page.get_by_role("group", name="knn").get_by_label("K", exact=True).fill("0")
         expect(page.get_by_role("group", name="knn")).to_contain_text("greater than or equal to 1")

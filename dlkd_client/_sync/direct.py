@@ -32,13 +32,14 @@ def send_direct(line: Connection, place: str, path: Path, start: int, on_bytes: 
     """
     try:
         there = {part["offset"]: part["size"] for part in (line.send("GET", f"{place}/parts")).json()["parts"]}
-        parts = list(_parts(start, path.stat().st_size))
+        size = path.stat().st_size
+        parts = list(_parts(start, size))
         missing = [part for part in parts if there.get(part["offset"]) != part["size"]]
         patience = httpx.Timeout(line.timeout, connect=_CONNECT_SECONDS)
         with httpx.Client(timeout=patience, transport=line.store) as store:  # without the key of the service
             for index in range(0, len(missing), _AT_ONCE):
                 if on_bytes is not None:
-                    on_bytes(path.stat().st_size - sum(part["size"] for part in missing[index:]), path.stat().st_size)
+                    on_bytes(size - sum(part["size"] for part in missing[index:]), size)
                 _store(line, place, path, missing[index : index + _AT_ONCE], store)
     except ProblemError as error:
         if error.code in _NOT_HERE:

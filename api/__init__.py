@@ -1,1 +1,1 @@
-"""The HTTP door."""
+"""REST API of the service."""

@@ -1,4 +1,4 @@
-"""`python -m api`: serves the settings' database, queue and store. `dlkd up` and the container start it."""
+"""Entry point of the API server: `python -m api`, also started by `dlkd up` and the container."""
 
 import logging
 import os
@@ -9,37 +9,47 @@ import uvicorn
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from api import tracing
 from api.app import create_app
-from registry import keys
-from registry.addresses import is_loopback
-from registry.db import Database
-from registry.logbook import open_log
-from registry.queue import CeleryQueue
-from registry.settings import Settings, words
-from registry.store import Store
-from registry.tracing import TracingMissing
+from api.observability import tracing
+from registry.access import api_keys
+from registry.access.ip_addresses import is_loopback
+from registry.db.database import Database
+from registry.jobs.job_queue import CeleryJobQueue
+from registry.observability.logging_setup import configure_logging
+from registry.observability.tracing import TracingUnavailable
+from registry.settings import Settings, format_errors
+from registry.storage.object_store import Store
 
-SOCKET_VARIABLE = "DLKD_SOCKET"  # number of a listening socket that the parent opened and passed on
-_DRAIN_SECONDS = 10
-_IDLE_SECONDS = 75  # of a connection; proxies keep theirs for 60, and then it is not cut while they send on it
+# File descriptor of a listening socket that the parent process opened.
+SOCKET_FD_VARIABLE = "DLKD_SOCKET"
+_GRACEFUL_SHUTDOWN_SECONDS = 10
+# Longer than the 60 seconds of common proxies. The proxy then closes idle connections first and
+# never sends a request over one that the server has just closed.
+_KEEP_ALIVE_SECONDS = 75
 _log = logging.getLogger(__name__)
 
 
+class PublicHostWithoutKey(Exception):
+    """The server is reachable from other machines, but no API key exists yet."""
+
+
 def main() -> int:
-    """Serves until INT or TERM; open requests get some seconds to end. 1 where it must not or cannot start."""
-    inherited = os.environ.pop(SOCKET_VARIABLE, None)
+    """Serve until SIGINT or SIGTERM and return the exit status, 1 if the server cannot start.
+
+    Open requests get a few seconds to finish.
+    """
+    socket_fd = os.environ.pop(SOCKET_FD_VARIABLE, None)
     try:
         settings = Settings()
     except ValidationError as error:
-        sys.stderr.write(words(error) + "\n")
+        sys.stderr.write(format_errors(error) + "\n")
         return 1
-    open_log(settings)
+    configure_logging(settings)
     database = Database(settings.database_url)
     try:
-        _refuse_to_serve_nobody(settings, database)
-        _serve(settings, database, [socket.socket(fileno=int(inherited))] if inherited else None)
-    except (PublicWithoutKey, TracingMissing) as error:
+        _require_key_for_public_host(settings, database)
+        _serve(settings, database, [socket.socket(fileno=int(socket_fd))] if socket_fd else None)
+    except (PublicHostWithoutKey, TracingUnavailable) as error:
         _log.error("%s", error)
         return 1
     finally:
@@ -49,38 +59,40 @@ def main() -> int:
 
 def _serve(settings: Settings, database: Database, sockets: list[socket.socket] | None) -> None:
     store = Store(settings.store_url, public_url=settings.store_public_url)
-    app = create_app(settings, database, CeleryQueue(settings), store)
-    with tracing.traced(settings, database.engine, app):
+    app = create_app(settings, database, CeleryJobQueue(settings), store)
+    with tracing.trace_app(settings, database.engine, app):
         config = uvicorn.Config(
             app,
             host=settings.host,
             port=settings.port,
             log_config=None,
-            access_log=False,  # api.middleware.Names writes it, with the request's name
+            # RequestIdMiddleware writes the access log, with the request id.
+            access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=_DRAIN_SECONDS,
-            timeout_keep_alive=_IDLE_SECONDS,
+            timeout_graceful_shutdown=_GRACEFUL_SHUTDOWN_SECONDS,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         )
         uvicorn.Server(config).run(sockets=sockets)
 
 
-class PublicWithoutKey(Exception):
-    """Other machines could call, and nobody has a key."""
+def _require_key_for_public_host(settings: Settings, database: Database) -> None:
+    """Refuse to serve a public address before the first API key exists.
 
-
-def _refuse_to_serve_nobody(settings: Settings, database: Database) -> None:
-    """A service that the world can reach and that has no key yet is not set up: say so before it looks as if it worked."""
+    Such a service would look as if it worked, but reject every request.
+    """
     if is_loopback(settings.host):
         return
     try:
         with database.read() as session:
-            if keys.any_exists(session):
+            if api_keys.any_exists(session):
                 return
     except SQLAlchemyError as error:
-        _log.warning("the database does not answer yet: %s", error)  # /readyz says so, too; without it no key is any good
+        # Not fatal: without the database every key is rejected, and /readyz reports the outage.
+        _log.warning("Database is not available yet: %s", error)
         return
-    raise PublicWithoutKey(
-        f"{settings.host} can be reached from other machines and there is no key: run `dlkd key add NAME` first."
+    raise PublicHostWithoutKey(
+        f"Other machines can reach {settings.host}, but there is no API key yet. "
+        "Run `dlkd key add NAME` first."
     )
 
 

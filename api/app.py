@@ -1,4 +1,4 @@
-"""The application, put together from its parts. No torch comes with it."""
+"""The FastAPI application, assembled from its services, middleware and routes."""
 
 from anyio import CapacityLimiter
 from fastapi import FastAPI
@@ -6,119 +6,156 @@ from prometheus_client import CollectorRegistry, Info, ProcessCollector
 from starlette.middleware import Middleware
 
 from api import openapi, problems
-from api.access import admitted
-from api.collector import Rows
-from api.deps import Services, bearer
-from api.issuer import Issuer
-from api.meter import Meter, Requests
-from api.middleware import BodyLimit, Hosts, Keys, Names, Tus, Uniform
-from api.rates import Rates
+from api.auth.oidc import Issuer
+from api.auth.permissions import access_check
+from api.deps import Services, bearer_auth
+from api.middleware.authentication import AuthenticationMiddleware
+from api.middleware.body_limit import BodyLimitMiddleware
+from api.middleware.problem_details import ProblemDetailsMiddleware
+from api.middleware.rate_limiter import RateLimiter
+from api.middleware.request_id import RequestIdMiddleware
+from api.middleware.request_metrics import RequestMetrics, RequestMetricsMiddleware
+from api.middleware.trusted_hosts import TrustedHostsMiddleware
+from api.middleware.tus_headers import TusHeadersMiddleware
+from api.observability.service_metrics import ServiceMetricsCollector
 from api.routes import (
     audit,
-    cards,
+    browser_login,
+    browser_sessions,
     catalog,
-    controls,
     datasets,
-    events,
-    files,
+    docs_page,
     health,
-    imports,
+    job_actions,
+    job_events,
+    job_logs,
     jobs,
     keys,
-    login,
-    logs,
-    metrics,
+    model_cards,
+    model_files,
+    model_imports,
+    model_registry,
     models,
-    names,
-    pages,
     portal,
+    prometheus,
     queues,
     quotas,
-    sessions,
     teachers,
     uploads,
     webhooks,
     workers,
 )
-from api.uploads import body_limit
+from api.uploads import tus
+from api.uploads.form_parser import get_max_body_bytes
 from dlkd_core import __version__
-from registry.db import Database
-from registry.queue import Queue
+from registry.db.database import Database
+from registry.jobs.job_queue import JobQueue
 from registry.settings import Settings
-from registry.store import Store
+from registry.storage.object_store import Store
 
-_BODY_BYTES = 2**20  # of a request without a file
-_UPLOADS_AT_ONCE = 8
-_GUARDED = (
+_MAX_BODY_BYTES = 2**20  # for requests without a file
+_MAX_CONCURRENT_UPLOADS = 8
+_AUTHENTICATED_ROUTES = (
     uploads,
     teachers,
     datasets,
     jobs,
-    controls,
-    events,
-    logs,
+    job_actions,
+    job_events,
+    job_logs,
     models,
-    imports,
-    cards,
-    files,
-    names,
+    model_imports,
+    model_cards,
+    model_files,
+    model_registry,
     catalog,
     keys,
-    sessions,
+    browser_sessions,
     audit,
     quotas,
     webhooks,
     workers,
     queues,
 )
+_PUBLIC_ROUTERS = (
+    model_files.signed_router,
+    health.router,
+    prometheus.router,
+    docs_page.router,
+    browser_login.router,
+    portal.router,
+)
 
 
-def create_app(settings: Settings, database: Database, queue: Queue, store: Store) -> FastAPI:
-    """The service over these parts; the caller opens and closes them."""
-    larger = dict.fromkeys((uploads.PATH, teachers.PATH, datasets.PATH, imports.PATH), body_limit(settings.max_upload_bytes))
-    numbers = _numbers(database)
+def create_app(settings: Settings, database: Database, queue: JobQueue, store: Store) -> FastAPI:
+    """Return the application. The caller opens and closes the services."""
+    metrics_registry = _build_metrics_registry(database)
     issuer = Issuer(settings) if settings.oidc_issuer else None
     app = FastAPI(
         title="Knowledge distillation as a service",
         version=__version__,
-        docs_url=None,  # FastAPI's own page loads its scripts from another host; ours is in routes/pages.py
+        # FastAPI's own page loads scripts from a CDN; routes/docs_page.py replaces it.
+        docs_url=None,
         redoc_url=None,
-        middleware=[
-            Middleware(Meter, requests=Requests(numbers)),
-            Middleware(Names),
-            Middleware(Tus, path=uploads.PATH, version=uploads.VERSION),
-            Middleware(Uniform),
-            Middleware(Hosts, allowed=settings.host_names, exempt=_unnamed(settings)),
-            Middleware(Keys, database=database, issuer=issuer, rates=Rates(settings)),
-            Middleware(BodyLimit, limit=_BODY_BYTES, larger=larger),
-        ],
+        middleware=_build_middleware(settings, database, issuer, metrics_registry),
+        exception_handlers=problems.ERROR_HANDLERS,
     )
-    app.state.metrics = numbers
+    services = Services(settings, database, queue, store, CapacityLimiter(_MAX_CONCURRENT_UPLOADS))
+    app.state.metrics_registry = metrics_registry
     app.state.issuer = issuer
-    app.state.services = parts = Services(settings, database, queue, store, CapacityLimiter(_UPLOADS_AT_ONCE))
-    app.state.probes = health.probes_of(parts)
-    problems.install(app)
-    openapi.install(app)
-    for routes in _GUARDED:
-        app.include_router(routes.router, dependencies=[bearer, admitted])
-    app.include_router(files.signed)
-    app.include_router(health.router)
-    app.include_router(metrics.router)
-    app.include_router(pages.router)
-    app.include_router(login.router)
-    app.include_router(portal.router)
+    app.state.services = services
+    app.state.probe_runner = health.build_probe_runner(services)
+    openapi.install_openapi(app)
+    for routes in _AUTHENTICATED_ROUTES:
+        app.include_router(routes.router, dependencies=[bearer_auth, access_check])
+    for router in _PUBLIC_ROUTERS:
+        app.include_router(router)
     return app
 
 
-def _numbers(database: Database) -> CollectorRegistry:
-    """What /metrics shows, beside the requests that `Meter` counts."""
-    numbers = CollectorRegistry()
-    ProcessCollector(registry=numbers)
-    Info("dlkd_build", "The program", registry=numbers).info({"version": __version__})
-    numbers.register(Rows(database, health.ALIVE))
-    return numbers
+def _build_middleware(
+    settings: Settings,
+    database: Database,
+    issuer: Issuer | None,
+    metrics_registry: CollectorRegistry,
+) -> list[Middleware]:
+    """Return the middleware, outermost first."""
+    upload_paths = (uploads.PATH, teachers.PATH, datasets.PATH, model_imports.PATH)
+    return [
+        Middleware(RequestMetricsMiddleware, metrics=RequestMetrics(metrics_registry)),
+        Middleware(RequestIdMiddleware),
+        Middleware(TusHeadersMiddleware, path=uploads.PATH, version=tus.VERSION),
+        Middleware(ProblemDetailsMiddleware),
+        Middleware(
+            TrustedHostsMiddleware,
+            allowed_hosts=settings.host_names,
+            # Prometheus scrapes each process at its IP address, which is not a host name.
+            exempt_paths=(prometheus.PATH,) if settings.metrics in {"key", "token"} else (),
+        ),
+        Middleware(
+            AuthenticationMiddleware,
+            database=database,
+            issuer=issuer,
+            rate_limiter=RateLimiter(settings),
+        ),
+        Middleware(
+            BodyLimitMiddleware,
+            limit=_MAX_BODY_BYTES,
+            limits_by_path=dict.fromkeys(
+                upload_paths, get_max_body_bytes(settings.max_upload_bytes)
+            ),
+        ),
+    ]
 
 
-def _unnamed(settings: Settings) -> tuple[str, ...]:
-    """A scraper calls each process by its address."""
-    return (metrics.PATH,) if settings.metrics in {"key", "token"} else ()
+def _build_metrics_registry(database: Database) -> CollectorRegistry:
+    """Return the metrics of the process, the build and the service.
+
+    `RequestMetrics` adds those of requests.
+    """
+    metrics_registry = CollectorRegistry()
+    ProcessCollector(registry=metrics_registry)
+    build_info = Info("dlkd_build", "Version of the program.", registry=metrics_registry)
+    build_info.info({"version": __version__})
+    metrics_registry.register(ServiceMetricsCollector(database, health.WORKER_TIMEOUT))
+    return metrics_registry

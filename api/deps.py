@@ -1,52 +1,67 @@
-"""What routes ask for: the parts of the service, and who is asking."""
+"""Dependencies of the routes: the shared services, the caller and common parameters."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, cast
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPBearer
 
-from registry.db import Database
-from registry.keys import Principal
-from registry.queue import Queue
+from api.schemas.base import CURSOR_DESCRIPTION, LIMIT_DESCRIPTION
+from registry.access.permissions import Principal
+from registry.access.quotas import QuotaLimits
+from registry.db.database import Database
+from registry.jobs.job_queue import JobQueue
 from registry.settings import Settings
-from registry.store import Store
+from registry.storage.object_store import Store
 
 
 @dataclass(frozen=True)
 class Services:
-    """Everything that the doors hand in; nothing is global."""
+    """The services that `create_app` received, so that routes need no globals."""
 
     settings: Settings
     database: Database
-    queue: Queue
+    queue: JobQueue
     store: Store
-    uploads: CapacityLimiter  # how many are taken in at once
+    # Slow uploads run in a few threads of their own, so that they block only each other.
+    upload_limiter: CapacityLimiter
+
+    @property
+    def default_quotas(self) -> QuotaLimits:
+        """Quotas of owners that have none of their own."""
+        return QuotaLimits.from_settings(self.settings)
 
 
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
+def _get_services(request: Request) -> Services:
+    return cast("Services", request.app.state.services)
 
 
-def _caller(request: Request) -> Principal:
-    principal: Principal = request.state.principal  # set by `api.middleware.Keys`, before the body was read
-    return principal
+def _get_caller(request: Request) -> Principal:
+    # Set by AuthenticationMiddleware.
+    return cast("Principal", request.state.principal)
 
 
-# Documents the key in OpenAPI; `api.middleware.Keys` has checked it by then.
-bearer = Security(
-    HTTPBearer(auto_error=False, scheme_name="key", description="A key of this service: `Authorization: Bearer dlkd_…`")
+# Only documents the key in OpenAPI. AuthenticationMiddleware checks it.
+bearer_auth = Security(
+    HTTPBearer(
+        auto_error=False,
+        scheme_name="key",
+        description="API key of this service: `Authorization: Bearer dlkd_…`",
+    )
 )
 
-Parts = Annotated[Services, Depends(_services)]
-Caller = Annotated[Principal, Depends(_caller)]
-Once = Annotated[
+ServicesDep = Annotated[Services, Depends(_get_services)]
+Caller = Annotated[Principal, Depends(_get_caller)]
+IdempotencyKey = Annotated[
     str | None,
     Header(
-        alias="Idempotency-Key", min_length=1, max_length=255, description="The same request sent again within a day is done once"
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Unique key for this request. If it is sent again with the same key within a "
+        "day, the service returns the first response and does not run the request again.",
     ),
 ]
-Limit = Annotated[int, Query(ge=1, description="At most so many; more than 200 means 200")]
-Cursor = Annotated[str | None, Query(description="The next_cursor of the page before")]
+PageLimit = Annotated[int, Query(ge=1, description=LIMIT_DESCRIPTION)]
+PageCursor = Annotated[str | None, Query(description=CURSOR_DESCRIPTION)]

@@ -1,59 +1,96 @@
-"""OpenAPI 3.1, complete enough to generate a client from: every refusal is documented as the problem that it is."""
+"""OpenAPI 3.1 document with error responses, complete enough to generate a client."""
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api.enums import name_alike
-from api.problems import MEDIA_TYPE, Problem
-from api.schemas import TeacherForm
+from api.problems import HTTP_METHODS, MEDIA_TYPE, Problem
+from api.schemas.input_schemas import TeacherForm
 
-_METHODS = {"get", "post", "put", "patch", "delete", "head", "options"}
-_REFUSALS = {"401": "The key is missing or not one of this service", "4XX": "The request was refused", "5XX": "The server failed"}
-_DEAD = ("HTTPValidationError", "ValidationError")
-DESCRIPTION = """Bring a teacher checkpoint, name a student architecture and a data set, and get back a small model
-that you can ship.
+_ERROR_RESPONSES = {
+    "401": "The API key is missing or invalid.",
+    "4XX": "The request was rejected.",
+    "5XX": "The server failed to process the request.",
+}
+_UNUSED_SCHEMAS = ("HTTPValidationError", "ValidationError")
+DESCRIPTION = """Compress a trained model. Upload a teacher checkpoint and a data set, choose a
+student architecture, and download a small model that you can ship.
 
-Upload a teacher (`POST /v1/teachers`) and a data set (`POST /v1/datasets`), submit a job that names them (`POST /v1/jobs`),
-follow its progress (`GET /v1/jobs/{id}` or its events), and download the files of the model (`GET /v1/models/{id}`).
+1. Upload a teacher (`POST /v1/teachers`) and a data set (`POST /v1/datasets`).
+2. Submit a job that refers to them (`POST /v1/jobs`).
+3. Follow its progress (`GET /v1/jobs/{job_id}` or `GET /v1/jobs/{job_id}/events`).
+4. Download the files of the model (`GET /v1/models/{model}`).
 """
 
 
-def install(app: FastAPI) -> None:
-    """Makes /openapi.json, once, when it is first asked for."""
+def install_openapi(app: FastAPI) -> None:
+    """Serve the completed document at /openapi.json. It is built on the first request."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _complete(
-                get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
+            app.openapi_schema = _complete_document(
+                get_openapi(
+                    title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
+                )
             )
         return app.openapi_schema
 
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+    app.openapi = openapi  # type: ignore[method-assign]  # documented way to extend the document
 
 
-def _complete(document: dict[str, Any]) -> dict[str, Any]:
+def _complete_document(document: dict[str, Any]) -> dict[str, Any]:
     schemas = document["components"]["schemas"]
     for model in (Problem, TeacherForm):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema
-    for name in _DEAD:
+    for name in _UNUSED_SCHEMAS:
         schemas.pop(name, None)
-    name_alike(document)
+    _add_enum_varnames(document)
+    methods = {method.lower() for method in HTTP_METHODS}
     for path, operations in document["paths"].items():
-        for method in _METHODS & operations.keys():
-            _refusals(operations[method], guarded=path.startswith("/v1/"))
+        for method in methods & operations.keys():
+            _add_error_responses(operations[method], authenticated=path.startswith("/v1/"))
     return document
 
 
-def _refusals(operation: dict[str, Any], *, guarded: bool) -> None:
+def _add_error_responses(operation: dict[str, Any], *, authenticated: bool) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
-    for status, words in _REFUSALS.items():
-        if guarded or status != "401":
+    for status, description in _ERROR_RESPONSES.items():
+        if authenticated or status != "401":
             responses[status] = {
-                "description": words,
+                "description": description,
                 "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
             }
+
+
+def _add_enum_varnames(node: Any) -> None:
+    """Add `x-enum-varnames` to enums whose values differ only in case.
+
+    Client generators derive the same constant name from such values.
+    """
+    if isinstance(node, list):
+        for item in node:
+            _add_enum_varnames(item)
+    elif isinstance(node, dict):
+        values = node.get("enum")
+        if isinstance(values, list) and all(isinstance(value, str) for value in values):
+            _add_varnames(node, values)
+        for item in node.values():
+            _add_enum_varnames(item)
+
+
+def _add_varnames(schema: dict[str, Any], values: Sequence[str]) -> None:
+    names = [re.sub(r"\W", "_", value).upper() for value in values]
+    if len(set(names)) == len(names):
+        return
+    counts = Counter[str]()
+    for index, name in enumerate(names):
+        counts[name] += 1
+        names[index] = name if counts[name] == 1 else f"{name}_{counts[name]}"
+    schema["x-enum-varnames"] = names

@@ -1,161 +1,291 @@
-"""Every error as `application/problem+json` (RFC 9457) with a stable `code`: the only place that knows what HTTP makes of one."""
+"""Error responses as `application/problem+json` (RFC 9457) with a stable `code`.
+
+This is the only module that maps errors to HTTP status codes.
+"""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
-from api import allowed
-from api.pointers import field_problems
 from dlkd_core.errors import DistillationError
-from registry import errors as known
-from registry import upload_errors as uploads
+from registry import errors as registry_errors
+from registry.uploads import upload_errors
 
 MEDIA_TYPE = "application/problem+json"
-CHECKSUM_MISMATCH = 460  # tus's own
+CHECKSUM_MISMATCH = 460  # defined by the tus protocol
+HTTP_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
-_STATUS: dict[type[Exception], int] = {
-    known.NotFound: 404,
-    known.Unauthenticated: 401,
-    known.Forbidden: 403,
-    known.Conflict: 409,
-    known.Unfit: 422,
-    known.UploadTooLarge: 413,
-    known.RateExceeded: 429,
-    known.StoreError: 503,
-    known.DatabaseBehind: 503,
-    uploads.UploadLocked: 423,
-    uploads.ChecksumUnknown: 400,
-    uploads.ChecksumDiffers: CHECKSUM_MISMATCH,
-    known.RegistryError: 500,
+_STATUS_CODES: dict[type[Exception], int] = {
+    registry_errors.NotFound: 404,
+    registry_errors.Unauthenticated: 401,
+    registry_errors.Forbidden: 403,
+    registry_errors.Conflict: 409,
+    registry_errors.UnprocessableRequest: 422,
+    registry_errors.UploadTooLarge: 413,
+    registry_errors.RateLimitExceeded: 429,
+    registry_errors.StoreError: 503,
+    registry_errors.DatabaseOutdated: 503,
+    upload_errors.UploadLocked: 423,
+    upload_errors.ChecksumUnsupported: 400,
+    upload_errors.ChecksumMismatch: CHECKSUM_MISMATCH,
+    registry_errors.RegistryError: 500,
     DistillationError: 422,
 }
-_PARAMETERS: dict[type[Exception], str] = {
-    known.CursorInvalid: "cursor",
-    known.LabelMalformed: "label",
-    known.ComparisonSize: "ids",
-}  # in the query
-# What the framework refuses by itself: the code and what to do.
-_FRAMEWORK = {
-    400: ("bad_request", "Send a well-formed request; /openapi.json describes every one."),
-    404: ("no_such_path", "/openapi.json lists every path."),
-    405: ("method_not_allowed", "The Allow header names the methods of this path."),
-    413: ("body_too_large", "Send less, or ask the operator to raise the limit."),
-    412: ("tus_version", "Send the header `Tus-Resumable: 1.0.0`; OPTIONS /v1/uploads tells what is spoken."),
-    416: ("range_not_satisfiable", "Ask for a part that the file has; Content-Range tells its size."),
-    415: ("media_type_unsupported", "/openapi.json names the media type of every body."),
+# Errors of a query parameter instead of a field of the body.
+_QUERY_PARAMETERS: dict[type[Exception], str] = {
+    registry_errors.CursorInvalid: "cursor",
+    registry_errors.LabelInvalid: "label",
+    registry_errors.ComparisonSizeInvalid: "ids",
 }
+# Code and hint of errors that the framework raises before a route is reached.
+_HTTP_ERRORS = {
+    400: ("bad_request", "Check the request against /openapi.json."),
+    404: ("no_such_path", "See /openapi.json for all paths."),
+    405: ("method_not_allowed", "The Allow header lists the methods of this path."),
+    413: ("body_too_large", "Send a smaller body, or ask the operator to raise the limit."),
+    412: (
+        "tus_version",
+        "Send the header `Tus-Resumable: 1.0.0`. OPTIONS /v1/uploads lists supported versions.",
+    ),
+    416: (
+        "range_not_satisfiable",
+        "Request a range within the file. The Content-Range header states its size.",
+    ),
+    415: ("media_type_unsupported", "See /openapi.json for the media type of the body."),
+}
+_KEY_MARKER = "[key]"  # pydantic appends it to the location of an invalid dictionary key
 _log = logging.getLogger(__name__)
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class FieldProblem(BaseModel):
-    """What is wrong with one part of the request."""
+    """An error in one field or parameter of the request."""
 
-    pointer: str | None = Field(None, description="JSON pointer into the body, or /name of a form field")
-    parameter: str | None = Field(None, description="Name of the query parameter, header or path part")
-    code: str
+    pointer: str | None = Field(
+        None, description="JSON pointer into the body, or `/` and the name of a form field."
+    )
+    parameter: str | None = Field(
+        None, description="Name of the query parameter, header or path parameter."
+    )
+    code: str = Field(description="Stable error code that programs can rely on.")
     message: str
 
 
 class Problem(BaseModel):
-    """Why a request was refused."""
+    """An error response."""
 
     type: str = "about:blank"
-    title: str = Field(description="The status in words")
+    title: str = Field(description="Name of the HTTP status.")
     status: int
-    code: str = Field(description="Stable: programs may compare it")
-    detail: str = Field(description="The facts, for people")
-    hint: str = Field("", description="What to do")
-    errors: list[FieldProblem] = Field(default_factory=list, description="One entry for each bad field")
-    request_id: str | None = Field(None, description="Also in the header X-Request-Id and in the server's log")
+    code: str = Field(description="Stable error code that programs can rely on.")
+    detail: str = Field(description="Human-readable explanation of the error.")
+    hint: str = Field("", description="How to resolve the error.")
+    errors: list[FieldProblem] = Field(
+        default_factory=list, description="One entry per invalid field or parameter."
+    )
+    request_id: str | None = Field(
+        None,
+        description="Request id, which is also in the X-Request-Id header and the server's log.",
+    )
 
 
-def problem(status: int, code: str, detail: str, *, hint: str = "", errors: list[FieldProblem] | None = None) -> Problem:
-    """A problem document; the title follows from the status."""
+def build_problem(
+    status: int, code: str, detail: str, *, hint: str = "", errors: list[FieldProblem] | None = None
+) -> Problem:
+    """Return a problem document whose title is the name of the status."""
     title = "Checksum Mismatch" if status == CHECKSUM_MISMATCH else HTTPStatus(status).phrase
-    return Problem(title=title, status=status, code=code, detail=detail, hint=hint, errors=errors or [])
+    return Problem(
+        title=title, status=status, code=code, detail=detail, hint=hint, errors=errors or []
+    )
 
 
-def answer(document: Problem, request_id: str | None, headers: Mapping[str, str] | None = None) -> Response:
-    """The response that carries the problem."""
-    body = document.model_copy(update={"request_id": request_id}).model_dump_json()
-    response = Response(body, document.status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+def problem_response(
+    problem: Problem, request_id: str | None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return the HTTP response for a problem."""
+    body = problem.model_copy(update={"request_id": request_id}).model_dump_json()
+    response = Response(body, problem.status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
     if request_id:
         response.headers["X-Request-Id"] = request_id
-    if document.status == HTTPStatus.UNAUTHORIZED:
+    if problem.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
-def of_known(error: known.RegistryError | DistillationError) -> Problem:
-    """The problem of an error of our own: its class gives the status, itself the rest."""
-    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-    fields = [] if error.pointer is None else [FieldProblem(pointer=error.pointer, code=error.code, message=error.message)]
-    parameter = _PARAMETERS.get(type(error))
-    if parameter is not None:
-        fields = [FieldProblem(parameter=parameter, code=error.code, message=error.message)]
-    return problem(status, error.code, error.message, hint=error.hint, errors=fields)
+async def send_problem(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send a problem as the response of an ASGI middleware."""
+    await problem_response(problem, scope["state"].get("request_id"))(scope, receive, send)
 
 
-def of_framework(error: HTTPException, method: str, path: str) -> Problem:
-    """The problem of what the framework refuses before a route is reached."""
-    code, hint = _FRAMEWORK.get(error.status_code, (HTTPStatus(error.status_code).name.lower(), ""))
-    detail = {404: f"There is no {path}.", 405: f"{path} does not take {method}."}.get(error.status_code, str(error.detail))
-    return problem(error.status_code, code, detail, hint=hint)
+def problem_from_error(error: registry_errors.RegistryError | DistillationError) -> Problem:
+    """Convert an error of the registry or the core. Its class determines the status."""
+    status = next(_STATUS_CODES[kind] for kind in type(error).__mro__ if kind in _STATUS_CODES)
+    parameter = _QUERY_PARAMETERS.get(type(error))
+    pointer = error.pointer if parameter is None else None
+    field = FieldProblem(
+        pointer=pointer, parameter=parameter, code=error.code, message=error.message
+    )
+    errors = [] if pointer is None and parameter is None else [field]
+    return build_problem(status, error.code, error.message, hint=error.hint, errors=errors)
 
 
-def of_validation(error: RequestValidationError) -> Problem:
-    """The problem of a request that does not fit its schema: one entry for each bad field."""
-    fields = [FieldProblem(**entry) for entry in field_problems(error.errors(), error.body)]
+def problem_from_http_exception(error: HTTPException, method: str, path: str) -> Problem:
+    """Convert an error that the framework raised before a route was reached."""
+    code, hint = _HTTP_ERRORS.get(
+        error.status_code, (HTTPStatus(error.status_code).name.lower(), "")
+    )
+    details = {404: f"There is no path {path}.", 405: f"{path} does not support {method}."}
+    detail = details.get(error.status_code, str(error.detail))
+    return build_problem(error.status_code, code, detail, hint=hint)
+
+
+def problem_from_validation_error(error: RequestValidationError) -> Problem:
+    """Convert the validation errors of a request, one entry per invalid field."""
+    fields = [FieldProblem(**entry) for entry in _iter_field_problems(error.errors(), error.body)]
     first = fields[0]
-    where = first.pointer or first.parameter
-    more = f" ({len(fields) - 1} more below)" if len(fields) > 1 else ""
-    hint = next(
-        (hint for entry in error.errors() if (hint := entry.get("ctx", {}).get("hint"))), "Correct the fields named in errors."
+    location = first.pointer or first.parameter
+    more = f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""
+    hints = (entry.get("ctx", {}).get("hint") for entry in error.errors())
+    return build_problem(
+        422,
+        "request_invalid",
+        f"{location}: {first.message}{more}" if location else first.message + more,
+        hint=next((hint for hint in hints if hint), "Correct the fields listed in `errors`."),
+        errors=fields,
     )
-    return problem(
-        422, "request_invalid", f"{where}: {first.message}{more}" if where else first.message + more, hint=hint, errors=fields
-    )
 
 
-def _headers(error: Exception) -> dict[str, str]:
-    """What a client needs to go on, where it looks for it."""
-    if isinstance(error, uploads.OffsetDiffers):
-        return {"Upload-Offset": str(error.received)}
-    return {"Retry-After": "1"} if isinstance(error, uploads.UploadLocked) else {}
+def validate_body(model: type[ModelT], body: dict[str, Any]) -> ModelT:
+    """Validate data that the route assembled as if it were the body of the request.
+
+    Raises:
+        RequestValidationError: The data is invalid. Locations point into the body.
+    """
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        errors = [
+            {**entry, "loc": ("body", *entry["loc"])} for entry in error.errors(include_url=False)
+        ]
+        raise RequestValidationError(errors, body=body) from error
 
 
-def request_id_of(request: Request) -> str | None:
-    """The request's name in logs and answers."""
+def get_request_id(request: Request) -> str | None:
+    """Return the id of the request in responses and in the log."""
     return getattr(request.state, "request_id", None)
 
 
-def install(app: FastAPI) -> None:
-    """Registers the handlers of all errors."""
+def _handle_known_error(request: Request, error: Any) -> Response:
+    headers = {}  # how the client can continue
+    if isinstance(error, upload_errors.OffsetMismatch):
+        headers["Upload-Offset"] = str(error.received)
+    elif isinstance(error, upload_errors.UploadLocked):
+        headers["Retry-After"] = "1"
+    return problem_response(problem_from_error(error), get_request_id(request), headers)
 
-    def ours(request: Request, error: Any) -> Response:
-        return answer(of_known(error), request_id_of(request), _headers(error))
 
-    def framework(request: Request, error: Any) -> Response:
-        headers = error.headers if error.status_code != HTTPStatus.METHOD_NOT_ALLOWED else {"Allow": allowed.methods(request)}
-        return answer(of_framework(error, request.method, request.url.path), request_id_of(request), headers)
+def _handle_http_exception(request: Request, error: HTTPException) -> Response:
+    headers = (
+        {"Allow": _get_allowed_methods(request)}
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+        else error.headers
+    )
+    return problem_response(
+        problem_from_http_exception(error, request.method, request.url.path),
+        get_request_id(request),
+        headers,
+    )
 
-    def validation(request: Request, error: Any) -> Response:
-        return answer(of_validation(error), request_id_of(request))
 
-    def unexpected(request: Request, error: Exception) -> Response:
-        _log.error("%s %s failed (request %s)", request.method, request.url.path, request_id_of(request), exc_info=error)
-        detail = "The server failed; its log holds the reason under this request_id."
-        return answer(problem(500, "internal", detail, hint="Try again; if it stays, tell the operator."), request_id_of(request))
+def _handle_validation_error(request: Request, error: RequestValidationError) -> Response:
+    return problem_response(problem_from_validation_error(error), get_request_id(request))
 
-    app.add_exception_handler(known.RegistryError, ours)
-    app.add_exception_handler(DistillationError, ours)
-    app.add_exception_handler(HTTPException, framework)
-    app.add_exception_handler(RequestValidationError, validation)
-    app.add_exception_handler(Exception, unexpected)
+
+def _handle_unexpected_error(request: Request, error: Exception) -> Response:
+    request_id = get_request_id(request)
+    _log.error(
+        "%s %s failed (request %s)", request.method, request.url.path, request_id, exc_info=error
+    )
+    problem = build_problem(
+        500,
+        "internal",
+        "The server failed to process the request. Its log has the cause under this request_id.",
+        hint="Try again. If the error persists, contact the operator.",
+    )
+    return problem_response(problem, request_id)
+
+
+ERROR_HANDLERS: dict[int | type[Exception], Any] = {
+    registry_errors.RegistryError: _handle_known_error,
+    DistillationError: _handle_known_error,
+    HTTPException: _handle_http_exception,
+    RequestValidationError: _handle_validation_error,
+    Exception: _handle_unexpected_error,
+}
+
+
+def _get_allowed_methods(request: Request) -> str:
+    """Return the value of the Allow header: all methods that the path supports.
+
+    Starlette lists only the methods of the first matching route, but RFC 9110, 10.2.1 requires all
+    of them.
+    """
+    routes = request.app.router.routes
+    scope = {**request.scope, "path_params": {}}
+    allowed = (
+        method
+        for method in HTTP_METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    )
+    return ", ".join(allowed)
+
+
+def _iter_field_problems(errors: Sequence[Any], body: Any) -> Iterator[dict[str, str]]:
+    """Yield the pointer or parameter, code and message of each pydantic error."""
+    for error in errors:
+        source, *path = error["loc"]
+        context = error.get("ctx", {})
+        entry = {"code": str(error["type"]), "message": str(context.get("message", error["msg"]))}
+        if source == "body":
+            pointer = _build_json_pointer(path, body, error["type"])
+            yield {"pointer": pointer + str(context.get("pointer", "")), **entry}
+        else:
+            yield {"parameter": ".".join(part for part in path if isinstance(part, str)), **entry}
+
+
+def _build_json_pointer(path: Sequence[str | int], body: Any, error_type: str) -> str:
+    """Convert a pydantic location to a JSON pointer (RFC 6901) into the body that the client sent.
+
+    Locations also contain the tags of unions, which the pointer omits because they are not in the
+    body. A name that is not in the body is kept only if it is the missing field itself.
+    """
+    if error_type == "json_invalid" and not isinstance(body, dict):
+        return ""  # the location is the offset at which parsing failed
+    current, parts = body, []
+    for index, part in enumerate(path):
+        if part == _KEY_MARKER:
+            continue
+        if isinstance(current, str):
+            pass  # JSON in a text field of a form; the location continues inside it
+        elif _has_item(current, part):
+            current = current[part]
+        elif not (error_type == "missing" and index == len(path) - 1):
+            continue
+        parts.append(str(part).replace("~", "~0").replace("/", "~1"))
+    return "".join(f"/{part}" for part in parts)
+
+
+def _has_item(value: Any, part: str | int) -> bool:
+    if isinstance(value, dict):
+        return part in value
+    return isinstance(value, list) and isinstance(part, int) and part < len(value)

@@ -1,11 +1,13 @@
-"""How the methods do on a budget of seconds: handwritten digits, resnet8 taught by wrn_16_2, mean and spread over seeds.
+"""Accuracy of the methods within seconds of training: mean and spread over seeds.
+
+The data are handwritten digits, the teacher is wrn_16_2 and the student resnet8.
 
 python -m benchmarks.short_budget [--epochs 6] [--seeds 3]
 """
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, median, stdev
 from time import perf_counter
@@ -13,9 +15,9 @@ from typing import Any
 
 import torch
 
-from dlkd_client.digits import write_digits
+from dlkd_client.local.digits_dataset import write_digits
 from dlkd_core import events
-from dlkd_core.device import describe, pick_device
+from dlkd_core.device import describe_device, pick_device
 from dlkd_core.pipeline import run
 from dlkd_core.spec import DistillationSpec
 
@@ -25,51 +27,88 @@ METHODS: dict[str, dict[str, Any]] = {
     "dlkd, published: four rotations, 20/50": {"name": "dlkd"},
     "dlkd, four rotations, 2/2": {"name": "dlkd", "alignment": 2.0, "correlation": 2.0},
     "dlkd, single view, 20/50": {"name": "dlkd", "views": "single"},
-    "dlkd, single view, 5/10": {"name": "dlkd", "views": "single", "alignment": 5.0, "correlation": 10.0},
-    "dlkd, single view, 2/2": {"name": "dlkd", "views": "single", "alignment": 2.0, "correlation": 2.0},
+    "dlkd, single view, 5/10": {
+        "name": "dlkd",
+        "views": "single",
+        "alignment": 5.0,
+        "correlation": 10.0,
+    },
+    "dlkd, single view, 2/2": {
+        "name": "dlkd",
+        "views": "single",
+        "alignment": 2.0,
+        "correlation": 2.0,
+    },
     "dlkd_auto": {"name": "dlkd_auto"},
 }
-TRAINING = {"batch_size": 32, "learning_rate": 0.1, "schedule": {"name": "cosine"}, "flip": False, "evaluate_every": 1000}
+TRAINING = {
+    "batch_size": 32,
+    "learning_rate": 0.1,
+    "schedule": {"name": "cosine"},
+    "flip": False,
+    "evaluate_every": 1000,
+}
 
 
-def finished(folder: Path, **spec: Any) -> tuple[dict[str, Any], float]:
-    """The report of a run and its seconds."""
+def run_to_end(folder: Path, **spec: Any) -> tuple[dict[str, Any], float]:
+    """Return the student's metrics and the seconds of a run."""
     start = perf_counter()
-    work: Iterator[events.Event] = run(DistillationSpec.model_validate({**spec, "export": ["safetensors"]}), folder)
-    (report,) = [event.report for event in work if isinstance(event, events.Finished)]
+    full_spec = DistillationSpec.model_validate({**spec, "export": ["safetensors"]})
+    (report,) = [
+        event.report for event in run(full_spec, folder) if isinstance(event, events.RunFinished)
+    ]
     return report["metrics"]["student"], perf_counter() - start
 
 
+def format_spread(values: Sequence[float]) -> str:
+    """Return the mean, with the standard deviation if there are several values."""
+    spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{mean(values):.2f}{spread}"
+
+
+def measure(folder: Path, epochs: int, seeds: int) -> None:
+    """Train the teacher, run every method and print the table as Markdown."""
+    dataset = {"path": write_digits(folder / "digits.zip")}
+    teacher, _ = run_to_end(
+        folder,
+        student={"architecture": "wrn_16_2"},
+        dataset=dataset,
+        training={**TRAINING, "epochs": 12},
+    )
+    teacher_file = folder / "teacher.safetensors"
+    (folder / "student.safetensors").rename(teacher_file)
+    print(
+        f"{describe_device(pick_device())}; teacher wrn_16_2 {teacher['top1']:.2%}; "
+        f"resnet8, {epochs} epochs\n"
+    )
+    print("| objective | top-1 (%) | seconds per run |\n|---|---|---|")
+    for name, method in METHODS.items():
+        runs = [
+            run_to_end(
+                folder,
+                student={"architecture": "resnet8"},
+                dataset=dataset,
+                teacher=None if method["name"] == "plain" else {"path": teacher_file},
+                method=method,
+                training={**TRAINING, "epochs": epochs, "seed": seed},
+            )
+            for seed in range(seeds)
+        ]
+        top1 = format_spread([100 * metrics["top1"] for metrics, _ in runs])
+        print(f"| {name} | {top1} | {median(seconds for _, seconds in runs):.1f} |", flush=True)
+
+
 def main() -> None:
-    """Prints the table as markdown."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--seeds", type=int, default=3)
-    given = parser.parse_args()
+    """Run the benchmark from the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--epochs", type=int, default=6, help="epochs per run")
+    parser.add_argument("--seeds", type=int, default=3, help="runs per method")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        dataset = {"path": write_digits(folder / "digits.zip")}
-        teacher, _ = finished(folder, student={"architecture": "wrn_16_2"}, dataset=dataset, training={**TRAINING, "epochs": 12})
-        (folder / "student.safetensors").rename(folder / "teacher.safetensors")
-        print(f"{describe(pick_device())}; teacher wrn_16_2 {teacher['top1']:.2%}; resnet8, {given.epochs} epochs\n")
-        print("| objective | top-1 (%) | seconds a run |\n|---|---|---|")
-        for name, method in METHODS.items():
-            source = None if method["name"] == "plain" else {"path": folder / "teacher.safetensors"}
-            runs = [
-                finished(
-                    folder,
-                    student={"architecture": "resnet8"},
-                    dataset=dataset,
-                    teacher=source,
-                    method=method,
-                    training={**TRAINING, "epochs": given.epochs, "seed": seed},
-                )
-                for seed in range(given.seeds)
-            ]
-            top1 = [100 * metrics["top1"] for metrics, _ in runs]
-            spread = f"{mean(top1):.2f} ± {stdev(top1):.2f}" if len(top1) > 1 else f"{top1[0]:.2f}"
-            print(f"| {name} | {spread} | {median(seconds for _, seconds in runs):.1f} |", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        measure(Path(folder), arguments.epochs, arguments.seeds)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The user's door: a typed Python client and the `dlkd` command."""
+"""The Python client of the service and the `dlkd` command."""

@@ -1,10 +1,10 @@
-"""The service as Python: `Client(url, api_key)`, and `AsyncClient` with the same methods to be awaited."""
+"""Public names of the client: `Client(url, api_key)` and its asynchronous twin `AsyncClient`."""
 
-from dlkd_client._async.client import AsyncClient
-from dlkd_client._async.jobs import AsyncJob
-from dlkd_client._async.models import AsyncModel
-from dlkd_client._sync.client import Client
-from dlkd_client._sync.jobs import Job
-from dlkd_client._sync.models import Model
+from dlkd_client._async.api_client import AsyncClient
+from dlkd_client._async.jobs_api import AsyncJob
+from dlkd_client._async.models_api import AsyncModel
+from dlkd_client._sync.api_client import Client
+from dlkd_client._sync.jobs_api import Job
+from dlkd_client._sync.models_api import Model
 
 __all__ = ["AsyncClient", "AsyncJob", "AsyncModel", "Client", "Job", "Model"]

@@ -1,12 +1,12 @@
-"""What can go wrong between a client and the service.
+"""Errors that the client raises.
 
 ClientError
-├── Unreachable          nobody answers there
-├── ProblemError         the service refused, and says why (RFC 9457)
-├── DownloadCorrupt      the bytes are not those that the service announced
-├── NotReady             an upload was found unfit, or a job did not succeed
-├── MissingExtra         what was asked for needs more than the plain install
-└── WaitedTooLong
+├── ServiceUnreachable   no response from the service
+├── ProblemError         the service refused the request and says why (RFC 9457)
+├── DownloadCorrupt      the downloaded bytes do not match the announced sha256
+├── NotReady             an upload was rejected by its check, or a job has no model
+├── MissingExtra         the call needs an optional dependency
+└── WaitTimeout          a job or check did not end in time
 """
 
 from typing import Any
@@ -15,10 +15,10 @@ import httpx
 
 
 class ClientError(Exception):
-    """The base; `str()` of it is fit for a person."""
+    """Base class of all errors of the client. `str()` of an error is a readable message."""
 
 
-class Unreachable(ClientError):
+class ServiceUnreachable(ClientError):
     pass
 
 
@@ -31,19 +31,25 @@ class MissingExtra(ClientError):
 
 
 class NotReady(ClientError):
-    """`code` is the service's own, stable one."""
+    """An upload was rejected by its check, or a job has no model. `code` is stable."""
 
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
         self.code = code
 
 
-class WaitedTooLong(ClientError):
+class WaitTimeout(ClientError):
     pass
 
 
 class ProblemError(ClientError):
-    """A refusal of the service. `code` is stable; `errors` has a JSON pointer, code and message for each bad field."""
+    """The service refused the request (RFC 9457).
+
+    Attributes:
+        status: The HTTP status.
+        code: The stable error code.
+        errors: A JSON pointer, code and message for each invalid field.
+    """
 
     def __init__(self, status: int, document: dict[str, Any]) -> None:
         self.status = status
@@ -52,21 +58,22 @@ class ProblemError(ClientError):
         self.hint = str(document.get("hint", ""))
         self.errors: list[dict[str, Any]] = list(document.get("errors", []))
         self.request_id = document.get("request_id")
-        super().__init__(self._words())
+        super().__init__(self._format_message())
 
-    def _words(self) -> str:
-        fields = [
-            f"  {entry.get('pointer') or entry.get('parameter') or 'request'}: {entry.get('message')}" for entry in self.errors
-        ]
-        return "\n".join(
-            part for part in [self.message, *(fields if len(fields) > 1 else []), self.hint, f"({self.code})"] if part
-        )
+    def _format_message(self) -> str:
+        fields = []
+        for entry in self.errors:
+            location = entry.get("pointer") or entry.get("parameter") or "request"
+            fields.append(f"  {location}: {entry.get('message')}")
+        details = fields if len(fields) > 1 else []
+        lines = [self.message, *details, self.hint, f"({self.code})"]
+        return "\n".join(line for line in lines if line)
 
 
-def problem_of(answer: httpx.Response) -> ProblemError:
-    """The refusal in an answer, whatever its body is."""
+def problem_from_response(response: httpx.Response) -> ProblemError:
+    """Build the error of a refused request. The body need not be JSON."""
     try:
-        document = answer.json()
+        document = response.json()
     except ValueError:
         document = {}
-    return ProblemError(answer.status_code, document if isinstance(document, dict) else {})
+    return ProblemError(response.status_code, document if isinstance(document, dict) else {})

@@ -1,4 +1,4 @@
-"""What a notebook shows of work under way: one output, replaced in place. It needs no widgets, which not every notebook has."""
+"""Progress bars in a notebook: one output that is replaced in place, without widgets."""
 
 import time
 from typing import Any
@@ -7,11 +7,11 @@ from rich.console import RenderableType
 from rich.jupyter import JupyterMixin
 from rich.progress import Progress
 
-_PAUSE_SECONDS = 0.1  # files come in many pieces; the eye sees no more
+_REFRESH_SECONDS = 0.1  # faster updates are not visible
 
 
-class _Shown(JupyterMixin):
-    """The bars as they are now."""
+class _ProgressView(JupyterMixin):
+    """The current state of the progress bars."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -20,22 +20,22 @@ class _Shown(JupyterMixin):
         return self._progress.get_renderable()
 
 
-class Output:
-    """The output under a cell that shows the bars of a progress."""
+class NotebookOutput:
+    """The output of a notebook cell that shows progress bars."""
 
     def __init__(self, progress: Progress) -> None:
-        self._shown = _Shown(progress)
+        self._view = _ProgressView(progress)
         self._handle: Any = None
-        self._at = 0.0
+        self._drawn_at = 0.0
 
-    def draw(self, *, now: bool = False) -> None:
-        """Shows how far it is: `now`, or if that was not done a moment ago."""
-        if not now and time.monotonic() - self._at < _PAUSE_SECONDS:
+    def draw(self, *, force: bool = False) -> None:
+        """Draw the bars, unless they were drawn a moment ago and `force` is not set."""
+        if not force and time.monotonic() - self._drawn_at < _REFRESH_SECONDS:
             return
-        self._at = time.monotonic()
+        self._drawn_at = time.monotonic()
         if self._handle is None:
             from IPython.display import display
 
-            self._handle = display(self._shown, display_id=True)  # type: ignore[no-untyped-call]  # IPython has no types for it
+            self._handle = display(self._view, display_id=True)  # type: ignore[no-untyped-call] # IPython publishes no types
         else:
-            self._handle.update(self._shown)
+            self._handle.update(self._view)

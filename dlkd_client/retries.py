@@ -1,27 +1,30 @@
-"""Which requests may be sent again, and when."""
+"""Rules for retrying requests."""
 
 import random
 
 import httpx
 
-_PASSING = frozenset({429, 502, 503, 504})  # the next try may fare better
-_FIRST_SECONDS, _LONGEST_SECONDS, _PATIENCE_SECONDS = 0.25, 8.0, 120.0
+_RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
+_BASE_DELAY_SECONDS, _MAX_DELAY_SECONDS, _MAX_RETRY_AFTER_SECONDS = 0.25, 8.0, 120.0
 
 
-def repeatable(method: str, headers: httpx.Headers) -> bool:
-    """Whether doing it twice is doing it once. A POST is, under an Idempotency-Key."""
+def is_idempotent(method: str, headers: httpx.Headers) -> bool:
+    """Return whether the request may be repeated. A POST needs an Idempotency-Key."""
     return method != "POST" or "Idempotency-Key" in headers
 
 
-def passing(answer: httpx.Response) -> bool:
-    """Whether the refusal says nothing about the request itself."""
-    return answer.status_code in _PASSING
+def is_retryable(response: httpx.Response) -> bool:
+    """Return whether the refusal is temporary and not the request's fault."""
+    return response.status_code in _RETRYABLE_STATUSES
 
 
-def pause(tries: int, answer: httpx.Response | None = None) -> float:
-    """Seconds to wait after so many tries: what the service asked for, else doubled each time, with jitter against crowds."""
-    asked = answer.headers.get("Retry-After", "") if answer is not None else ""
-    if asked.isdecimal():
-        return min(float(asked), _PATIENCE_SECONDS)
-    longest: float = min(_FIRST_SECONDS * 2 ** (tries - 1), _LONGEST_SECONDS)
-    return longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
+def retry_delay(attempt: int, response: httpx.Response | None = None) -> float:
+    """Return the seconds to wait after the given number of tries.
+
+    Follows the service's Retry-After header, else doubles with each try, with jitter.
+    """
+    retry_after = response.headers.get("Retry-After", "") if response is not None else ""
+    if retry_after.isdecimal():
+        return min(float(retry_after), _MAX_RETRY_AFTER_SECONDS)
+    delay: float = min(_BASE_DELAY_SECONDS * 2 ** (attempt - 1), _MAX_DELAY_SECONDS)
+    return delay * random.uniform(0.5, 1)  # noqa: S311 - not cryptographic

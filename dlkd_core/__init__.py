@@ -1,7 +1,7 @@
-"""What we compute: dual-level knowledge distillation and the methods it is compared with.
+"""The training core: dual-level knowledge distillation and the methods it is compared with.
 
-Runs alone (``python -m dlkd_core spec.json out/``) and knows nothing of web, queue or database.
-Importing this package, its catalog, spec, events and errors loads no torch.
+It runs alone (``python -m dlkd_core spec.json out/``) without the web API, queue and database.
+Importing this package, its catalog, spec, events and errors does not load torch.
 """
 
 __version__ = "0.1.0"

@@ -3,17 +3,22 @@
 import torch
 
 
-def pick_device(place: int = 0) -> torch.device:
-    """The GPU of the process that has that place on this machine (from 0, shared where there are fewer); otherwise the CPU."""
+def pick_device(local_rank: int = 0) -> torch.device:
+    """Return the GPU of a process, or the CPU if there is no GPU.
+
+    Args:
+        local_rank: Index of the process on this machine, from 0. Processes share GPUs if there are
+            fewer GPUs than processes.
+    """
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    device = torch.device("cuda", place % torch.cuda.device_count())
+    device = torch.device("cuda", local_rank % torch.cuda.device_count())
     torch.cuda.set_device(device)
     return device
 
 
-def describe(device: torch.device) -> str:
-    """The device in words."""
+def describe_device(device: torch.device) -> str:
+    """Return the device's name, for example for the run report."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu, {torch.get_num_threads()} threads"

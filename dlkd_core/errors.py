@@ -1,14 +1,14 @@
-"""What can go wrong in a run, each with a stable code.
+"""Errors of a run, each with a stable code.
 
 DistillationError
 ├── SpecError                   the request itself
 │   ├── UnknownChoice
-│   ├── PackageInvalid          an installed package brings an architecture that cannot be taken
-│   ├── WeightsUnavailable      pretrained ones that cannot be had here
-│   └── LogitsNeeded            a method of logits, and a teacher without a classifier
+│   ├── PackageInvalid          an installed package declares an invalid architecture
+│   ├── WeightsUnavailable      pretrained weights cannot be downloaded or found in a cache
+│   └── LogitsNeeded            the method needs logits, but the teacher has no classifier
 ├── TeacherError                the checkpoint
 │   ├── CheckpointUnreadable
-│   ├── CheckpointRefused       readable only by unpickling code, or holding what we do not take
+│   ├── CheckpointRefused       readable only by unpickling code, or with unsupported content
 │   ├── ArchitectureUnknown
 │   ├── KeysDoNotFit
 │   ├── ClassesDoNotFit
@@ -16,38 +16,51 @@ DistillationError
 │   └── TeacherAtChance
 ├── DatasetError                the images
 │   ├── ArchiveUnreadable
-│   ├── ArchiveRefused          paths that escape, bombs, links
+│   ├── ArchiveRefused          paths outside the archive, archive bombs, links
 │   ├── LayoutInvalid
 │   ├── ImageUnreadable
 │   └── DatasetTooLarge
-├── TrainingError               the loop
+├── TrainingError               the training loop
 │   ├── TrainingDiverged
 │   ├── OutOfMemory
 │   └── CheckpointCorrupt
-└── ExportError                 the files
-    └── ExportDisagrees
+└── ExportError                 the exported files
+    ├── ExportDisagrees
+    └── ModelUnfit
 """
 
 from typing import Any, ClassVar
 
 
 class DistillationError(Exception):
-    """A failure with a code that programs can rely on, a message with the facts and a hint that says what to do."""
+    """An error with a stable code for programs, a message with the facts and a hint what to do.
+
+    Args:
+        message: What happened and why, for people.
+        hint: What to do next. Defaults to the hint of the class.
+        pointer: JSON pointer of the invalid field in the spec, if there is one.
+    """
 
     code: ClassVar[str] = "distillation_failed"
     retryable: ClassVar[bool] = False
     default_hint: ClassVar[str] = ""
 
-    def __init__(self, message: str, *, hint: str | None = None, pointer: str | None = None) -> None:
-        """`pointer` is the JSON pointer of the field at fault in the spec, where there is one."""
+    def __init__(
+        self, message: str, *, hint: str | None = None, pointer: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = self.default_hint if hint is None else hint
         self.pointer = pointer
 
-    def facts(self) -> dict[str, Any]:
-        """The failure as plain data: what a job's row, a problem document and the terminal show."""
-        return {"code": self.code, "message": self.message, "hint": self.hint, "retryable": self.retryable}
+    def to_dict(self) -> dict[str, Any]:
+        """Return the error as plain data for job rows, problem documents and the terminal."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "retryable": self.retryable,
+        }
 
 
 class SpecError(DistillationError):
@@ -56,27 +69,27 @@ class SpecError(DistillationError):
 
 class UnknownChoice(SpecError):
     code = "unknown_choice"
-    default_hint = "GET /v1/catalog or `dlkd catalog` lists every name."
+    default_hint = "See GET /v1/catalog or `dlkd catalog` for all names."
 
 
 class PackageInvalid(SpecError):
     code = "package_invalid"
-    default_hint = "Correct or uninstall the package."
+    default_hint = "Fix or uninstall the package."
 
 
 class WeightsUnavailable(SpecError):
     code = "weights_unavailable"
     default_hint = (
-        "Give this machine network access, or set TORCH_HOME (torchvision) or HF_HOME (timm) to a cache that holds the weights; "
-        "or upload the checkpoint as a teacher."
+        "Give this machine network access, set TORCH_HOME (torchvision) or HF_HOME (timm) to a"
+        " cache that contains the weights, or upload the checkpoint as a teacher."
     )
 
 
 class LogitsNeeded(SpecError):
     code = "logits_needed"
     default_hint = (
-        "Methods of features and maps work without a classifier: dlkd, seed, compress, crd, rkd, pkt, cc, sp, at, nst, fitnet, "
-        "vid, ft, ab, reviewkd."
+        "Use a method that compares features or feature maps: dlkd, seed, compress, crd, rkd, pkt,"
+        " cc, sp, at, nst, fitnet, vid, ft, ab, reviewkd."
     )
 
 
@@ -86,37 +99,50 @@ class TeacherError(DistillationError):
 
 class CheckpointUnreadable(TeacherError):
     code = "checkpoint_unreadable"
-    default_hint = "Save the weights with torch.save(model.state_dict(), ...) or safetensors and send that file."
+    default_hint = (
+        "Save the weights with torch.save(model.state_dict(), ...) or safetensors, and use that"
+        " file."
+    )
 
 
 class CheckpointRefused(TeacherError):
     code = "checkpoint_refused"
-    default_hint = "Nothing is unpickled here: send a plain state dict (torch.save(model.state_dict(), ...)) or safetensors."
+    default_hint = (
+        "Checkpoints are never unpickled. Use a plain state dict"
+        " (torch.save(model.state_dict(), ...)) or safetensors."
+    )
 
 
 class ArchitectureUnknown(TeacherError):
     code = "architecture_unknown"
-    default_hint = "Name the architecture of the checkpoint; GET /v1/catalog or `dlkd catalog` lists them."
+    default_hint = (
+        "Set the architecture of the checkpoint. See GET /v1/catalog or `dlkd catalog` for all"
+        " names."
+    )
 
 
 class KeysDoNotFit(TeacherError):
     code = "keys_do_not_fit"
-    default_hint = "Name another architecture, or leave it out to have it recognised."
+    default_hint = "Set another architecture, or leave it out to detect it from the checkpoint."
 
 
 class ClassesDoNotFit(TeacherError):
     code = "classes_do_not_fit"
-    default_hint = "Give class_map: for each class of the data set, in order, the teacher's class index."
+    default_hint = (
+        "Set class_map to the teacher's class index for each class of the dataset, in order."
+    )
 
 
 class ImagesDoNotFit(TeacherError):
     code = "images_do_not_fit"
-    default_hint = "Bring images of the teacher's size, or export the teacher with dynamic height and width."
+    default_hint = (
+        "Use images of the teacher's size, or export the teacher with dynamic height and width."
+    )
 
 
 class TeacherAtChance(TeacherError):
     code = "teacher_at_chance"
-    default_hint = "Check the order of the classes (class_map) and the teacher's normalization."
+    default_hint = "Check the class order (class_map) and the teacher's normalization."
 
 
 class DatasetError(DistillationError):
@@ -125,22 +151,24 @@ class DatasetError(DistillationError):
 
 class ArchiveUnreadable(DatasetError):
     code = "archive_unreadable"
-    default_hint = "Send a zip, tar or tar.gz of train/<class>/... and val/<class>/...."
+    default_hint = "Use a zip, tar or tar.gz archive with train/<class>/... and val/<class>/...."
 
 
 class ArchiveRefused(DatasetError):
     code = "archive_refused"
-    default_hint = "Pack regular files only, under train/<class>/ and val/<class>/."
+    default_hint = "Include only regular files, under train/<class>/ and val/<class>/."
 
 
 class LayoutInvalid(DatasetError):
     code = "layout_invalid"
-    default_hint = "Use train/<class>/<image> and val/<class>/<image> with the same classes in both."
+    default_hint = (
+        "Use train/<class>/<image> and val/<class>/<image> with the same classes in both."
+    )
 
 
 class ImageUnreadable(DatasetError):
     code = "image_unreadable"
-    default_hint = "Replace or remove the file and send the archive again."
+    default_hint = "Replace or remove the file, and pack the archive again."
 
 
 class DatasetTooLarge(DatasetError):
@@ -154,18 +182,18 @@ class TrainingError(DistillationError):
 
 class TrainingDiverged(TrainingError):
     code = "training_diverged"
-    default_hint = "Lower training.learning_rate or the weights of the method."
+    default_hint = "Lower training.learning_rate or the loss weights of the method."
 
 
 class OutOfMemory(TrainingError):
     code = "out_of_memory"
-    default_hint = "Lower training.batch_size, or ask for a device with more memory."
+    default_hint = "Lower training.batch_size, or use a device with more memory."
 
 
 class CheckpointCorrupt(TrainingError):
     code = "checkpoint_corrupt"
     retryable = True
-    default_hint = "The run starts again from the beginning."
+    default_hint = "Start the run again without this checkpoint. The service does so automatically."
 
 
 class ExportError(DistillationError):
@@ -174,9 +202,11 @@ class ExportError(DistillationError):
 
 class ExportDisagrees(ExportError):
     code = "export_disagrees"
-    default_hint = "The file was not published. Leave this format out, or report the network and the format."
+    default_hint = (
+        "The file was not published. Leave this format out, or report the network and the format."
+    )
 
 
 class ModelUnfit(ExportError):
     code = "model_unfit"
-    default_hint = "Export the model again where it was made, and import that bundle."
+    default_hint = "Export the model again where it was trained, and import the new bundle."

@@ -1,45 +1,80 @@
-"""What a run tells its caller, frozen. One JSON object a line between the trainer and its supervisor."""
+"""Events that a run yields to its caller. They are immutable.
 
+The trainer process writes them as JSON objects, one per line, and its supervisor reads them.
+"""
+
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from dlkd_core.frozen import Frozen
+from dlkd_core.base import FrozenModel, LiteralEnum
 
-Phase = Literal["reading", "proving", "training", "evaluating", "exporting"]
+CHECKPOINT_FILE = "checkpoint.pt"
+
+# Prefixes of metric names: values of the training loss, and of an evaluation on the val split.
+TRAIN_PREFIX = "train/"
+VAL_PREFIX = "val/"
 
 
-class PhaseStarted(Frozen):
-    """A part of the run began."""
+class Phase(LiteralEnum):
+    """A phase of a run, in the order in which they start."""
+
+    READING = "reading"
+    VERIFYING_TEACHER = "proving"
+    TRAINING = "training"
+    EVALUATING = "evaluating"
+    EXPORTING = "exporting"
+
+
+class Metric(StrEnum):
+    """Names of the metrics that training, stopping criteria and the terminal refer to."""
+
+    TOP1 = "top1"
+    TOP5 = "top5"
+    NLL = "nll"
+    KNN_TOP1 = "knn_top1"
+    AGREEMENT = "agreement"
+
+
+class PhaseStarted(FrozenModel):
+    """A phase of the run started."""
 
     type: Literal["phase"] = "phase"
     phase: Phase
 
 
-class Noticed(Frozen):
-    """Something worth telling a person; never needed by a program."""
+class Notice(FrozenModel):
+    """A message for people. Programs never need it."""
 
     type: Literal["notice"] = "notice"
     message: str
 
 
-class TeacherProved(Frozen):
-    """The teacher was run on the evaluation split before training. Accuracies in [0, 1], `top1` None without labels."""
+class TeacherVerified(FrozenModel):
+    """The teacher was evaluated on the evaluation split before training.
+
+    Accuracies are in [0, 1]. `top1` is None if the images have no labels.
+    """
 
     type: Literal["teacher"] = "teacher"
     architecture: str
     parameters: int
     top1: float | None
-    knn_top1: float | None = Field(None, description="By nearest neighbours, of a teacher without a classifier")
+    knn_top1: float | None = Field(
+        None, description="k-NN accuracy of the features of a teacher without a classifier"
+    )
     images: int
     normalization: dict[str, list[float]]
     tried: dict[str, float] = Field(
-        default_factory=dict, description="Under each normalization that was tried: accuracy, or mean confidence without labels"
+        default_factory=dict,
+        description="Score of each candidate normalization: accuracy, or mean confidence if the"
+        " images have no labels",
     )
 
 
-class StepDone(Frozen):
-    """Progress of the loop: `step` of `steps` over the whole run, `epoch` (from 1) of `epochs`."""
+class StepFinished(FrozenModel):
+    """A training step finished: `step` of `steps` of the run, in `epoch` (from 1) of `epochs`."""
 
     type: Literal["step"] = "step"
     epoch: int
@@ -48,8 +83,8 @@ class StepDone(Frozen):
     steps: int
 
 
-class Measured(Frozen):
-    """One point of the metric series: name to value at a step (loss terms, learning rate, val/top1)."""
+class MetricsRecorded(FrozenModel):
+    """Metric values of one step by name, such as loss terms, learning rate and `val/top1`."""
 
     type: Literal["metrics"] = "metrics"
     epoch: int
@@ -57,16 +92,16 @@ class Measured(Frozen):
     values: dict[str, float]
 
 
-class CheckpointSaved(Frozen):
-    """Training can go on from here; `path` is a whole file, renamed into place."""
+class CheckpointSaved(FrozenModel):
+    """A checkpoint was saved. `path` is a complete file, because it is renamed into place."""
 
     type: Literal["checkpoint"] = "checkpoint"
     path: str
     step: int
 
 
-class FileExported(Frozen):
-    """A file of the student, loaded back and measured on the evaluation split."""
+class FileExported(FrozenModel):
+    """A file of the student was written, loaded again and measured on the evaluation split."""
 
     type: Literal["file"] = "file"
     name: str
@@ -78,19 +113,33 @@ class FileExported(Frozen):
     latency_ms: float
 
 
-class Finished(Frozen):
-    """The run's report: architecture, parameters, metrics of teacher and student, normalization, lineage."""
+class RunFinished(FrozenModel):
+    """The run finished.
+
+    Its report holds the architecture, parameter count, metrics of teacher and student,
+    normalization and lineage.
+    """
 
     type: Literal["finished"] = "finished"
     report: dict[str, Any]
 
 
-class Failed(Frozen):
-    """The run ended with an error (see `dlkd_core.errors`)."""
+class RunFailed(FrozenModel):
+    """The run ended with an error; see `dlkd_core.errors`."""
 
     type: Literal["failed"] = "failed"
     error: dict[str, Any]
 
 
-Event = PhaseStarted | Noticed | TeacherProved | StepDone | Measured | CheckpointSaved | FileExported | Finished | Failed
+Event = (
+    PhaseStarted
+    | Notice
+    | TeacherVerified
+    | StepFinished
+    | MetricsRecorded
+    | CheckpointSaved
+    | FileExported
+    | RunFinished
+    | RunFailed
+)
 event_adapter: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])

@@ -1,6 +1,6 @@
-"""What a network shows of itself, and the shapes of it."""
+"""Outputs of a forward pass, their shapes, and the targets of a batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,30 +8,40 @@ from torch import Tensor
 
 
 class Outputs(NamedTuple):
-    """One forward pass over N = batch * views images; the views of an image are adjacent, the plainest first."""
+    """Outputs of one forward pass over N = batch * views images.
+
+    The views of an image are adjacent, starting with the least augmented one.
+    """
 
     logits: Tensor  # (N, classes)
     features: Tensor  # (N, width): the input of the final classifier, pooled and flattened
-    maps: Sequence[Tensor]  # block outputs, shallow to deep, each (N, C, H, W)
+    feature_maps: Sequence[Tensor]  # block outputs, shallow to deep, each (N, C, H, W)
+
+
+ForwardFn = Callable[[Tensor], Outputs]  # images (N, 3, H, W) in [0, 1] to outputs
 
 
 class Targets(NamedTuple):
-    """What a batch is to learn, one entry an image, whatever its views."""
+    """Targets of a batch: one entry per image, regardless of its number of views."""
 
     labels: Tensor  # (batch,)
-    rows: Tensor  # (batch,): the images' places in the training split
+    indices: Tensor  # (batch,): positions of the images in the training split
     epoch: int = 1  # from 1
 
 
 @dataclass(frozen=True)
-class Shapes:
-    """The shapes of `Outputs`, without the first dimension."""
+class OutputShapes:
+    """Shapes of `Outputs` without the batch dimension."""
 
     classes: int
     features: int
-    maps: tuple[tuple[int, ...], ...]
+    feature_maps: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, outputs: Outputs) -> "Shapes":
-        """Measured from one forward pass."""
-        return cls(outputs.logits.shape[1], outputs.features.shape[1], tuple(tuple(m.shape[1:]) for m in outputs.maps))
+    def from_outputs(cls, outputs: Outputs) -> "OutputShapes":
+        """Read the shapes from the outputs of a forward pass."""
+        return cls(
+            outputs.logits.shape[1],
+            outputs.features.shape[1],
+            tuple(tuple(feature_map.shape[1:]) for feature_map in outputs.feature_maps),
+        )

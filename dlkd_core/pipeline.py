@@ -1,49 +1,57 @@
-"""A run from beginning to end: this file is its table of contents."""
+"""One run from the spec to the exported files, step by step."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from dlkd_core import events, fits
-from dlkd_core.averaging import Average
-from dlkd_core.card import UNTRAINED
-from dlkd_core.catalog.method import Situation
-from dlkd_core.checkpoint import State
-from dlkd_core.collectives import gathered
-from dlkd_core.data import Packed, Reading, open_dataset
-from dlkd_core.data.batches import Batches
-from dlkd_core.data.labels import as_asked
-from dlkd_core.data.views import Augmentation
-from dlkd_core.device import describe, pick_device
-from dlkd_core.distributed import Dismissed, World, joined, together
+from dlkd_core import events
+from dlkd_core.catalog.methods.base_method import RunContext, ViewKind
+from dlkd_core.data import ImageDataset, ReadOptions, open_dataset
+from dlkd_core.data.augmentation.views import Augmentation
+from dlkd_core.data.batches import BatchLoader
+from dlkd_core.data.label_noise import apply_label_options
+from dlkd_core.device import describe_device, pick_device
+from dlkd_core.distributed.collectives import all_gather
+from dlkd_core.distributed.process_group import (
+    LeaderStopped,
+    World,
+    join_process_group,
+    run_in_lockstep,
+)
 from dlkd_core.errors import OutOfMemory, SpecError
-from dlkd_core.evaluation import likeness, logits_of, protocols
+from dlkd_core.evaluation import measure_agreement, predict, protocols
 from dlkd_core.evaluation.accuracy import score_logits
-from dlkd_core.evaluation.neighbours import features_top1
-from dlkd_core.export import Student, Work, publish
-from dlkd_core.inputs import Inputs, digest
-from dlkd_core.losses import build as build_objective
-from dlkd_core.losses.term import Setting
-from dlkd_core.models import Tapped
-from dlkd_core.models.beginning import begin, complete_options
-from dlkd_core.optimizer import build as build_optimizer
-from dlkd_core.outputs import Shapes
-from dlkd_core.precision import Precision, pick_precision
-from dlkd_core.report import report
+from dlkd_core.evaluation.feature_quality import measure_knn_top1
+from dlkd_core.events import Metric, Phase
+from dlkd_core.export import ExportContext, Student, export_all
+from dlkd_core.losses import build_objective
+from dlkd_core.losses.base_loss import LossContext
+from dlkd_core.models import FeatureExtractor
+from dlkd_core.models.student_init import complete_options, init_student
+from dlkd_core.outputs import OutputShapes
+from dlkd_core.reporting.model_card import UNTRAINED_CLASSIFIER_NOTICE
+from dlkd_core.reporting.run_report import build_report
 from dlkd_core.spec import DistillationSpec, Normalization
-from dlkd_core.teacher_cache import CacheFile, TeacherCache
-from dlkd_core.teachers.proof import statistics
-from dlkd_core.teachers.taught import NOBODY, Taught, bring
-from dlkd_core.training import Run, Teacher, train
+from dlkd_core.teachers.normalization import channel_statistics
+from dlkd_core.teachers.verified_teacher import VerifiedTeacher, load_teacher
+from dlkd_core.training import compatibility
+from dlkd_core.training.checkpoint import TrainingState
+from dlkd_core.training.ema import ModelEMA
+from dlkd_core.training.loop import TeacherForward, TrainingRun, train
+from dlkd_core.training.optimizer import build_optimizer
+from dlkd_core.training.precision import Precision, pick_precision
+from dlkd_core.training.run_inputs import RunInputs, compute_run_digest
+from dlkd_core.training.teacher_cache import TeacherCache, TeacherCacheFile
+from dlkd_core.training_spec import CompileMode
 
-_PIXELS_PER_PADDING = 8  # the paper crops 32-pixel images after padding by 4
+_PIXELS_PER_PADDING = 8  # the paper pads images of 32 pixels by 4 before cropping
 
-
-_UNPROVED = (
-    "The evaluation images have no labels: how good the teacher is cannot be measured, and the student is compared with it. "
-    "Where its normalization was not given, the one was taken under which its answers tell most."
+_UNLABELED_NOTICE = (
+    "The evaluation images have no labels, so the accuracy of the teacher cannot be measured, and"
+    " the student is compared with the teacher. If the teacher's normalization was not given, the"
+    " one with the most informative predictions was chosen."
 )
 
 
@@ -52,193 +60,264 @@ def run(
     directory: Path,
     *,
     resume_from: Path | None = None,
-    reading: Reading | None = None,
-    teacher_cache: Path | CacheFile | None = None,
+    read_options: ReadOptions | None = None,
+    teacher_cache: Path | TeacherCacheFile | None = None,
 ) -> Generator[events.Event]:
-    """Distils as `spec` says; files and checkpoints are written to `directory`.
+    """Run a spec and yield its events. Files and checkpoints are written to `directory`.
 
-    Closing the iterator while it trains leaves `checkpoint.pt` there; `resume_from` such a file the run ends with the same
-    weights as an undisturbed one. Started by torchrun several processes make the run together: each calls this, and the leader
-    alone yields events and writes files. `reading` says how much memory images may take and where those are kept that are more,
-    else under `directory`; size and resize are the spec's. `teacher_cache` is a file in which the teacher's outputs are kept for
-    further runs that show it the same images (see `dlkd_core.teacher_cache`).
+    Closing the iterator during training leaves `checkpoint.pt` in `directory`. A run that resumes
+    from it ends with the same weights as an uninterrupted one. If torchrun started several
+    processes, they share the run: each calls this function, and only the leader yields events and
+    writes files.
+
+    Args:
+        spec: What to run.
+        directory: Output folder, created if it does not exist.
+        resume_from: Checkpoint of the same run.
+        read_options: Memory limit for images and cache folder for larger datasets, by default
+            `directory / "data"`. Image size and resize mode are taken from the spec.
+        teacher_cache: File that stores the teacher's outputs for later runs with the same images;
+            see `dlkd_core.training.teacher_cache`.
 
     Raises:
-        DistillationError: with a stable code and what to do (see `dlkd_core.errors`).
+        DistillationError: With a stable code and a hint; see `dlkd_core.errors`.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    cache = CacheFile(teacher_cache) if isinstance(teacher_cache, Path) else teacher_cache
+    read_options = read_options or ReadOptions(cache_dir=directory / "data")
+    if isinstance(teacher_cache, Path):
+        teacher_cache = TeacherCacheFile(teacher_cache)
     try:
-        yield from _run(spec, directory, resume_from, reading or Reading(cache=directory / "data"), cache)
-    except Dismissed:
+        with join_process_group() as world:
+            training = _load_and_train(
+                spec, directory, resume_from, read_options, teacher_cache, world
+            )
+            inputs, training_run = yield from run_in_lockstep(training, world)
+        if world.is_leader:
+            yield from _evaluate_and_export(inputs, training_run)
+    except LeaderStopped:
         return
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise OutOfMemory(str(error).partition("\n")[0] or "There is not enough memory.") from error
 
 
-def _run(
-    spec: DistillationSpec, directory: Path, resume_from: Path | None, reading: Reading, teacher_cache: CacheFile | None
-) -> Iterator[events.Event]:
-    with joined() as world:
-        found = _brought(spec, replace(reading, size=spec.dataset.image_size, resize=spec.dataset.resize), world)
-        inputs, work = yield from together(_trained(found, directory, resume_from, teacher_cache), world)
-    if not world.leads:
-        return
-    yield events.PhaseStarted(phase="evaluating")
-    exported = Work(_student(inputs, work), inputs.data.train, inputs.data.val)
-    exported.report.update(report(inputs, exported, work))
+def _load_and_train(
+    spec: DistillationSpec,
+    directory: Path,
+    resume_from: Path | None,
+    read_options: ReadOptions,
+    teacher_cache: TeacherCacheFile | None,
+    world: World,
+) -> Generator[events.Event, None, tuple[RunInputs, TrainingRun]]:
+    inputs = yield from _load_inputs(spec, read_options, world)
 
-    yield events.PhaseStarted(phase="exporting")
-    yield from publish(exported, spec.export, directory)
-    yield events.Finished(report=exported.report)
-
-
-def _trained(
-    brought: Generator[events.Event, None, Inputs], directory: Path, resume_from: Path | None, teacher_cache: CacheFile | None
-) -> Generator[events.Event, None, tuple[Inputs, Run]]:
-    inputs = yield from brought
-    yield events.PhaseStarted(phase="training")
-    work = _prepare(inputs, directory, teacher_cache)
-    inputs.world.check(work.digest)
-    start = work.state.load(resume_from, digest=work.digest) if resume_from else 0
-    if start:
-        yield events.Noticed(message=f"Training goes on after step {start} of {work.steps}.")
-    yield from train(work, start)
+    yield events.PhaseStarted(phase=Phase.TRAINING)
+    training_run = _build_training_run(inputs, directory, teacher_cache)
+    world.check_same_inputs(training_run.digest)
+    start_step = 0
+    if resume_from:
+        start_step = training_run.state.load(resume_from, digest=training_run.digest)
+    if start_step:
+        yield events.Notice(
+            message=f"Resuming training after step {start_step} of {training_run.steps}."
+        )
+    yield from train(training_run, start_step)
     if not inputs.spec.method.trains_classifier:
-        yield events.Noticed(message=UNTRAINED)
-    return inputs, work
+        yield events.Notice(message=UNTRAINED_CLASSIFIER_NOTICE)
+    return inputs, training_run
 
 
-def _brought(spec: DistillationSpec, reading: Reading, world: World) -> Generator[events.Event, None, Inputs]:
-    """Reads the images and proves the teacher on them."""
-    device = pick_device(world.place)
-    yield events.PhaseStarted(phase="reading")
-    with world.leader_first():  # it may leave the images in the cache
-        data = as_asked(open_dataset(spec.dataset.path, reading), spec.training)
-    yield from (events.Noticed(message=notice) for notice in data.notices)
-    named, spec = spec.method, _adapted(spec, data)
-    if spec.method != named:
-        yield events.Noticed(message=f"{named.name} is run as {spec.method.told()}.")
-    fits.check(spec, data)
-    protocols.check(spec.evaluation, data, reading)
+def _load_inputs(
+    spec: DistillationSpec, read_options: ReadOptions, world: World
+) -> Generator[events.Event, None, RunInputs]:
+    """Read the images, load the teacher and verify it on the evaluation split."""
+    device = pick_device(world.local_rank)
+    yield events.PhaseStarted(phase=Phase.READING)
+    read_options = replace(
+        read_options, image_size=spec.dataset.image_size, resize=spec.dataset.resize
+    )
+    with world.leader_first():  # the others then find the images in the cache
+        data = apply_label_options(open_dataset(spec.dataset.path, read_options), spec.training)
+    yield from _to_notices(data.notices)
+
+    requested_method = spec.method
+    spec = _adapt_method(spec, data)
+    if spec.method != requested_method:
+        yield events.Notice(
+            message=f"The method {requested_method.name} runs as {spec.method.summarize()}."
+        )
+    compatibility.check_dataset(spec, data)
+    protocols.check_protocols(spec.evaluation, data, read_options)
 
     teacher = None
     if spec.teacher is not None:
-        yield events.PhaseStarted(phase="proving")
-        teacher = bring(spec.teacher, data.to(device), device)
-        yield from (events.Noticed(message=notice) for notice in teacher.loaded.notices)
-        yield _proved(teacher)
-        fits.check_lesson(spec.method, teacher.loaded)
-        if not data.val.labelled:
-            yield events.Noticed(message=_UNPROVED)
+        yield events.PhaseStarted(phase=Phase.VERIFYING_TEACHER)
+        teacher = load_teacher(spec.teacher, data.to(device), device)
+        yield from _to_notices(teacher.loaded.notices)
+        yield _teacher_event(teacher)
+        compatibility.check_teacher(spec.method, teacher.loaded)
+        if not data.val.is_labeled:
+            yield events.Notice(message=_UNLABELED_NOTICE)
         data = replace(data, classes=teacher.classes)
-    return Inputs(spec, data, reading, teacher, device, world)
+    return RunInputs(spec, data, read_options, teacher, device, world)
 
 
-def _adapted(spec: DistillationSpec, data: Packed) -> DistillationSpec:
+def _to_notices(messages: Iterable[str]) -> Iterator[events.Notice]:
+    return (events.Notice(message=message) for message in messages)
+
+
+def _adapt_method(spec: DistillationSpec, data: ImageDataset) -> DistillationSpec:
     training = spec.training
-    whole = training.epochs * -(-len(data.train) // training.batch_size)
-    steps = min(whole, training.max_steps or whole)
-    return spec.model_copy(update={"method": spec.method.adapted(Situation(steps=steps))})
+    steps_per_epoch = -(-len(data.train) // training.batch_size)
+    steps = training.epochs * steps_per_epoch
+    if training.max_steps:
+        steps = min(steps, training.max_steps)
+    return spec.model_copy(update={"method": spec.method.adapt(RunContext(steps=steps))})
 
 
-def _proved(teacher: Taught) -> events.TeacherProved:
-    proof = teacher.proof
-    return events.TeacherProved(
+def _teacher_event(teacher: VerifiedTeacher) -> events.TeacherVerified:
+    verification = teacher.verification
+    return events.TeacherVerified(
         architecture=teacher.loaded.title,
         parameters=teacher.loaded.parameters,
-        top1=proof.scores.top1 if proof.scores else None,
-        knn_top1=proof.knn_top1,
-        images=len(proof.logits),
-        normalization={"mean": list(proof.normalization.mean), "std": list(proof.normalization.std)},
-        tried=proof.tried,
+        top1=verification.scores.top1 if verification.scores else None,
+        knn_top1=verification.knn_top1,
+        images=len(verification.logits),
+        normalization={
+            "mean": list(verification.normalization.mean),
+            "std": list(verification.normalization.std),
+        },
+        tried=verification.normalization_scores,
     )
 
 
-def _prepare(inputs: Inputs, directory: Path, teacher_cache: CacheFile | None) -> Run:
-    spec, data, device = inputs.spec, inputs.data.to(inputs.device), inputs.device
-    torch.manual_seed(spec.training.seed)
-    torch.backends.cudnn.deterministic = True  # a resumed run must end with the same weights
-    network, normalization = begin(spec.student, len(data.classes), data.size, statistics(data.train))
-    student = Tapped(network, normalization.mean, normalization.std).to(device).to(memory_format=torch.channels_last)
-    augmentation = Augmentation(spec.method.views or "single", _padding(spec, data), spec.training.flip)
-    objective = build_objective(spec.method, _setting(inputs, student, augmentation.count)).to(device)
-    training = spec.training
-    if training.compile == "always" and inputs.world.size > 1:
+def _build_training_run(
+    inputs: RunInputs, directory: Path, teacher_cache: TeacherCacheFile | None
+) -> TrainingRun:
+    training, method, device = inputs.spec.training, inputs.spec.method, inputs.device
+    if training.compile == CompileMode.ALWAYS and inputs.world.size > 1:
         raise SpecError(
-            "A run of several processes cannot be compiled.", hint="Set compile to auto or never.", pointer="/training/compile"
+            "A run with several processes cannot be compiled.",
+            hint="Set compile to auto or never.",
+            pointer="/training/compile",
         )
+    data = inputs.data.to(device)
+    torch.manual_seed(training.seed)
+    torch.backends.cudnn.deterministic = True  # a resumed run must end with the same weights
+
+    student = _build_student(inputs, data)
+    padding = training.crop_padding
+    if padding is None:
+        padding = min(data.image_size) // _PIXELS_PER_PADDING
+    augmentation = Augmentation(method.views or ViewKind.SINGLE, padding, training.flip)
+    loss_context = _build_loss_context(inputs, student, augmentation.view_count)
+    objective = build_objective(method, loss_context).to(device)
+
     precision = pick_precision(training.precision, device)
-    state = State(
+    state = TrainingState(
         student,
         objective,
         build_optimizer(training, [*student.parameters(), *objective.parameters()]),
-        Average(student, training.ema) if training.ema else None,
-        precision.scaler(),
+        ModelEMA(student, training.ema) if training.ema else None,
+        precision.make_grad_scaler(),
     )
-    return Run(
+    return TrainingRun(
         spec=training,
-        batches=Batches(data.train, training.batch_size, augmentation, training.seed),
-        teacher=_teacher(inputs, precision, teacher_cache),
+        batches=BatchLoader(data.train, training.batch_size, augmentation, training.seed),
+        teacher=_build_teacher(inputs, precision, teacher_cache),
         state=state,
-        score=lambda: _score(state.result, data, inputs),
+        evaluate=lambda: _evaluate_student(state.eval_student, data, inputs),
         directory=directory,
-        digest=digest(inputs),
+        digest=compute_run_digest(inputs),
         precision=precision,
         world=inputs.world,
     )
 
 
-def _teacher(inputs: Inputs, precision: Precision, cache: CacheFile | None) -> Teacher:
-    teacher = inputs.teacher
-    if teacher is None:
-        return lambda _images: NOBODY
-    if cache is None or inputs.spec.method.of_maps():
-        return teacher
-    return TeacherCache(teacher, cache.file, f"{teacher.identity} {precision.name} {describe(inputs.device)}", cache.budget)
-
-
-def _padding(spec: DistillationSpec, data: Packed) -> int:
-    given = spec.training.crop_padding
-    return min(data.size) // _PIXELS_PER_PADDING if given is None else given
+def _build_student(inputs: RunInputs, data: ImageDataset) -> FeatureExtractor:
+    network, normalization = init_student(
+        inputs.spec.student, len(data.classes), data.image_size, channel_statistics(data.train)
+    )
+    student = FeatureExtractor(network, normalization.mean, normalization.std)
+    return student.to(inputs.device).to(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
-def _setting(inputs: Inputs, student: Tapped, views: int) -> Setting:
-    data = inputs.data
+def _build_loss_context(
+    inputs: RunInputs, student: FeatureExtractor, view_count: int
+) -> LossContext:
+    data, teacher = inputs.data, inputs.teacher
     sample = data.train.images[:2].to(inputs.device).float() / 255
-    training = student.training
-    shapes = Shapes.of(student.eval()(sample))
-    student.train(training)
-    teacher = Shapes.of(inputs.teacher(sample)) if inputs.teacher else None
-    classify = inputs.teacher.classify if inputs.teacher else None
-    return Setting(shapes, teacher, len(data.classes), views, len(data.train), data.train.labels, classify)
+    was_training = student.training
+    student_shapes = OutputShapes.from_outputs(student.eval()(sample))
+    student.train(was_training)
+    return LossContext(
+        student_shapes,
+        OutputShapes.from_outputs(teacher(sample)) if teacher else None,
+        len(data.classes),
+        view_count,
+        len(data.train),
+        data.train.labels,
+        teacher.classifier if teacher else None,
+    )
 
 
-def _score(student: Tapped, data: Packed, inputs: Inputs) -> dict[str, float]:
-    """Each process runs its share of the images; all get the same numbers. Without labels the teacher is compared with."""
+def _build_teacher(
+    inputs: RunInputs, precision: Precision, cache: TeacherCacheFile | None
+) -> TeacherForward | None:
+    teacher = inputs.teacher
+    if teacher is None or cache is None or inputs.spec.method.terms_needing_feature_maps():
+        return teacher
+    return TeacherCache(
+        teacher,
+        cache.path,
+        f"{teacher.identity} {precision.name} {describe_device(inputs.device)}",
+        cache.max_bytes,
+    )
+
+
+def _evaluate_student(
+    student: FeatureExtractor, data: ImageDataset, inputs: RunInputs
+) -> dict[str, float]:
+    """Evaluate the student on the val split, by its agreement with the teacher without labels.
+
+    Each process runs its shard of the images, and all processes return the same metrics.
+    """
     student.eval()
     if not inputs.spec.method.trains_classifier:
-        knn_top1 = features_top1(student, data)
-        return {} if knn_top1 is None else {"knn_top1": knn_top1}
+        knn_top1 = measure_knn_top1(student, data)
+        return {} if knn_top1 is None else {Metric.KNN_TOP1: knn_top1}
     world, val = inputs.world, data.val
-    logits = gathered(logits_of(student.logits, val.images, world.span(len(val))), len(val), world)
-    if inputs.teacher and not val.labelled:
-        return likeness(logits, inputs.teacher.proof.logits)
-    found = score_logits(logits, val.labels.cpu())
-    return {"top1": found.top1, "top5": found.top5, "nll": found.nll}
+    shard_logits = predict(student.logits, val.images, world.shard_slice(len(val)))
+    logits = all_gather(shard_logits, len(val), world)  # (val images, classes)
+    if inputs.teacher and not val.is_labeled:
+        return measure_agreement(logits, inputs.teacher.verification.logits)
+    scores = score_logits(logits, val.labels.cpu())
+    return {Metric.TOP1: scores.top1, Metric.TOP5: scores.top5, Metric.NLL: scores.nll}
 
 
-def _student(inputs: Inputs, work: Run) -> Student:
-    tapped = work.state.result
-    mean, std = tapped.mean.flatten().tolist(), tapped.std.flatten().tolist()
+def _evaluate_and_export(inputs: RunInputs, training_run: TrainingRun) -> Iterator[events.Event]:
+    yield events.PhaseStarted(phase=Phase.EVALUATING)
+    context = ExportContext(
+        _build_export_student(inputs, training_run), inputs.data.train, inputs.data.val
+    )
+    context.report.update(build_report(inputs, context, training_run))
+
+    yield events.PhaseStarted(phase=Phase.EXPORTING)
+    yield from export_all(context, inputs.spec.export, training_run.directory)
+    yield events.RunFinished(report=context.report)
+
+
+def _build_export_student(inputs: RunInputs, training_run: TrainingRun) -> Student:
+    extractor = training_run.state.eval_student
+    mean, std = extractor.mean.flatten().tolist(), extractor.std.flatten().tolist()
+    state_dict = extractor.network.state_dict()
     return Student(
         architecture=inputs.spec.student.architecture,
-        options=complete_options(inputs.spec.student, inputs.data.size),
+        options=complete_options(inputs.spec.student, inputs.data.image_size),
         classes=inputs.data.classes,
         normalization=Normalization.model_validate({"mean": mean, "std": std}),
-        size=inputs.data.size,
+        size=inputs.data.image_size,
         resize=inputs.data.resize,
-        trained_classifier=inputs.spec.method.trains_classifier,
-        weights={key: value.detach().cpu().contiguous() for key, value in tapped.network.state_dict().items()},
+        has_trained_classifier=inputs.spec.method.trains_classifier,
+        weights={key: value.detach().cpu().contiguous() for key, value in state_dict.items()},
     )

@@ -1,274 +1,350 @@
-"""What a run should do. One class is the request body, the JSON column and the function's argument.
+"""Specs: what a run should do. One class is request body, JSON column and function argument.
 
-`Recipe` holds what is the same everywhere. A client's `JobSpec` names teacher and data set by id; the core's
-`DistillationSpec` names files: so no path ever comes from a client.
+`BaseSpec` holds the fields that all specs share. A client's `JobSpec` refers to teacher and dataset
+by id, and the core's `DistillationSpec` by file, so no path ever comes from a client.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from dlkd_core.catalog import ARCHITECTURES, EXPORTERS, MethodChoice, find_architecture
-from dlkd_core.catalog.evaluations import LinearProbe, NearestNeighbours, Transfer
+from dlkd_core.base import FrozenModel, LiteralEnum
+from dlkd_core.catalog import ARCHITECTURES, MethodChoice, find_architecture
+from dlkd_core.catalog.architectures.timm_architectures import TIMM_PREFIX
+from dlkd_core.catalog.evaluation_protocols import KNNClassification, LinearProbe, Transfer
+from dlkd_core.catalog.exporters import ExportFormat
 from dlkd_core.errors import UnknownChoice
-from dlkd_core.frozen import Frozen
 from dlkd_core.training_spec import TrainingSpec
 
 
-def _known_architecture(name: str) -> str:
+def _check_architecture(name: str) -> str:
     try:
         return find_architecture(name).name
     except UnknownChoice as error:
-        raise PydanticCustomError("unknown_choice", "{message} {hint}", error.facts()) from error
+        raise PydanticCustomError("unknown_choice", "{message} {hint}", error.to_dict()) from error
 
 
-# timm's thousand names would be most of every schema: a pattern stands for them, and the catalog lists them.
-_NAMES = {"anyOf": [{"enum": [name for name in ARCHITECTURES if not name.startswith("timm/")]}, {"pattern": "^timm/"}]}
-ArchitectureName = Annotated[str, AfterValidator(_known_architecture), Field(json_schema_extra=_NAMES, examples=["resnet20"])]
+# The thousand names of timm would make up most of every schema. The schema has a pattern for them,
+# and the catalog lists them.
+_ARCHITECTURE_NAME_SCHEMA = {
+    "anyOf": [
+        {"enum": [name for name in ARCHITECTURES if not name.startswith(TIMM_PREFIX)]},
+        {"pattern": f"^{TIMM_PREFIX}"},
+    ]
+}
+ArchitectureName = Annotated[
+    str,
+    AfterValidator(_check_architecture),
+    Field(json_schema_extra=_ARCHITECTURE_NAME_SCHEMA, examples=["resnet20"]),
+]
 
 
-def _with_weights(name: str) -> str:
-    if find_architecture(name).weights is None:
-        raise PydanticCustomError("weights_unpublished", "Nobody publishes weights of {name}.", {"name": name})
+def _check_weights_available(name: str) -> str:
+    if find_architecture(name).weights_target is None:
+        raise PydanticCustomError(
+            "weights_unpublished",
+            "There are no published weights for {name}. Use an architecture of torchvision or"
+            " timm.",
+            {"name": name},
+        )
     return name
 
 
-PretrainedName = Annotated[ArchitectureName, AfterValidator(_with_weights)]
-ExporterName = Literal["safetensors", "onnx", "onnx_fp16", "onnx_int8", "torch_export", "bundle"]
-assert set(get_args(ExporterName)) == set(EXPORTERS)  # noqa: S101  # the type above and the catalog are one list
+PretrainedName = Annotated[ArchitectureName, AfterValidator(_check_weights_available)]
 
 
-class Normalization(Frozen):
-    """Per channel, of RGB images in [0, 1]: (image - mean) / std."""
+class Normalization(FrozenModel):
+    """Normalization (image - mean) / std per channel, for RGB images in [0, 1]."""
 
     mean: tuple[float, float, float]
-    std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    std: tuple[
+        Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]
+    ]
 
 
-class TeacherOptions(Frozen):
-    """How to read a teacher; what is left out is recognised."""
+class TeacherOptions(FrozenModel):
+    """Options for reading a teacher. Options that are left out are detected."""
 
     architecture: ArchitectureName | None = None
-    normalization: Normalization | None = Field(None, description="Left out: the usual ones are tried and the best is taken")
+    normalization: Normalization | None = Field(
+        None, description="Input normalization. Default: the best of the common ones."
+    )
     class_map: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
-        None, description="For each class of the data set, in order, the teacher's class index"
+        None, description="The teacher's class index for each class of the dataset, in order"
     )
     features: str | None = Field(
-        None, max_length=1000, description="Of an ONNX graph: the tensor before the classifier; left out: found"
+        None,
+        max_length=1000,
+        description="Tensor before the classifier of an ONNX graph. Default: detected.",
     )
 
 
-_PRETRAINED = "An architecture whose published weights teach; another number of classes than the data's: as a backbone"
+_PRETRAINED_DESCRIPTION = (
+    "Architecture whose published weights are the teacher. If its number of classes differs from"
+    " that of the dataset, only its backbone is used."
+)
 
 
 def _check_pretrained(teacher: "TeacherRef | TeacherFile") -> None:
     if teacher.pretrained is not None and teacher.architecture is not None:
         raise PydanticCustomError(
-            "architecture_unused", "pretrained names the architecture already.", {"pointer": "/architecture"}
+            "architecture_unused",
+            "Leave architecture out: pretrained already sets it.",
+            {"pointer": "/architecture"},
         )
 
 
 class TeacherRef(TeacherOptions):
-    """A teacher of the service: an uploaded checkpoint (`id`), a model of the registry (`model_id`) or published weights."""
+    """A teacher in the service.
+
+    It is an uploaded checkpoint (`id`), a model of the registry (`model_id`) or published weights
+    (`pretrained`).
+    """
 
     id: str | None = Field(None, examples=["teacher_01jd…"])
     model_id: str | None = Field(None, examples=["model_01jd…"])
-    pretrained: PretrainedName | None = Field(None, description=_PRETRAINED, examples=["resnet50"])
+    pretrained: PretrainedName | None = Field(
+        None, description=_PRETRAINED_DESCRIPTION, examples=["resnet50"]
+    )
 
     @model_validator(mode="after")
-    def _one_of(self) -> Self:
-        if sum(given is not None for given in (self.id, self.model_id, self.pretrained)) != 1:
+    def _check_exactly_one(self) -> Self:
+        sources = (self.id, self.model_id, self.pretrained)
+        if sum(source is not None for source in sources) != 1:
             raise PydanticCustomError(
                 "one_of",
-                "Give exactly one of id (an uploaded teacher), model_id (a model made here) and pretrained (published weights).",
+                "Set exactly one of id (an uploaded teacher), model_id (a model of the registry)"
+                " and pretrained (published weights).",
             )
         _check_pretrained(self)
         return self
 
 
 class TeacherFile(TeacherOptions):
-    """A teacher's checkpoint on this machine (`path`), or published weights."""
+    """A teacher checkpoint on this machine (`path`), or published weights (`pretrained`)."""
 
     path: Path | None = None
-    pretrained: PretrainedName | None = Field(None, description=_PRETRAINED)
-    options: dict[str, Any] = Field(default_factory=dict, description="Of the architecture; left out: recognised")
+    pretrained: PretrainedName | None = Field(None, description=_PRETRAINED_DESCRIPTION)
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Architecture options. Default: detected."
+    )
 
     @model_validator(mode="after")
-    def _one_of(self) -> Self:
+    def _check_exactly_one(self) -> Self:
         if (self.path is None) == (self.pretrained is None):
-            raise PydanticCustomError("one_of", "Give exactly one of path (a checkpoint) and pretrained (published weights).")
+            raise PydanticCustomError(
+                "one_of",
+                "Set exactly one of path (a checkpoint) and pretrained (published weights).",
+            )
         _check_pretrained(self)
         return self
 
 
-Resize = Literal["crop", "stretch", "pad"]
-DEFAULT_RESIZE: Resize = "crop"
+class ResizeMode(LiteralEnum):
+    """Ways to resize an image to the image size."""
+
+    CROP = "crop"
+    STRETCH = "stretch"
+    PAD = "pad"
 
 
-class DatasetOptions(Frozen):
-    """How images of several sizes become one."""
+DEFAULT_RESIZE = ResizeMode.CROP
+
+
+class DatasetOptions(FrozenModel):
+    """Options for resizing images to one size."""
 
     image_size: int | None = Field(
-        None, ge=4, le=4096, description="Side in pixels of the square that every image becomes; left out: the most common size"
+        None,
+        ge=4,
+        le=4096,
+        description="Side in pixels to which all images are resized, as squares. Default: the most"
+        " common size in the dataset.",
     )
-    resize: Resize = Field(
+    resize: ResizeMode = Field(
         DEFAULT_RESIZE,
-        description="Of images of another size. crop: scaled to cover it and cropped to the centre; stretch: sides scaled apart;"
-        " pad: scaled to fit into it, black around",
+        description="How images of another size are resized. crop: scale to cover the size and"
+        " crop the center; stretch: scale each side separately; pad: scale to fit and pad with"
+        " black.",
     )
 
 
 class DatasetRef(DatasetOptions):
-    """A data set of the service."""
+    """A dataset in the service."""
 
     id: str = Field(examples=["dataset_01jd…"])
 
 
 class DatasetFile(DatasetOptions):
-    """A data set on this machine: a folder, an archive, or a packed file."""
+    """A dataset on this machine: a folder, an archive, or a packed file."""
 
     path: Path
-    title: str = Field("", description="What reports call it; left out: the path's last part")
+    title: str = Field("", description="Name in reports. Default: the last part of the path.")
 
     @property
-    def called(self) -> str:
-        """Its name in reports, which tell no paths."""
+    def display_name(self) -> str:
+        """Name in reports, which must not reveal paths."""
         return self.title or self.path.name
 
 
-class StudentSpec(Frozen):
-    """The network to train."""
+class StudentSpec(FrozenModel):
+    """The student network to train."""
 
     architecture: ArchitectureName
-    options: dict[str, Any] = Field(default_factory=dict, description="Of the architecture, see the catalog")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Architecture options; see GET /v1/catalog"
+    )
     pretrained: bool = Field(
-        default=False, description="Begin with published weights and a new classifier, and with the normalization of the weights"
+        default=False,
+        description="Start from published weights with a new classifier, and use the normalization"
+        " of these weights",
     )
 
     @model_validator(mode="after")
-    def _weights_are_published(self) -> Self:
-        if self.pretrained and find_architecture(self.architecture).weights is None:
+    def _check_weights(self) -> Self:
+        if self.pretrained and find_architecture(self.architecture).weights_target is None:
             raise PydanticCustomError(
                 "weights_unpublished",
-                "Nobody publishes weights of {name}: leave pretrained out, or name an architecture of torchvision or timm.",
+                "There are no published weights for {name}. Leave pretrained out, or use an"
+                " architecture of torchvision or timm.",
                 {"name": self.architecture, "pointer": "/pretrained"},
             )
         return self
 
     @model_validator(mode="after")
-    def _options_fit(self) -> Self:
+    def _check_options(self) -> Self:
         try:
             find_architecture(self.architecture).options.model_validate(self.options)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
+            option = ".".join(str(part) for part in first["loc"])
             raise PydanticCustomError(
                 "options_invalid",
-                "options of this architecture: {where}: {what}",
-                {"where": where, "what": first["msg"], "pointer": f"/options/{where}"},
+                "Invalid option {option} of this architecture: {message}",
+                {"option": option, "message": first["msg"], "pointer": f"/options/{option}"},
             ) from error
         return self
 
 
 class TransferRef(Transfer):
-    """Transfer to a data set of the service; its images are scaled to the size of the student's."""
+    """Transfer to a dataset in the service, whose images are resized to the student's size."""
 
     dataset: DatasetRef
 
 
 class TransferFile(Transfer):
-    """Transfer to a data set on this machine; its images are scaled to the size of the student's."""
+    """Transfer to a dataset on this machine, whose images are resized to the student's size."""
 
     dataset: DatasetFile
 
 
-EvaluationChoice = Annotated[NearestNeighbours | LinearProbe | TransferRef, Field(discriminator="name")]
-FileEvaluationChoice = Annotated[NearestNeighbours | LinearProbe | TransferFile, Field(discriminator="name")]
-MOST_PROTOCOLS = 10
-_PROTOCOLS = "Protocols on the frozen features of the finished student and its teacher, beside the accuracy of their logits"
+EvaluationChoice = Annotated[
+    KNNClassification | LinearProbe | TransferRef, Field(discriminator="name")
+]
+FileEvaluationChoice = Annotated[
+    KNNClassification | LinearProbe | TransferFile, Field(discriminator="name")
+]
+MAX_PROTOCOLS = 10
+_EVALUATION_DESCRIPTION = (
+    "Evaluation protocols to run on the frozen features of the finished student and its teacher, in"
+    " addition to the accuracy of their logits"
+)
 
 
-def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(names)) != len(names):
-        raise PydanticCustomError("duplicate", "name each format once")
-    return names
+_Spec = TypeVar("_Spec", "JobSpec", "DistillationSpec")
 
 
-def _method_is_optional(schema: dict[str, Any]) -> None:
-    """`_default_method` fills it in before validation, which the schema cannot know."""
+def _check_unique(formats: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(formats)) != len(formats):
+        raise PydanticCustomError("duplicate", "List each format only once.")
+    return formats
+
+
+def _mark_method_optional(schema: dict[str, Any]) -> None:
+    # `BaseSpec` sets it before validation, but the generated schema lists it as required.
     schema["required"] = [name for name in schema["required"] if name != "method"]
 
 
-class Recipe(Frozen):
-    """What a spec says beside its inputs."""
+class BaseSpec(FrozenModel):
+    """Fields of every spec, without its teacher and dataset."""
 
-    model_config = ConfigDict(json_schema_extra=_method_is_optional)
+    model_config = ConfigDict(json_schema_extra=_mark_method_optional)
 
     name: str = Field("", max_length=200)
     student: StudentSpec
     method: MethodChoice
     training: TrainingSpec = TrainingSpec()
-    export: Annotated[tuple[ExporterName, ...], AfterValidator(_unique)] = ("safetensors", "onnx")
+    export: Annotated[tuple[ExportFormat, ...], AfterValidator(_check_unique)] = (
+        ExportFormat.SAFETENSORS,
+        ExportFormat.ONNX,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_method(cls, data: Any) -> Any:
+        """Set a missing method to DLKD if there is a teacher, and to plain training otherwise."""
+        if isinstance(data, dict) and data.get("method") is None:
+            return {**data, "method": {"name": "dlkd" if data.get("teacher") else "plain"}}
+        return data
 
 
-def _default_method(data: Any) -> Any:
-    """Without a method: DLKD where there is a teacher, labels alone where there is none."""
-    if isinstance(data, dict) and data.get("method") is None:
-        return {**data, "method": {"name": "dlkd" if data.get("teacher") else "plain"}}
-    return data
-
-
-def _check_teacher(recipe: "JobSpec | DistillationSpec") -> None:
-    if recipe.method.needs_teacher and recipe.teacher is None:
+def _check_teacher(spec: "JobSpec | DistillationSpec") -> None:
+    if spec.method.needs_teacher and spec.teacher is None:
         raise PydanticCustomError(
             "teacher_required",
-            "The method {name} needs a teacher; leave method out (or name plain) to train on the labels alone.",
-            {"name": recipe.method.name, "pointer": "/teacher"},
+            "The method {name} needs a teacher. Set teacher, or leave method out (or set it to"
+            " plain) to train on the labels alone.",
+            {"name": spec.method.name, "pointer": "/teacher"},
         )
-    if recipe.teacher is not None and not recipe.method.needs_teacher:
+    if spec.teacher is not None and not spec.method.needs_teacher:
         raise PydanticCustomError(
             "teacher_unused",
-            "The method {name} uses no teacher: set teacher to null, or name another method.",
-            {"name": recipe.method.name, "pointer": "/teacher"},
+            "The method {name} does not use a teacher. Set teacher to null, or use another method.",
+            {"name": spec.method.name, "pointer": "/teacher"},
         )
 
 
-def _check_image_size(recipe: "JobSpec | DistillationSpec") -> None:
-    side, student = recipe.dataset.image_size, recipe.student
-    wrong = find_architecture(student.architecture).misfit(student.options, (side, side)) if side else None
-    if wrong:
-        raise PydanticCustomError("image_size_unfit", "{wrong}.", {"wrong": wrong, "pointer": "/dataset/image_size"})
+def _check_image_size(spec: "JobSpec | DistillationSpec") -> None:
+    side, student = spec.dataset.image_size, spec.student
+    if side is None:
+        return
+    architecture = find_architecture(student.architecture)
+    mismatch = architecture.describe_size_mismatch(student.options, (side, side))
+    if mismatch:
+        raise PydanticCustomError(
+            "image_size_unfit",
+            "{mismatch}.",
+            {"mismatch": mismatch, "pointer": "/dataset/image_size"},
+        )
 
 
-class JobSpec(Recipe):
-    """What a client submits."""
+def _check_inputs(spec: _Spec) -> _Spec:
+    _check_teacher(spec)
+    _check_image_size(spec)
+    return spec
+
+
+class JobSpec(BaseSpec):
+    """Spec that a client submits, with ids of teacher and dataset."""
 
     teacher: TeacherRef | None = None
     dataset: DatasetRef
-    evaluation: tuple[EvaluationChoice, ...] = Field((), max_length=MOST_PROTOCOLS, description=_PROTOCOLS)
+    evaluation: tuple[EvaluationChoice, ...] = Field(
+        (), max_length=MAX_PROTOCOLS, description=_EVALUATION_DESCRIPTION
+    )
 
-    _defaults = model_validator(mode="before")(_default_method)
-
-    @model_validator(mode="after")
-    def _teacher_fits(self) -> Self:
-        _check_teacher(self)
-        _check_image_size(self)
-        return self
+    _inputs_check = model_validator(mode="after")(_check_inputs)
 
 
-class DistillationSpec(Recipe):
-    """What a run takes: the same with files in place of ids."""
+class DistillationSpec(BaseSpec):
+    """Spec that a run takes, with files of teacher and dataset."""
 
     teacher: TeacherFile | None = None
     dataset: DatasetFile
-    evaluation: tuple[FileEvaluationChoice, ...] = Field((), max_length=MOST_PROTOCOLS, description=_PROTOCOLS)
+    evaluation: tuple[FileEvaluationChoice, ...] = Field(
+        (), max_length=MAX_PROTOCOLS, description=_EVALUATION_DESCRIPTION
+    )
 
-    _defaults = model_validator(mode="before")(_default_method)
-
-    @model_validator(mode="after")
-    def _teacher_fits(self) -> Self:
-        _check_teacher(self)
-        _check_image_size(self)
-        return self
+    _inputs_check = model_validator(mode="after")(_check_inputs)

@@ -1,11 +1,11 @@
-"""A run on a terminal: a bar with the latest accuracy while it works, plain lines where nobody watches."""
+"""Runs on a terminal: a progress bar with the latest accuracy, or plain lines in a log."""
 
 import json
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 from rich.console import Console
@@ -13,134 +13,177 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from dlkd_core import events
-from dlkd_core.data import Reading
-from dlkd_core.distributed import told
+from dlkd_core.data import ReadOptions
+from dlkd_core.distributed.process_group import read_world
+from dlkd_core.events import Metric, Phase
 from dlkd_core.pipeline import run
+from dlkd_core.reporting.bundle import REPORT_FILE
 from dlkd_core.spec import DistillationSpec
 
-REPORT = "report.json"
+# Metrics and their titles. The first metric that the student has is shown.
+_HEADLINE_METRICS = (
+    (Metric.TOP1, "top-1"),
+    (Metric.KNN_TOP1, "k-NN top-1"),
+    (Metric.AGREEMENT, "agreement"),
+)
+_PHASE_TITLES = {Phase.VERIFYING_TEACHER: "verifying the teacher"}
 
 
-def run_to_report(
-    spec: DistillationSpec, out: Path, console: Console, *, resume_from: Path | None = None, reading: Reading | None = None
+def run_with_progress(
+    spec: DistillationSpec,
+    directory: Path,
+    console: Console,
+    *,
+    resume_from: Path | None = None,
+    read_options: ReadOptions | None = None,
 ) -> dict[str, Any]:
-    """Runs `spec` with its progress on the console; returns the report, also written to `out/report.json`.
+    """Run a spec with progress on the console, write `report.json` and return the report.
 
-    Interrupted while it trains, it leaves a checkpoint in `out`. Call it from the main thread: it listens to Ctrl-C. Started by
-    torchrun only the leader speaks, listens and has a report.
+    Interrupting the training leaves a checkpoint in `directory`. Call this from the main thread,
+    because it handles Ctrl-C. If torchrun started several processes, only the leader prints,
+    handles Ctrl-C and has a report; the others return an empty one.
     """
-    if not told().leads:
-        return _followed(run(spec, out, resume_from=resume_from, reading=reading))
+    run_events = run(spec, directory, resume_from=resume_from, read_options=read_options)
+    if not read_world().is_leader:
+        _run_follower(run_events)
+        return {}
     report: dict[str, Any] = {}
-    with closing(run(spec, out, resume_from=resume_from, reading=reading)) as work, _Interrupt() as interrupt:
-        for event in _watched(work, console):
-            interrupt.follow(event)
-            if isinstance(event, events.Finished):
+    with (
+        closing(run_events),
+        _InterruptHandler() as interrupt,
+        _ProgressDisplay(console) as display,
+    ):
+        for event in run_events:
+            display.show(event)
+            interrupt.check(event)
+            if isinstance(event, events.RunFinished):
                 report = event.report
-    (out / REPORT).write_text(json.dumps(report, indent=2) + "\n")
+    (directory / REPORT_FILE).write_text(json.dumps(report, indent=2) + "\n")
     return report
 
 
-def _followed(work: Generator[events.Event]) -> dict[str, Any]:
-    """A process that is not the leader ends when the leader does: Ctrl-C, which all of them are sent, is not its to answer."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _run_follower(run_events: Generator[events.Event]) -> None:
+    """Run a process that is not the leader, ignoring Ctrl-C.
+
+    Ctrl-C reaches all processes, but a follower ends when the leader does.
+    """
+    previous_handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        for _ in work:
+        for _ in run_events:
             pass
     finally:
-        signal.signal(signal.SIGINT, before)
-    return {}
+        signal.signal(signal.SIGINT, previous_handler)
 
 
-def _watched(work: Generator[events.Event], console: Console) -> Iterator[events.Event]:
-    with _Screen(console) as screen:
-        for event in work:
-            screen.show(event)
-            yield event
+class _InterruptHandler:
+    """Delays Ctrl-C during training until the step is finished, so that a checkpoint can be saved.
 
-
-class _Interrupt:
-    """Ctrl-C while training waits for the end of the step, so that a checkpoint can be left; the second one does not wait."""
+    A second Ctrl-C interrupts immediately.
+    """
 
     def __init__(self) -> None:
-        self.training = self.asked = False
+        self.training = self.requested = False
 
     def __enter__(self) -> Self:
-        self.before = signal.signal(signal.SIGINT, self._ask)
+        self.previous_handler = signal.signal(signal.SIGINT, self._handle_signal)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        signal.signal(signal.SIGINT, self.before)
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self.previous_handler)
 
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        if self.asked or not self.training:
+    def _handle_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self.requested or not self.training:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
 
-    def follow(self, event: events.Event) -> None:
-        """To be told of every event; raises KeyboardInterrupt between two of them when it was asked to."""
+    def check(self, event: events.Event) -> None:
+        """Handle one event of the run; every event must be passed in.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed during the step.
+        """
         if isinstance(event, events.PhaseStarted):
-            self.training = event.phase == "training"
-        if self.asked:
+            self.training = event.phase == Phase.TRAINING
+        if self.requested:
             raise KeyboardInterrupt
 
 
-class _Screen:
+class _ProgressDisplay:
     def __init__(self, console: Console) -> None:
         self.console = console
-        words = (TextColumn("{task.description}"), BarColumn(), TextColumn("epoch {task.fields[epoch]}"))
-        figures = (TextColumn("{task.fields[top1]}"), TimeElapsedColumn(), TimeRemainingColumn())
-        self.progress = Progress(*words, *figures, console=console, disable=not console.is_terminal)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("epoch {task.fields[epoch]}"),
+            TextColumn("{task.fields[top1]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
         self.task = self.progress.add_task("training", total=None, visible=False, epoch="", top1="")
 
     def __enter__(self) -> Self:
         self.progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
     def show(self, event: events.Event) -> None:
         match event:
-            case events.StepDone(step=step, steps=steps, epoch=epoch, epochs=epochs):
-                self.progress.update(self.task, completed=step, total=steps, visible=True, epoch=f"{epoch}/{epochs}")
-            case events.Measured(values=values):
-                self._evaluated(event.epoch, values)
+            case events.StepFinished(step=step, steps=steps, epoch=epoch, epochs=epochs):
+                self.progress.update(
+                    self.task, completed=step, total=steps, visible=True, epoch=f"{epoch}/{epochs}"
+                )
+            case events.MetricsRecorded(values=values):
+                self._show_evaluation(event.epoch, values)
             case events.PhaseStarted(phase=phase):
-                self.console.print(f"{phase} …")
-            case events.Noticed(message=message):
+                self.console.print(f"{_PHASE_TITLES.get(phase, phase)} …")
+            case events.Notice(message=message):
                 self.console.print(message, style="yellow")
-            case events.TeacherProved():
-                self.console.print(_proof(event))
-            case events.Finished(report=report):
-                self.console.print(_summary(report))
+            case events.TeacherVerified():
+                self.console.print(_format_teacher(event))
+            case events.RunFinished(report=report):
+                self.console.print(_build_summary_table(report))
 
-    def _evaluated(self, epoch: int, values: dict[str, float]) -> None:
-        figure = next((f"{title} {values[f'val/{name}']:.1%}" for name, title in _MEASURES if f"val/{name}" in values), None)
-        if figure is None:
+    def _show_evaluation(self, epoch: int, values: dict[str, float]) -> None:
+        text = next(
+            (
+                f"{title} {values[events.VAL_PREFIX + metric]:.1%}"
+                for metric, title in _HEADLINE_METRICS
+                if events.VAL_PREFIX + metric in values
+            ),
+            None,
+        )
+        if text is None:
             return
-        self.progress.update(self.task, top1=figure)
+        self.progress.update(self.task, top1=text)
         if not self.console.is_terminal:
-            self.console.print(f"epoch {epoch}: {figure}")
+            self.console.print(f"epoch {epoch}: {text}")
 
 
-def _proof(event: events.TeacherProved) -> str:
+def _format_teacher(event: events.TeacherVerified) -> str:
     if event.knn_top1 is not None:
-        return f"teacher {event.architecture}, by nearest neighbours: {event.knn_top1:.1%} of {event.images} images"
-    shown = "images without labels" if event.top1 is None else "images"
-    return f"teacher {event.architecture}: {'' if event.top1 is None else f'{event.top1:.1%} of '}{event.images} {shown}"
+        result = f"k-NN top-1 {event.knn_top1:.1%} on {event.images} images"
+    elif event.top1 is not None:
+        result = f"top-1 {event.top1:.1%} on {event.images} images"
+    else:
+        result = f"{event.images} images without labels"
+    return f"teacher {event.architecture}: {result}"
 
 
-def _summary(report: dict[str, dict[str, dict[str, Any]]]) -> Table:
+def _build_summary_table(report: dict[str, dict[str, dict[str, Any]]]) -> Table:
     student = report["metrics"]["student"]
-    measure, title = next(pair for pair in _MEASURES if pair[0] == "agreement" or student.get(pair[0]) is not None)
+    headline, title = next(
+        (metric, title)
+        for metric, title in _HEADLINE_METRICS
+        if metric == Metric.AGREEMENT or student.get(metric) is not None
+    )
     table = Table("", title, "parameters", "latency (ms)")
     for name, metrics in report["metrics"].items():
         if metrics:
-            found = metrics.get(measure)
-            shown = "" if found is None else f"{found:.1%}"
-            table.add_row(name, shown, f"{metrics['parameters']:,}", f"{metrics['latency_ms']:.2f}")
+            value = metrics.get(headline)
+            text = "" if value is None else f"{value:.1%}"
+            table.add_row(name, text, f"{metrics['parameters']:,}", f"{metrics['latency_ms']:.2f}")
     return table
-
-
-_MEASURES = (("top1", "top-1"), ("knn_top1", "k-NN top-1"), ("agreement", "agreement"))  # the first that the student has

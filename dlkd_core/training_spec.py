@@ -1,96 +1,166 @@
-"""How a run trains: the loop, its optimiser and schedule. Part of every spec."""
+"""Training options of a spec: loop, optimizer, learning rate schedule and precision."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from dlkd_core.frozen import Frozen
+from dlkd_core.base import FrozenModel, LiteralEnum
 
 
-class Schedule(Frozen):
-    """The learning rate over the run, after `warmup_epochs` of linear warm-up."""
+class ScheduleName(LiteralEnum):
+    """Shapes of the learning rate schedule."""
 
-    name: Literal["step", "cosine", "constant"] = "step"
+    STEP = "step"
+    COSINE = "cosine"
+    CONSTANT = "constant"
+
+
+class OptimizerName(LiteralEnum):
+    """Optimizers of a run."""
+
+    SGD = "sgd"
+    ADAMW = "adamw"
+
+
+class PrecisionName(LiteralEnum):
+    """Precisions of the forward passes."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
+class CompileMode(LiteralEnum):
+    """When the student is compiled."""
+
+    NEVER = "never"
+    AUTO = "auto"
+    ALWAYS = "always"
+
+
+class LearningRateSchedule(FrozenModel):
+    """Learning rate over the run, after `warmup_epochs` of linear warm-up."""
+
+    name: ScheduleName = ScheduleName.STEP
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
-        (150 / 240, 180 / 240, 210 / 240), description="step: shares of the epochs after which the rate is multiplied by gamma"
+        (150 / 240, 180 / 240, 210 / 240),
+        description="step: fractions of the epochs after which the rate is multiplied by gamma",
     )
     gamma: float = Field(0.1, gt=0, le=1)
     warmup_epochs: float = Field(0, ge=0)
 
 
-OptimizerName = Literal["sgd", "adamw"]
-PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
-CompileName = Literal["never", "auto", "always"]
-
-
-class TrainingSpec(Frozen):
-    """The loop. Defaults are the paper's for CIFAR-100."""
+class TrainingSpec(FrozenModel):
+    """Training options. The defaults are those of the paper for CIFAR-100."""
 
     epochs: int = Field(240, ge=1, le=100_000)
-    batch_size: int = Field(64, ge=2, le=65_536, description="Images a step; each is seen in all the views of the method")
+    batch_size: int = Field(
+        64,
+        ge=2,
+        le=65_536,
+        description="Images per step. Each image is seen in all views of the method.",
+    )
     seed: int = Field(0, ge=0, lt=2**31)
-    optimizer: OptimizerName = Field("sgd", description="sgd is the paper's; adamw wants a learning_rate of about 0.001")
+    optimizer: OptimizerName = Field(
+        OptimizerName.SGD,
+        description="The paper uses sgd. adamw needs a learning_rate of about 0.001.",
+    )
     learning_rate: float = Field(0.05, gt=0, le=100)
-    momentum: float = Field(0.9, ge=0, lt=1, description="Of sgd; beta1 of adamw, whose beta2 is 0.999")
-    weight_decay: float = Field(5e-4, ge=0, le=1, description="sgd: part of the gradient; adamw: apart from it")
-    nesterov: bool = Field(default=False, description="Of sgd alone")
-    schedule: Schedule = Schedule()
-    crop_padding: int | None = Field(None, ge=0, le=64, description="Left out: an eighth of the image side (4 of 32 pixels)")
-    flip: bool = Field(True, description="Mirror half of the images; off where left and right mean something, as in digits")
+    momentum: float = Field(
+        0.9, ge=0, lt=1, description="Momentum of sgd, or beta1 of adamw (beta2 is 0.999)"
+    )
+    weight_decay: float = Field(
+        5e-4, ge=0, le=1, description="sgd: added to the gradient; adamw: decoupled from it"
+    )
+    nesterov: bool = Field(default=False, description="Nesterov momentum; sgd only")
+    schedule: LearningRateSchedule = LearningRateSchedule()
+    crop_padding: int | None = Field(
+        None,
+        ge=0,
+        le=64,
+        description="Padding in pixels before the random crop. Default: an eighth of the image"
+        " side (4 for 32 pixels).",
+    )
+    flip: bool = Field(
+        True,
+        description="Mirror half of the images. Turn off if left and right matter, as in digits.",
+    )
     label_share: float | None = Field(
-        None, gt=0, lt=1, description="Train on this share of each class's images alone, drawn from the seed; left out: on all"
+        None,
+        gt=0,
+        lt=1,
+        description="Fraction of each class's training images to use, drawn from the seed."
+        " Default: all images.",
     )
     label_noise: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="Permute the labels of this share of the training images among themselves, drawn from the seed",
+        description="Fraction of the training images whose labels are permuted among themselves,"
+        " drawn from the seed",
     )
-    max_steps: int | None = Field(None, ge=1, description="End after so many steps, schedule and all, whatever the epochs say")
+    max_steps: int | None = Field(
+        None,
+        ge=1,
+        description="Number of steps after which the run ends, regardless of the epochs. The"
+        " schedule is scaled to it.",
+    )
     evaluate_every: int = Field(1, ge=1, description="Epochs between evaluations on the val split")
     ema: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="Decay of an average of the student's weights over the steps, as 0.999: it is evaluated and exported in their"
-        " place. It begins with the first step's weights and forgets them after some multiples of 1 / (1 - decay) steps",
+        description="Decay of an exponential moving average of the student's weights, such as"
+        " 0.999. The average is evaluated and exported instead of the weights. It starts with the"
+        " weights of the first step and forgets them after a few multiples of 1 / (1 - decay)"
+        " steps.",
     )
     patience: int | None = Field(
         None,
         ge=1,
         le=100_000,
-        description="End when val top-1 has not risen for so many epochs; the last weights are exported, not the best. The val"
-        " split then chooses the end, so its accuracy flatters the student: measure on images that had no say",
+        description="Epochs without an improvement of val top-1 after which the run ends. The last"
+        " weights are exported, not the best ones. The val split then influences training, so its"
+        " accuracy is optimistic: measure on other images.",
     )
     max_seconds: float | None = Field(
         None,
         gt=0,
         le=31_536_000,
-        description="End after so many seconds of training, resumes counted in; the schedule is not compressed to fit",
+        description="Seconds of training after which the run ends, including time before a resume."
+        " The schedule is not scaled to it.",
     )
     accumulate: int = Field(
         1,
         ge=1,
         le=65_536,
-        description="Compute each step in so many parts of the batch, of two images at least, and add up the gradients: less"
-        " memory for the same step. Equal to the whole batch only where images do not meet: batch statistics, and losses that"
-        " compare the images of a batch (such as correlation, sp or rkd), see a part each. Doubled by itself where a GPU's memory"
-        " runs out",
+        description="Number of micro-batches per step, with at least two images each. Gradients"
+        " are summed, so a step needs less memory. The result equals that of the full batch only"
+        " if images do not interact: batch norm and losses that compare the images of a batch"
+        " (such as correlation, sp or rkd) see one micro-batch at a time. Doubled automatically"
+        " when a GPU runs out of memory.",
     )
     precision: PrecisionName = Field(
-        "float32",
-        description="Of the forward passes; the losses and the exported weights are float32. auto: bfloat16 on GPUs that compute"
-        " in it, float32 elsewhere; what the device would only emulate is refused",
+        PrecisionName.FLOAT32,
+        description="Precision of the forward passes. Losses and exported weights are float32."
+        " auto: bfloat16 on GPUs with native support, float32 elsewhere. A precision that the"
+        " device would only emulate is rejected.",
     )
-    compile: CompileName = Field(
-        "never",
-        description="Compile the student (torch.compile). auto: after the first steps, where what is left repays the minute or"
-        " two that it takes. A resumed run may then differ in the last bits from one that was not stopped",
+    compile: CompileMode = Field(
+        CompileMode.NEVER,
+        description="Compile the student with torch.compile. auto: after the first steps, if the"
+        " remaining steps save more than the one or two minutes that compiling takes. The result"
+        " of a resumed run may then differ in the last bits.",
     )
 
     @model_validator(mode="after")
-    def _nesterov_is_of_sgd(self) -> Self:
-        if self.nesterov and self.optimizer != "sgd":
-            raise PydanticCustomError("nesterov_unused", "nesterov belongs to the optimizer sgd.", {"pointer": "/nesterov"})
+    def _check_nesterov(self) -> Self:
+        if self.nesterov and self.optimizer != OptimizerName.SGD:
+            raise PydanticCustomError(
+                "nesterov_unused",
+                "nesterov is only supported by the optimizer sgd.",
+                {"pointer": "/nesterov"},
+            )
         return self

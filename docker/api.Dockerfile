@@ -1,4 +1,5 @@
-# The HTTP door, and the commands `dlkd db` and `dlkd key`: no torch in here. Spans: --build-arg EXTRAS=api,otel
+# The HTTP API and the commands `dlkd db` and `dlkd key`, without torch.
+# For OpenTelemetry traces, build with --build-arg EXTRAS=api,otel.
 FROM python:3.13-slim
 ARG EXTRAS=api
 COPY requirements.lock pyproject.toml README.md LICENSE /src/
@@ -11,10 +12,10 @@ COPY migrations /src/migrations
 RUN pip install --no-cache-dir --constraint /src/requirements.lock "/src[${EXTRAS}]" \
  && useradd --create-home --uid 10001 dlkd \
  && install -d -o dlkd -g dlkd /data
-# By number, so that Kubernetes can tell that it is not root.
+# A numeric id lets Kubernetes verify that the user is not root.
 USER 10001:10001
 WORKDIR /data
-# All that is written goes to /data: the rest of the file system may be read-only.
+# All writes go to /data, so the rest of the file system can be read-only.
 ENV DLKD_HOST=0.0.0.0 DLKD_DATA=/data DLKD_LOG_FORMAT=json TMPDIR=/data PYTHONUNBUFFERED=1
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \

@@ -1,4 +1,8 @@
-"""Alembic's way into the tables. The URL comes from `registry.db.alembic_config`, or from the settings on the command line."""
+"""Alembic environment.
+
+The database URL comes from `registry.db.schema_migrations.alembic_config`, or from the settings if
+Alembic runs from the command line.
+"""
 
 from typing import Any, Literal
 
@@ -6,14 +10,15 @@ from alembic import context
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import JSON, Engine, event, text
 
-from registry.base import AutoId
-from registry.db import AS_WRITER, UtcDateTime, make_engine
+from registry.db.base import AutoId
+from registry.db.column_types import UtcDateTime
+from registry.db.database import WRITER_OPTIONS, make_engine
+from registry.db.tables import Base
 from registry.settings import Settings
-from registry.tables import Base
 
 
-def short_name(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:
-    """The names that script.py.mako gives to the types of this project."""
+def render_type_name(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:
+    """Return the name that script.py.mako gives to a type of this project."""
     if kind != "type":
         return False
     if isinstance(item, UtcDateTime):
@@ -23,42 +28,57 @@ def short_name(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]
     return "AUTO_ID" if item is AutoId else False
 
 
-def unchecked(engine: Engine) -> None:
-    """On SQLite keys are looked at after each migration: a table that is copied goes and comes again while others name it."""
+def disable_foreign_keys(engine: Engine) -> None:
+    """Disable foreign keys on SQLite, where they are checked after each migration instead.
+
+    To alter a table, a migration copies it and drops the original, which other tables may
+    reference.
+    """
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys=OFF"))
+        event.listen(
+            engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys=OFF")
+        )
 
 
-def check_keys(ctx: MigrationContext, **_: Any) -> None:
-    """Nothing is kept of a migration that leaves rows which name what is not there."""
-    found = ctx.bind.execute(text("PRAGMA foreign_key_check")).all() if ctx.dialect.name == "sqlite" and ctx.bind else []
-    if found:
-        raise RuntimeError(f"The migration would leave {len(found)} broken keys, the first of them in {found[0][0]}.")
+def check_foreign_keys(ctx: MigrationContext, **_: Any) -> None:
+    """Roll the migration back with an error if SQLite has broken foreign keys."""
+    if ctx.dialect.name != "sqlite" or not ctx.bind:
+        return
+    violations = ctx.bind.execute(text("PRAGMA foreign_key_check")).all()
+    if violations:
+        raise RuntimeError(
+            f"The migration would leave {len(violations)} broken foreign keys, "
+            f"the first in table {violations[0][0]}."
+        )
 
 
-def run() -> None:
-    """Runs the migrations in one transaction, on SQLite with tables copied where it cannot alter them.
+def run_migrations() -> None:
+    """Run the migrations in one transaction.
 
-    Of several programs that start at once, the first does the work and the others wait for it.
+    If several processes start at once, the first one migrates the database while the others wait.
     """
     engine = make_engine(context.config.attributes.get("url") or Settings().database_url)
-    unchecked(engine)
-    with engine.connect().execution_options(**AS_WRITER) as connection:
+    disable_foreign_keys(engine)
+    with engine.connect().execution_options(**WRITER_OPTIONS) as connection:
         context.configure(
             connection=connection,
             target_metadata=Base.metadata,
             render_as_batch=True,
-            render_item=short_name,
+            render_item=render_type_name,
             transactional_ddl=True,
-            on_version_apply=check_keys,
+            on_version_apply=check_foreign_keys,
         )
         with context.begin_transaction():
             if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('dlkd.migrations'))"))
+                connection.execute(
+                    text("SELECT pg_advisory_xact_lock(hashtext('dlkd.migrations'))")
+                )
             context.run_migrations()
     engine.dispose()
 
 
 if context.is_offline_mode():
-    raise SystemExit("Offline scripts are not made here: give the database's URL and run the migrations on it.")
-run()
+    raise SystemExit(
+        "Offline migration scripts are not supported. Run the migrations on the database itself."
+    )
+run_migrations()

@@ -1,6 +1,6 @@
 """${message}.
 
-Revision ${up_revision}, after ${down_revision or "nothing"}.
+Revision ${up_revision}, ${"after " + down_revision if down_revision else "the first"}.
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from alembic import op
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 
-# A migration stays what it was: it names its types itself, whatever becomes of the program's.
+# Defined here, so that later changes to the application's types do not change this migration.
 MOMENT = sa.DateTime(timezone=True)
 JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 AUTO_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")

@@ -1,4 +1,5 @@
-"""What we remember: jobs, teachers, data sets, models, keys and files. No HTTP, no Celery tasks, no torch.
+"""The registry: jobs, teachers, data sets, models, API keys and stored files in a SQL database.
 
-Callers own the transaction: nothing here commits (`registry.db.Database.write` does, at the doors).
+It knows no HTTP, no Celery tasks and no torch. Callers own the transaction: the entry points commit
+through `registry.db.database.Database.write`, and nothing in this package does.
 """

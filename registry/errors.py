@@ -1,31 +1,35 @@
-"""What can be wrong with a wish to remember something, each with a stable code. Only the doors know what HTTP makes of it.
+"""Errors raised by the registry, each with a stable code.
+
+The HTTP layer alone decides which status an error becomes. Errors about uploads and bundles are in
+`registry.uploads.upload_errors`.
 
 RegistryError
-├── NotFound                    there is no row of that id
-├── Unauthenticated             the key
-│   └── KeyExpired, KeyRevoked, TokenInvalid
-├── Forbidden                   not from there, or not with this key
-│   └── RoleTooLow, ScopeMissing, QuotaExceeded
-├── RateExceeded
-├── Conflict                    the row is in no state for it
-│   ├── MoveRefused
+├── NotFound                        no row has that id
+├── Unauthenticated                 the API key, session or token is not accepted
+│   └── KeyExpired, KeyRevoked, SessionEnded, TokenInvalid
+├── Forbidden                       the caller may not do this
+│   ├── RoleTooLow, ScopeMissing, QuotaExceeded, CsrfInvalid
+│   └── SignatureInvalid, SignatureExpired
+├── RateLimitExceeded
+├── Conflict                        the state of the row does not allow the request
+│   ├── TransitionRefused
 │   ├── JobEnded, JobNotEnded, JobNotWaiting
-│   ├── JobHasModel, ModelInUse
-│   └── KeyEnded, LastAdmin
-├── Unfit                       the request does not fit what is there
-│   ├── TeacherUnknown, DatasetUnknown, ModelUnknown
-│   ├── AliasElsewhere
+│   ├── JobHasModel, ModelInUse, ModelAliased, ModelUsedAsTeacher
+│   ├── TeacherInUse, TeacherInLineage, DatasetInUse, DatasetInLineage
+│   └── KeyInactive, LastAdmin
+├── UnprocessableRequest            the request does not fit the stored data
+│   ├── TeacherUnknown, DatasetUnknown, ModelUnknown, AliasMismatch
 │   ├── TeacherInvalid, DatasetInvalid
 │   ├── DeadlinePassed, AddressRefused
-│   ├── ArchitectureDiffers, ClassesDoNotFit, ImageTooSmall, ImageSizeUnfit, LabelsMissing, LogitsNeeded
-│   ├── ComparisonSize, CursorInvalid, LabelMalformed, LabelsTooMany
+│   ├── ArchitectureMismatch, ClassesMismatch, ImageTooSmall, ImageSizeUnsupported
+│   ├── LabelsMissing, LogitsNeeded
+│   ├── ComparisonSizeInvalid, CursorInvalid, LabelInvalid, LabelsTooMany
 │   └── IdempotencyKeyReused
 ├── UploadTooLarge
-├── StoreError                  the files
-│   ├── FileMissing
-│   └── FileCorrupt
-├── DatabaseBehind              the migrations
-└── Fenced                      this attempt is no longer the job's: stop, write nothing
+├── StoreError                      the file store failed
+│   └── StoredFileMissing, StoredFileCorrupt
+├── DatabaseOutdated                migrations are missing
+└── LeaseLost                       the attempt no longer owns the job: stop and write nothing
 """
 
 from typing import Any, ClassVar
@@ -34,20 +38,28 @@ from dlkd_core.errors import LogitsNeeded as CoreLogitsNeeded
 
 
 class RegistryError(Exception):
-    """A refusal with a code that programs can rely on, a message with the facts and a hint that says what to do."""
+    """Base class of errors with a stable code, a message with the facts and a hint for the user.
+
+    Attributes:
+        code: Stable identifier that programs can compare.
+        message: What happened and why.
+        hint: What to do next. Empty if there is nothing to do.
+        pointer: JSON pointer of the request field at fault, or None.
+    """
 
     code: ClassVar[str] = "registry_error"
     default_hint: ClassVar[str] = ""
 
-    def __init__(self, message: str, *, hint: str | None = None, pointer: str | None = None) -> None:
-        """`pointer` is the JSON pointer of the field at fault in the request, where there is one."""
+    def __init__(
+        self, message: str, *, hint: str | None = None, pointer: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = self.default_hint if hint is None else hint
         self.pointer = pointer
 
-    def facts(self) -> dict[str, Any]:
-        """The refusal as plain data, in the shape of `dlkd_core.errors.DistillationError.facts`."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the error in the shape of `dlkd_core.errors.DistillationError.to_dict`."""
         return {"code": self.code, "message": self.message, "hint": self.hint, "retryable": False}
 
 
@@ -57,17 +69,19 @@ class NotFound(RegistryError):
 
 class Unauthenticated(RegistryError):
     code = "key_invalid"
-    default_hint = "Send the header `Authorization: Bearer <key>` with a key of this service."
+    default_hint = (
+        "Send the header `Authorization: Bearer <key>` with a valid API key for this service."
+    )
 
 
 class KeyExpired(Unauthenticated):
     code = "key_expired"
-    default_hint = "Ask the operator for a new key."
+    default_hint = "Ask an admin for a new API key."
 
 
 class KeyRevoked(Unauthenticated):
     code = "key_revoked"
-    default_hint = "Ask the operator for a new key."
+    default_hint = "Ask an admin for a new API key."
 
 
 class SessionEnded(Unauthenticated):
@@ -77,7 +91,10 @@ class SessionEnded(Unauthenticated):
 
 class TokenInvalid(Unauthenticated):
     code = "token_invalid"
-    default_hint = "Get a new token of the issuer that this service trusts, for its audience."
+    default_hint = (
+        "Request a new token from the issuer that this service trusts, with the audience of this "
+        "service."
+    )
 
 
 class Forbidden(RegistryError):
@@ -86,44 +103,50 @@ class Forbidden(RegistryError):
 
 class RoleTooLow(Forbidden):
     code = "role_too_low"
-    default_hint = "GET /v1/me tells your role; an admin can give you another key."
+    default_hint = "GET /v1/me shows your role. Ask an admin for an API key with a higher role."
 
 
 class CsrfInvalid(Forbidden):
     code = "csrf_invalid"
-    default_hint = "Send the header X-CSRF-Token with the csrf_token of GET /v1/session; reload the page if it is an old one."
+    default_hint = (
+        "Send the csrf_token from GET /v1/session in the X-CSRF-Token header. In a browser, reload "
+        "the page."
+    )
 
 
 class ScopeMissing(Forbidden):
     code = "scope_missing"
-    default_hint = "GET /v1/me tells your scopes; an admin can give you another key."
+    default_hint = "GET /v1/me shows your scopes. Ask an admin for an API key with this scope."
 
 
 class QuotaExceeded(Forbidden):
     code = "quota_exceeded"
-    default_hint = "GET /v1/usage tells limits and use; an admin can raise the limit."
+    default_hint = "GET /v1/usage shows your limits and usage. Ask an admin to raise the limit."
 
 
-class RateExceeded(RegistryError):
+class RateLimitExceeded(RegistryError):
     code = "rate_exceeded"
-    default_hint = "Wait for the seconds in Retry-After; the RateLimit headers tell how much is left."
+    default_hint = (
+        "Wait for the number of seconds in Retry-After. The RateLimit headers show how many "
+        "requests are left."
+    )
 
 
 class SignatureInvalid(Forbidden):
     code = "signature_invalid"
-    default_hint = "Use the address as it was given out, unchanged."
+    default_hint = "Use the download URL exactly as the service returned it."
 
 
 class SignatureExpired(Forbidden):
     code = "signature_expired"
-    default_hint = "Ask for a new address with POST /v1/models/{id}/files/{name}/url."
+    default_hint = "Request a new download URL with POST /v1/models/{id}/files/{name}/url."
 
 
 class Conflict(RegistryError):
     code = "conflict"
 
 
-class MoveRefused(Conflict):
+class TransitionRefused(Conflict):
     code = "move_refused"
 
 
@@ -133,167 +156,227 @@ class JobEnded(Conflict):
 
 class JobNotEnded(Conflict):
     code = "job_not_ended"
-    default_hint = "Cancel it first, or wait until it has ended."
+    default_hint = "Cancel the job first, or wait until it has ended."
 
 
 class JobNotWaiting(Conflict):
     code = "job_not_waiting"
-    default_hint = "Set the priority while the job waits: it says which begins first."
+    default_hint = (
+        "Change the priority only while the job is waiting. It sets the order in which jobs start."
+    )
 
 
 class JobHasModel(Conflict):
     code = "job_has_model"
-    default_hint = "Say with_model=true to delete the model and its files, too."
+    default_hint = "Set with_model=true to delete the model and its files as well."
 
 
 class ModelInUse(Conflict):
     code = "model_in_use"
-    default_hint = "Wait until the jobs that learn from it have ended, or cancel them."
+    default_hint = "Wait until the jobs that use the model as teacher have ended, or cancel them."
 
 
-class KeyEnded(Conflict):
+class TeacherInUse(Conflict):
+    code = "teacher_in_use"
+    default_hint = "Wait until the jobs that use the teacher have ended, or cancel them."
+
+
+class TeacherInLineage(Conflict):
+    code = "teacher_in_lineage"
+    default_hint = (
+        "To delete the teacher anyway, use DELETE /v1/teachers/{id}?force=true (dlkd teacher rm "
+        "--force). These models can then no longer be reproduced. Their lineage keeps the "
+        "teacher's name and digest."
+    )
+
+
+class DatasetInUse(Conflict):
+    code = "dataset_in_use"
+    default_hint = (
+        "Wait until the jobs that train or evaluate on the data set have ended, or cancel them."
+    )
+
+
+class DatasetInLineage(Conflict):
+    code = "dataset_in_lineage"
+    default_hint = (
+        "To delete the data set anyway, use DELETE /v1/datasets/{id}?force=true (dlkd dataset rm "
+        "--force). These models can then no longer be reproduced. Their lineage keeps the data "
+        "set's name and digests."
+    )
+
+
+class KeyInactive(Conflict):
     code = "key_ended"
-    default_hint = "Make a new key."
+    default_hint = "Create a new API key."
 
 
 class LastAdmin(Conflict):
     code = "last_admin"
-    default_hint = "Make another admin's key first."
+    default_hint = "Create another API key with the admin role first."
 
 
 class ModelAliased(Conflict):
     code = "model_aliased"
-    default_hint = "Point the alias at another version or delete it; DELETE /v1/models/{id}?force=true deletes it with the model."
+    default_hint = (
+        "Point the alias at another version or delete it. DELETE /v1/models/{id}?force=true "
+        "deletes the model together with its aliases."
+    )
 
 
-class ModelTaught(Conflict):
+class ModelUsedAsTeacher(Conflict):
     code = "model_taught"
-    default_hint = "DELETE /v1/models/{id}?force=true deletes it all the same: the lineage of its students then ends at its id."
+    default_hint = (
+        "To delete the model anyway, use DELETE /v1/models/{id}?force=true. The lineage of its "
+        "students then ends at its id."
+    )
 
 
-class Unfit(RegistryError):
+class UnprocessableRequest(RegistryError):
     code = "unfit"
 
 
-class AddressRefused(Unfit):
+class AddressRefused(UnprocessableRequest):
     code = "address_refused"
-    default_hint = "Name an https:// address of the internet; operators open more with DLKD_WEBHOOKS_HTTP and _PRIVATE."
+    default_hint = (
+        "Use a public https:// URL. Operators can allow others with DLKD_WEBHOOKS_HTTP and "
+        "DLKD_WEBHOOKS_PRIVATE."
+    )
 
 
-class TeacherUnknown(Unfit):
+class TeacherUnknown(UnprocessableRequest):
     code = "teacher_unknown"
-    default_hint = "Upload the checkpoint with POST /v1/teachers and name the id that comes back."
+    default_hint = "Upload the checkpoint with POST /v1/teachers and use the id that it returns."
 
 
-class DatasetUnknown(Unfit):
+class DatasetUnknown(UnprocessableRequest):
     code = "dataset_unknown"
-    default_hint = "Upload the images with POST /v1/datasets and name the id that comes back."
+    default_hint = "Upload the images with POST /v1/datasets and use the id that it returns."
 
 
-class ModelUnknown(Unfit):
+class ModelUnknown(UnprocessableRequest):
     code = "model_unknown"
     default_hint = "GET /v1/models lists the models."
 
 
-class AliasElsewhere(Unfit):
+class AliasMismatch(UnprocessableRequest):
     code = "alias_elsewhere"
-    default_hint = "An alias points at a version of its own name: GET /v1/models?name=NAME lists them."
+    default_hint = (
+        "An alias can only point at a version of the model name that it belongs to. "
+        "GET /v1/models?name=NAME lists the versions."
+    )
 
 
-class TeacherInvalid(Unfit):
+class TeacherInvalid(UnprocessableRequest):
     code = "teacher_invalid"
-    default_hint = "Upload a corrected checkpoint and name its id."
+    default_hint = "Upload a corrected checkpoint and use its id."
 
 
-class DatasetInvalid(Unfit):
+class DatasetInvalid(UnprocessableRequest):
     code = "dataset_invalid"
-    default_hint = "Upload a corrected data set and name its id."
+    default_hint = "Upload a corrected data set and use its id."
 
 
-class DeadlinePassed(Unfit):
+class DeadlinePassed(UnprocessableRequest):
     code = "deadline_passed"
-    default_hint = "Give a deadline that lies ahead, or none."
+    default_hint = "Set a deadline in the future, or leave it out."
 
 
-class ArchitectureDiffers(Unfit):
+class ArchitectureMismatch(UnprocessableRequest):
     code = "architecture_differs"
-    default_hint = "Leave teacher.architecture out, or name the one that was found."
+    default_hint = (
+        "Leave out teacher.architecture, or set it to the architecture that the check recognized."
+    )
 
 
-class ClassesDoNotFit(Unfit):
+class ClassesMismatch(UnprocessableRequest):
     code = "classes_do_not_fit"
-    default_hint = "Give class_map: for each class of the data set, in order, the teacher's class index."
+    default_hint = (
+        "Set class_map to the teacher's class index of each data set class, in the order of the "
+        "data set's classes."
+    )
 
 
-class ImageTooSmall(Unfit):
+class ImageTooSmall(UnprocessableRequest):
     code = "image_too_small"
-    default_hint = "Name an architecture for smaller images (GET /v1/catalog shows min_size), or send larger images."
+    default_hint = (
+        "Choose an architecture that accepts smaller images (see min_size in GET /v1/catalog), or "
+        "upload larger images."
+    )
 
 
-class ImageSizeUnfit(Unfit):
+class ImageSizeUnsupported(UnprocessableRequest):
     code = "image_size_unfit"
-    default_hint = "Set dataset.image_size to a size that it takes (GET /v1/catalog shows min_size and max_size)."
+    default_hint = (
+        "Set dataset.image_size to a size that the architecture accepts (see min_size and max_size "
+        "in GET /v1/catalog)."
+    )
 
 
-class LogitsNeeded(Unfit):
+class LogitsNeeded(UnprocessableRequest):
     code = "logits_needed"
     default_hint = CoreLogitsNeeded.default_hint
 
 
-class LabelsMissing(Unfit):
+class LabelsMissing(UnprocessableRequest):
     code = "labels_missing"
     default_hint = (
-        "Without labels: kd, dlkd and the others with their labels at weight 0; seed and compress; combine without the terms "
-        "labels, supcon, dkd and crd."
+        "These methods need no labels: seed, compress, combine without the terms labels, supcon, "
+        "dkd and crd, and methods such as kd and dlkd with the weights of their label terms set "
+        "to 0."
     )
 
 
-class ComparisonSize(Unfit):
+class ComparisonSizeInvalid(UnprocessableRequest):
     code = "comparison_size"
-    default_hint = "Name 2 to 20 models by commas, as in ids=model_a,model_b."
+    default_hint = "List 2 to 20 model ids separated by commas, as in ids=model_a,model_b."
 
 
-class CursorInvalid(Unfit):
+class CursorInvalid(UnprocessableRequest):
     code = "cursor_invalid"
-    default_hint = "Use the next_cursor of the page before, unchanged, or leave it out to begin."
+    default_hint = (
+        "Use the next_cursor of the previous page unchanged, or leave it out to get the first page."
+    )
 
 
-class LabelMalformed(Unfit):
+class LabelInvalid(UnprocessableRequest):
     code = "label_malformed"
-    default_hint = "Write key:value, as in label=team:vision."
+    default_hint = "Write the label as key:value, as in label=team:vision."
 
 
-class LabelsTooMany(Unfit):
+class LabelsTooMany(UnprocessableRequest):
     code = "labels_too_many"
-    default_hint = "A job has at most 32 labels: remove some by null."
+    default_hint = "A job can have up to 32 labels. Set a label to null to remove it."
 
 
-class IdempotencyKeyReused(Unfit):
+class IdempotencyKeyReused(UnprocessableRequest):
     code = "idempotency_key_reused"
-    default_hint = "Use a new Idempotency-Key for a new request."
+    default_hint = "Use a new Idempotency-Key for each new request."
 
 
 class UploadTooLarge(RegistryError):
     code = "upload_too_large"
-    default_hint = "Shrink the file, or ask the operator to raise DLKD_MAX_UPLOAD_BYTES."
+    default_hint = "Reduce the file size, or ask the operator to raise DLKD_MAX_UPLOAD_BYTES."
 
 
 class StoreError(RegistryError):
     code = "store_failed"
 
 
-class FileMissing(StoreError):
+class StoredFileMissing(StoreError):
     code = "file_missing"
 
 
-class FileCorrupt(StoreError):
+class StoredFileCorrupt(StoreError):
     code = "file_corrupt"
 
 
-class DatabaseBehind(RegistryError):
+class DatabaseOutdated(RegistryError):
     code = "database_behind"
-    default_hint = "Run the migrations: `dlkd up` does so, or `alembic upgrade head`."
+    default_hint = (
+        "Apply the migrations with `alembic upgrade head`. `dlkd up` applies them itself."
+    )
 
 
-class Fenced(RegistryError):
+class LeaseLost(RegistryError):
     code = "fenced"

@@ -1,4 +1,7 @@
-"""Every setting of the service, read once at the doors and passed in. `.env.example` lists them."""
+"""Settings of the service, read once at the entry points and passed in.
+
+`.env.example` lists all of them.
+"""
 
 import os
 import socket
@@ -11,11 +14,12 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from registry.access import Role
+from registry.access.permissions import Role
+from registry.jobs.queue_names import QueueName
 
 _PREFIX = "DLKD_"
-# Names of other programs of the project: the client's, and the tests' own places of data.
-_NOT_SETTINGS = frozenset(
+# Variables with the same prefix that other parts of the project read: the client and the tests.
+_OTHER_VARIABLES = frozenset(
     {
         "DLKD_URL",
         "DLKD_API_KEY",
@@ -26,7 +30,6 @@ _NOT_SETTINGS = frozenset(
     }
 )
 
-_QUEUES = ("checks", "train", "train-cpu", "train-cuda")
 _SCHEMES = {
     "database_url": {"sqlite", "postgres", "postgresql", "postgresql+psycopg"},
     "broker_url": {"filesystem", "redis", "rediss", "sentinel", "amqp", "amqps", "pyamqp"},
@@ -36,183 +39,395 @@ _SCHEMES = {
 AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().resolve())]
 
 
-def _in_data(pattern: str) -> Any:
-    """A default that lies in the data folder."""
-    return Field(default_factory=lambda values: pattern.format(data=values["data"]), validate_default=True)
+def _default_in_data_folder(template: str, *, description: str) -> Any:
+    return Field(
+        default_factory=lambda values: template.format(data=values["data"]),
+        validate_default=True,
+        description=description,
+    )
 
 
 class Settings(BaseSettings):
-    """DLKD_… variables, or a `.env` file. Without any: SQLite, a file queue and a file store in one data folder."""
+    """Settings from `DLKD_…` environment variables or a `.env` file.
+
+    The defaults are SQLite, a file queue and a file store in one data folder.
+    """
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix=_PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
-    data: AbsolutePath = Field(Path("data"), description="Folder of everything that the embedded defaults keep")
-    database_url: str = _in_data("sqlite:///{data}/dlkd.db")
-    broker_url: str = _in_data("filesystem://{data}/queue")
-    store_url: str = _in_data("file://{data}/store")
-    store_public_url: str | None = Field(None, description="Where clients reach the S3 server, if not at AWS_ENDPOINT_URL")
-    host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65_535, description="0: any free port")
+    data: AbsolutePath = Field(
+        Path("data"),
+        description="Folder for the embedded database, queue and file store, and for work in "
+        "progress.",
+    )
+    database_url: str = _default_in_data_folder(
+        "sqlite:///{data}/dlkd.db",
+        description="Database URL: `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`.",
+    )
+    broker_url: str = _default_in_data_folder(
+        "filesystem://{data}/queue",
+        description="Celery broker URL: `filesystem://PATH`, `redis://HOST:6379/0` or "
+        "`amqp://USER:PASSWORD@HOST//`.",
+    )
+    store_url: str = _default_in_data_folder(
+        "file://{data}/store",
+        description="File store URL: `file://PATH` or `s3://BUCKET/PREFIX`. S3 credentials come "
+        "from the standard `AWS_…` variables.",
+    )
+    store_public_url: str | None = Field(
+        None,
+        description="URL at which clients reach the S3 server, if it differs from "
+        "AWS_ENDPOINT_URL.",
+    )
+    host: str = Field("127.0.0.1", description="Address on which the API listens.")
+    port: int = Field(
+        8000, ge=0, le=65_535, description="Port on which the API listens. 0 picks a free port."
+    )
     allowed_hosts: str = Field(
-        "localhost,127.0.0.1,::1", description="Names that the Host header may have, by commas, beside `host` itself; * for any"
+        "localhost,127.0.0.1,::1",
+        description="Comma-separated host names accepted in the Host header, in addition to "
+        "DLKD_HOST. * accepts any.",
     )
-    max_upload_bytes: int = Field(8 * 2**30, ge=1)
-    upload_seconds: float = Field(86_400, ge=60, description="An upload in several requests waits so long for its next one")
+    max_upload_bytes: int = Field(8 * 2**30, ge=1, description="Maximum size of an uploaded file.")
+    upload_seconds: float = Field(
+        86_400,
+        ge=60,
+        description="Time after which a resumable upload expires if no request continues it.",
+    )
 
-    rate_per_minute: int = Field(6000, ge=0, description="Requests of one key or token; 0: any number")
-    rate_unknown_per_minute: int = Field(300, ge=0, description="Requests from one address whose key is refused; 0: any number")
-    quota_queued_jobs: int | None = Field(None, ge=0, description="Of one owner, waiting at once; left out: any number")
-    quota_running_jobs: int | None = Field(None, ge=0, description="Of one owner at once; more of them wait")
-    quota_stored_bytes: int | None = Field(None, ge=0, description="Of one owner's uploads and models")
-    quota_device_seconds: int | None = Field(None, ge=0, description="Of one owner's attempts in a calendar month (UTC)")
+    rate_per_minute: int = Field(
+        6000,
+        ge=0,
+        description="Maximum number of requests per minute for each API key or token. 0 disables "
+        "the limit.",
+    )
+    rate_unknown_per_minute: int = Field(
+        300,
+        ge=0,
+        description="Maximum number of requests per minute for each client address that sends "
+        "invalid credentials. 0 disables the limit.",
+    )
+    quota_queued_jobs: int | None = Field(
+        None,
+        ge=0,
+        description="Maximum number of waiting jobs per owner. Unlimited if unset.",
+    )
+    quota_running_jobs: int | None = Field(
+        None,
+        ge=0,
+        description="Maximum number of running jobs per owner. Further jobs wait. Unlimited if "
+        "unset.",
+    )
+    quota_stored_bytes: int | None = Field(
+        None,
+        ge=0,
+        description="Maximum total size of an owner's uploads and models. Unlimited if unset.",
+    )
+    quota_device_seconds: int | None = Field(
+        None,
+        ge=0,
+        description="Maximum device time of an owner's jobs per calendar month (UTC). Unlimited "
+        "if unset.",
+    )
 
-    oidc_issuer: str | None = Field(None, pattern="^https?://", description="Whose bearer tokens are taken beside keys")
-    oidc_audience: str | None = Field(None, description="The `aud` that tokens for this service have")
-    oidc_owner_claim: str = Field("sub", description="The claim that names the owner; people must not be able to choose it")
-    oidc_role_claim: str = Field("roles", description="The claim that holds words, each of which may stand for a role")
-    oidc_roles: dict[str, Role] = Field(default_factory=dict, description="From words of that claim to roles, as JSON")
-    oidc_default_role: Role | None = Field(None, description="Of tokens with none of these words; left out: they are refused")
+    oidc_issuer: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="OpenID Connect issuer whose bearer tokens are accepted in addition to API "
+        "keys.",
+    )
+    oidc_audience: str | None = Field(
+        None, description="Audience (`aud`) that tokens must be issued for."
+    )
+    oidc_owner_claim: str = Field(
+        "sub",
+        description="Token claim that holds the owner. Choose one that users cannot set "
+        "themselves.",
+    )
+    oidc_role_claim: str = Field(
+        "roles", description="Token claim that holds the user's groups or roles at the issuer."
+    )
+    oidc_roles: dict[str, Role] = Field(
+        default_factory=dict,
+        description="Mapping from values of the role claim to roles of this service, as JSON.",
+    )
+    oidc_default_role: Role | None = Field(
+        None,
+        description="Role of tokens without a mapped value. Such tokens are rejected if unset.",
+    )
 
-    oidc_client_id: str | None = Field(None, description="As which people sign in to the portal; left out: they do not")
-    oidc_client_secret: SecretStr | None = Field(None, description="Of a confidential client; a public one has PKCE alone")
-    oidc_scopes: str = "openid profile"
-    oidc_redirect_url: str | None = Field(None, pattern="^https?://", description="Of /login/oidc/callback, behind a proxy")
+    oidc_client_id: str | None = Field(
+        None,
+        description="Client id for portal sign-in with OpenID Connect. Sign-in with OpenID "
+        "Connect is disabled if unset.",
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        None, description="Secret of a confidential client. Public clients use PKCE alone."
+    )
+    oidc_scopes: str = Field("openid profile", description="Scopes that portal sign-in requests.")
+    oidc_redirect_url: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="Public URL of `/login/oidc/callback`, if a proxy changes it.",
+    )
 
-    session_seconds: float = Field(43_200, ge=60, description="A browser that signed in to the portal stays so for so long")
+    session_seconds: float = Field(
+        43_200, ge=60, description="Lifetime of a browser session in the portal."
+    )
 
-    webhooks_http: bool = Field(False, description="Webhooks may go to http:// addresses, too")
-    webhooks_private: bool = Field(False, description="Webhooks may go to addresses that are not the internet's, too")
+    webhooks_http: bool = Field(False, description="Allow webhooks to http:// URLs.")
+    webhooks_private: bool = Field(
+        False, description="Allow webhooks to private and loopback addresses."
+    )
     webhooks_ca_file: AbsolutePath | None = Field(
-        None, description="Certificates (PEM) of authorities that receivers' own may come from, beside this machine's"
+        None,
+        description="PEM file with CA certificates that webhook receivers may use, in addition to "
+        "those that the machine trusts.",
     )
 
-    log_format: Literal["console", "json"] = "console"
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    metrics: Literal["loopback", "key", "token", "off"] = Field("loopback", description="Who may read /metrics")
-    metrics_token: SecretStr | None = Field(None, min_length=16, description="The bearer token of DLKD_METRICS=token")
-    worker_metrics_host: str = "127.0.0.1"
-    worker_metrics_port: int | None = Field(None, ge=1, le=65_535, description="A worker's own metrics; left out: none")
+    log_format: Literal["console", "json"] = Field(
+        "console",
+        description="Log format on standard error: `console` for people, `json` for machines.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Minimum level of log lines."
+    )
+    metrics: Literal["loopback", "key", "token", "off"] = Field(
+        "loopback",
+        description="Access to /metrics: `loopback` (direct requests from this machine), `key` "
+        "(API key of an operator or admin), `token` (DLKD_METRICS_TOKEN) or `off`.",
+    )
+    metrics_token: SecretStr | None = Field(
+        None, min_length=16, description="Bearer token for /metrics with DLKD_METRICS=token."
+    )
+    worker_metrics_host: str = Field(
+        "127.0.0.1", description="Address on which a worker serves its metrics."
+    )
+    worker_metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65_535,
+        description="Port on which a worker serves its metrics. Not served if unset.",
+    )
     tracing: bool = Field(
-        False, description="Spans over OTLP; also where OTEL_EXPORTER_OTLP_ENDPOINT is set. Needs the extra `otel`"
+        False,
+        description="Export OpenTelemetry traces over OTLP. Also enabled by "
+        "OTEL_EXPORTER_OTLP_ENDPOINT. Requires the extra `otel`.",
     )
 
-    worker_name: str = Field(default_factory=socket.gethostname, description="Shown beside the attempts that ran there")
-    slots: int = Field(1, ge=1, description="Training jobs at once on this worker: on one with GPUs usually as many as those")
+    worker_name: str = Field(
+        default_factory=socket.gethostname,
+        description="Name of this worker, shown with the attempts that it runs.",
+    )
+    slots: int = Field(
+        1,
+        ge=1,
+        description="Number of training jobs that this worker runs at once. Usually one per GPU.",
+    )
     queues: str = Field(
         "checks,train,train-cpu,train-cuda",
-        description="What this worker serves, by commas: checks of uploads; jobs of device auto (train), cpu and cuda",
+        description="Comma-separated queues that this worker serves: `checks` for upload checks, "
+        "`train`, `train-cpu` and `train-cuda` for jobs with device auto, cpu and cuda.",
     )
     trainer_threads: int | None = Field(
-        None, ge=1, description="CPU threads of a trainer; left out: the cores shared by the slots"
+        None,
+        ge=1,
+        description="CPU threads per trainer. If unset, the slots share the machine's cores.",
     )
     trainer_memory_bytes: int | None = Field(
-        None, ge=2**28, description="Of a trainer; left out: the machine's memory shared by the slots"
+        None,
+        ge=2**28,
+        description="Memory limit per trainer. If unset, the slots share the machine's memory.",
     )
 
-    lease_seconds: float = Field(60, gt=0, description="A silent worker's job goes to another after so long")
-    poll_seconds: float = Field(30, gt=0, description="Idle workers ask the database so often, whatever the broker does")
-    progress_seconds: float = Field(1, gt=0, description="Progress reaches the row at most so often")
-    dispatch_seconds: float = Field(2, gt=0, description="Between two rounds of the dispatcher")
-    stop_seconds: float = Field(20, gt=0, description="A trainer that was asked to stop has so long to save a checkpoint")
-    checkpoint_seconds: float = Field(10, ge=0, description="Checkpoints reach the store at most so often")
-    check_seconds: float = Field(900, gt=0, description="The check of an upload may take so long")
-    hang_seconds: float = Field(3600, gt=0, description="A trainer that says nothing for so long is taken for dead")
-    cache_bytes: int = Field(20 * 2**30, ge=0, description="Of inputs that a worker keeps, where the store is not a local folder")
-    teacher_cache_bytes: int = Field(
-        4 * 2**30, ge=0, description="Of teachers' answers that a worker keeps for the next job without a GPU; 0: none"
+    lease_seconds: float = Field(
+        60,
+        gt=0,
+        description="Time after which the jobs of a worker that stopped reporting are given to "
+        "another worker.",
     )
-    retry_seconds: float = Field(10, ge=0, description="Before the first retry; doubled at each further one")
+    poll_seconds: float = Field(
+        30,
+        gt=0,
+        description="Interval at which idle workers poll the database, whether or not the broker "
+        "works.",
+    )
+    progress_seconds: float = Field(
+        1, gt=0, description="Minimum interval between progress updates of a job."
+    )
+    dispatch_seconds: float = Field(2, gt=0, description="Interval between dispatcher rounds.")
+    stop_seconds: float = Field(
+        20,
+        gt=0,
+        description="Time that a trainer has to save a checkpoint after it was asked to stop.",
+    )
+    checkpoint_seconds: float = Field(
+        10, ge=0, description="Minimum interval between checkpoint uploads to the store."
+    )
+    check_seconds: float = Field(900, gt=0, description="Maximum duration of an upload check.")
+    hang_seconds: float = Field(
+        3600, gt=0, description="Time without output after which a trainer is considered hung."
+    )
+    cache_bytes: int = Field(
+        20 * 2**30,
+        ge=0,
+        description="Maximum size of a worker's cache of input files. Not used if the store is a "
+        "local folder.",
+    )
+    teacher_cache_bytes: int = Field(
+        4 * 2**30,
+        ge=0,
+        description="Maximum size of the teacher outputs that a worker caches for later jobs on "
+        "the CPU. 0 disables the cache.",
+    )
+    retry_seconds: float = Field(
+        10, ge=0, description="Delay before the first retry. Doubles with each further retry."
+    )
     kept_checkpoint_seconds: float = Field(
-        7 * 86_400, ge=0, description="Checkpoints of jobs that failed, were cancelled or expired stay so long, for a retry"
+        7 * 86_400,
+        ge=0,
+        description="Retention of the checkpoints of failed, cancelled and expired jobs, from "
+        "which a retry continues.",
     )
     gc_grace_seconds: float = Field(
-        3600, ge=0, description="Files that no row names stay so long: their upload may just be about to be written down"
+        3600,
+        ge=0,
+        description="Minimum age of unreferenced files before they are removed, so that uploads "
+        "in progress are safe.",
     )
     kept_history_seconds: float | None = Field(
-        None, ge=0, description="Events, metrics and logs of ended jobs stay so long; left out: for ever"
+        None,
+        ge=0,
+        description="Retention of the events, metrics and logs of ended jobs. Kept forever if "
+        "unset.",
     )
-    kept_answer_seconds: float = Field(86_400, ge=60, description="Answers to requests with an Idempotency-Key")
-    max_attempts: int = Field(3, ge=1, description="Of one job, those given back by a worker that shuts down not counted")
+    kept_answer_seconds: float = Field(
+        86_400,
+        ge=60,
+        description="Retention of responses to requests with an Idempotency-Key.",
+    )
+    max_attempts: int = Field(
+        3,
+        ge=1,
+        description="Maximum number of attempts per job. Attempts that a worker returns when it "
+        "shuts down do not count.",
+    )
 
     @property
     def host_names(self) -> list[str]:
-        """The names under which the service may be called."""
-        return [self.host, *(name.strip() for name in self.allowed_hosts.split(",") if name.strip())]
+        """Host names accepted in the Host header."""
+        return [
+            self.host,
+            *(name.strip() for name in self.allowed_hosts.split(",") if name.strip()),
+        ]
 
     @property
     def queue_names(self) -> list[str]:
-        """The queues that a worker serves."""
+        """Queues that this worker serves."""
         return [name.strip() for name in self.queues.split(",") if name.strip()]
 
     @property
     def heartbeat_seconds(self) -> float:
-        """Between two renewals of a lease, each of which writes the progress and reads the orders."""
+        """Interval between lease renewals, which also write progress and read stop orders."""
         return min(self.progress_seconds, self.lease_seconds / 4)
 
     @property
-    def patience_seconds(self) -> float:
-        """A leader or worker that is silent for so long, some rounds of the dispatcher, is taken for dead."""
+    def liveness_seconds(self) -> float:
+        """Time without a heartbeat after which a leader or worker is considered dead."""
         return max(10.0, 5 * self.dispatch_seconds)
 
     @model_validator(mode="before")
     @classmethod
-    def _no_unknown_names(cls, values: Any) -> Any:
-        known = {_PREFIX + name.upper() for name in cls.model_fields} | _NOT_SETTINGS
-        given = {*os.environ, *dotenv_values(".env")}
-        unknown = sorted(name for name in given if name.upper().startswith(_PREFIX) and name.upper() not in known)
+    def _reject_unknown_names(cls, values: Any) -> Any:
+        known = {_PREFIX + name.upper() for name in cls.model_fields} | _OTHER_VARIABLES
+        unknown = sorted(
+            name
+            for name in {*os.environ, *dotenv_values(".env")}
+            if name.upper().startswith(_PREFIX) and name.upper() not in known
+        )
         if unknown:
-            raise ValueError(f"there is no setting called {', '.join(unknown)}; .env.example lists them all")
+            raise ValueError(
+                f"There is no setting named {', '.join(unknown)}. "
+                "All settings are listed in .env.example."
+            )
         return values
 
     @model_validator(mode="after")
-    def _known_engines(self) -> Self:
+    def _check_engines(self) -> Self:
         for name, schemes in _SCHEMES.items():
             scheme = urlsplit(getattr(self, name)).scheme
             if scheme not in schemes:
                 raise ValueError(
-                    f"{_PREFIX}{name.upper()} begins with {scheme!r}; it must be one of {', '.join(sorted(schemes))}"
+                    f"{_PREFIX}{name.upper()} has the unsupported URL scheme {scheme!r}. "
+                    f"Use one of {', '.join(sorted(schemes))}."
                 )
         return self
 
     @model_validator(mode="after")
-    def _known_queues(self) -> Self:
-        unknown = [name for name in self.queue_names if name not in _QUEUES]
-        if unknown or not self.queue_names:
-            raise ValueError(f"{_PREFIX}QUEUES names {', '.join(unknown) or 'none'}; there are {', '.join(_QUEUES)}")
+    def _check_queues(self) -> Self:
+        unknown = [name for name in self.queue_names if name not in set(QueueName)]
+        if unknown:
+            raise ValueError(
+                f"{_PREFIX}QUEUES contains unknown queues: {', '.join(unknown)}. "
+                f"Use {', '.join(QueueName)}."
+            )
+        if not self.queue_names:
+            raise ValueError(
+                f"{_PREFIX}QUEUES is empty. Name at least one of {', '.join(QueueName)}."
+            )
         return self
 
     @model_validator(mode="after")
-    def _authorities_are_there(self) -> Self:
+    def _check_ca_file(self) -> Self:
         if self.webhooks_ca_file is not None:
             try:
                 ssl.create_default_context(cafile=self.webhooks_ca_file)
             except OSError as error:
-                raise ValueError(f"DLKD_WEBHOOKS_CA_FILE is no file of certificates in PEM: {error}") from error
+                raise ValueError(
+                    f"DLKD_WEBHOOKS_CA_FILE is not a readable PEM file with certificates: {error}"
+                ) from error
         return self
 
     @model_validator(mode="after")
-    def _no_contradictions(self) -> Self:
+    def _check_combinations(self) -> Self:
         if self.metrics == "token" and self.metrics_token is None:
-            raise ValueError("DLKD_METRICS=token needs a DLKD_METRICS_TOKEN")
+            raise ValueError("DLKD_METRICS=token requires DLKD_METRICS_TOKEN.")
         if self.metrics_token is not None and self.metrics != "token":
-            raise ValueError(f"DLKD_METRICS_TOKEN would open nothing with DLKD_METRICS={self.metrics}; set DLKD_METRICS=token")
+            raise ValueError(
+                f"DLKD_METRICS_TOKEN has no effect with DLKD_METRICS={self.metrics}. "
+                "Set DLKD_METRICS=token or unset the token."
+            )
         if (self.oidc_issuer is None) != (self.oidc_audience is None):
-            raise ValueError("DLKD_OIDC_ISSUER and DLKD_OIDC_AUDIENCE need each other: a token for others must open nothing here")
+            # Without an audience, tokens issued for other services would be accepted here.
+            raise ValueError("DLKD_OIDC_ISSUER and DLKD_OIDC_AUDIENCE must be set together.")
         if self.oidc_client_id is not None and self.oidc_issuer is None:
-            raise ValueError("DLKD_OIDC_CLIENT_ID needs DLKD_OIDC_ISSUER")
+            raise ValueError("DLKD_OIDC_CLIENT_ID requires DLKD_OIDC_ISSUER.")
         if self.store_public_url is not None and not self.store_url.startswith("s3:"):
-            raise ValueError("DLKD_STORE_PUBLIC_URL is for an s3:// store: the API itself serves the files of a folder")
-        if self.worker_metrics_port and (self.worker_metrics_host, self.worker_metrics_port) == (self.host, self.port):
-            raise ValueError("DLKD_WORKER_METRICS_PORT is the API's own DLKD_PORT")
+            raise ValueError(
+                "DLKD_STORE_PUBLIC_URL requires an s3:// store. The API itself serves files from "
+                "a local folder."
+            )
+        if self.worker_metrics_port and (self.worker_metrics_host, self.worker_metrics_port) == (
+            self.host,
+            self.port,
+        ):
+            raise ValueError(
+                "DLKD_WORKER_METRICS_PORT is the port of the API (DLKD_PORT). Use another port."
+            )
         return self
 
 
-def words(error: ValidationError) -> str:
-    """What is wrong with the settings, by name and without the values, which may be secret."""
-    problems = [
-        " ".join([*(f"{_PREFIX}{str(part).upper()}:" for part in entry["loc"]), entry["msg"].removeprefix("Value error, ")])
-        for entry in error.errors()
-    ]
-    return "\n".join(["The DLKD_... settings are wrong:", *problems])
+def format_errors(error: ValidationError) -> str:
+    """Describe invalid settings by name, without their values, which may be secret."""
+    lines = ["Invalid settings:"]
+    for entry in error.errors():
+        names = [f"{_PREFIX}{str(part).upper()}:" for part in entry["loc"]]
+        lines.append(" ".join([*names, entry["msg"].removeprefix("Value error, ")]))
+    return "\n".join(lines)

@@ -1,32 +1,35 @@
-"""Stand-ins that keep the promises of the real parts, for tests of whoever uses the registry."""
+"""Test doubles for programs that use the registry."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from registry.db import Database
-from registry.tables import Job
+from registry.db.database import Database
+from registry.db.tables import Base
 
 
-class MemoryQueue:
-    """Hints that stay in a list."""
+class InMemoryJobQueue:
+    """A job queue that keeps its messages in a list."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
 
     def send(self, queue: str, job_id: str) -> None:
-        """Keeps the hint."""
+        """Append the message to `sent`."""
         self.sent.append((queue, job_id))
 
     def check(self) -> None:
-        """A list always answers."""
+        """Do nothing: the list is always available."""
 
 
 @contextmanager
-def fresh_database(folder: Path) -> Iterator[Database]:
-    """An SQLite database in a folder with all tables, made without the migrations: milliseconds instead of a second."""
+def create_test_database(folder: Path) -> Iterator[Database]:
+    """Create an SQLite database with all tables in the folder, and close it after the block.
+
+    Without the migrations this takes milliseconds instead of a second.
+    """
     database = Database(f"sqlite:///{folder / 'dlkd.db'}")
-    Job.metadata.create_all(database.engine)
+    Base.metadata.create_all(database.engine)
     try:
         yield database
     finally:

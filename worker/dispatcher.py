@@ -1,4 +1,4 @@
-"""The loop that looks after all jobs: every worker runs it, the leader among them acts."""
+"""The dispatcher loop of a worker. Only the elected leader's loop acts on all jobs."""
 
 import logging
 from collections.abc import Callable
@@ -10,91 +10,104 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from registry import artifacts, deadlines, jobs, leaders, sweeps, workers
-from registry.endings import Settled
-from registry.workers import Drain
-from worker import inventory
-from worker.courier import Courier
-from worker.housekeeping import search, tidy
-from worker.kit import Kit
+from registry.attempts import maintenance
+from registry.jobs import deadlines, submission
+from registry.storage import artifacts
+from registry.workers import membership
+from registry.workers.membership import DrainMode
+from worker import hardware
+from worker.context import WorkerContext
+from worker.housekeeping import clean_up, collect_garbage
+from worker.webhook_sender import WebhookSender
 
 _log = logging.getLogger(__name__)
-LEADER = "dispatcher"
-_STALE_HINT = timedelta(seconds=5)
-_TIDY_SECONDS = 30.0
-_SEARCH_SECONDS = 3600.0
+LEADER_ROLE = "dispatcher"
+_HINT_RESEND_AFTER = timedelta(seconds=5)
+_CLEAN_UP_SECONDS = 30.0
+_GARBAGE_SECONDS = 3600.0
 
 
 class Dispatcher(Thread):
-    """Notes that this worker lives; as the leader also expires leases, sends hints and webhooks, and tidies up."""
+    """A thread that reports that this worker is alive.
 
-    def __init__(self, kit: Kit, facts: dict[str, Any], drain: Callable[[Drain], None] = lambda _: None) -> None:
+    On the leader, it also expires leases, sends hints and webhooks, and removes old data.
+    """
+
+    def __init__(
+        self,
+        context: WorkerContext,
+        worker_info: dict[str, Any],
+        on_drain: Callable[[DrainMode], None] = lambda _: None,
+    ) -> None:
         super().__init__(name="dispatcher", daemon=True)
-        self._kit = kit
-        self._facts = facts
-        self._drain = drain  # told in each round as long as the worker is to drain
-        self._courier = Courier(kit)
-        self._stopping = Flag()
-        self._tidy_due = monotonic()
-        self._search_due = monotonic() + _SEARCH_SECONDS
-        self._patience = timedelta(seconds=kit.settings.patience_seconds)
+        self._context = context
+        self._worker_info = worker_info
+        self._on_drain = on_drain  # called in each round while a drain is requested
+        self._webhook_sender = WebhookSender(context)
+        self._stop_event = Flag()
+        self._clean_up_due = monotonic()
+        self._garbage_due = monotonic() + _GARBAGE_SECONDS
+        self._lease = timedelta(seconds=context.settings.liveness_seconds)
 
     def run(self) -> None:
-        """Round after round; one that fails is logged, and the next one tries again."""
-        while not self._stopping.is_set():
+        """Run rounds until stopped. A failed round is logged and retried by the next one."""
+        while not self._stop_event.is_set():
             try:
-                self.round()
-            except Exception:  # noqa: BLE001 - the store or the database may be away; the loop must live on
-                _log.exception("a round of the dispatcher failed")
-            self._stopping.wait(self._kit.settings.dispatch_seconds)
+                self.run_once()
+            except Exception:  # noqa: BLE001 - the loop must survive an unavailable store or database
+                _log.exception("Dispatcher round failed")
+            self._stop_event.wait(self._context.settings.dispatch_seconds)
 
-    def announce(self) -> None:
-        """Notes that this worker is there: before it claims, so that no job is with a worker that nobody knows."""
-        with self._kit.database.write() as session:
-            workers.announce(session, self._kit.worker_id, self._facts)
+    def register(self) -> None:
+        """Register this worker before its first claim, so that the worker of each job is known."""
+        with self._context.database.write() as session:
+            membership.register(session, self._context.worker_id, self._worker_info)
 
     def stop(self) -> None:
-        """Ends the loop and lets another worker lead at once."""
-        self._stopping.set()
+        """End the loop and release the leadership, so that another worker can lead at once."""
+        self._stop_event.set()
         self.join()
         try:
-            with self._kit.database.write() as session:
-                leaders.resign(session, LEADER, self._kit.worker_id)
-                workers.leave(session, self._kit.worker_id)
+            with self._context.database.write() as session:
+                membership.release_leadership(session, LEADER_ROLE, self._context.worker_id)
+                membership.unregister(session, self._context.worker_id)
         except SQLAlchemyError as error:
-            _log.warning("could not sign off: %s", error)
+            _log.warning("Could not unregister the worker: %s", error)
 
-    def round(self) -> None:
-        """One look around."""
-        devices = inventory.devices(self._kit.settings)
-        with self._kit.database.write() as session:
-            if not workers.seen(session, self._kit.worker_id, devices):
-                workers.announce(session, self._kit.worker_id, self._facts)
-            order = workers.draining(session, self._kit.worker_id)
-            leads = leaders.lead(session, LEADER, self._kit.worker_id, self._patience)
-        if order:
-            self._drain(order)
-        if leads:
-            self._dispatch()
-            self._courier.start()
-        if leads and monotonic() >= self._tidy_due:
-            tidy(self._kit)
-            self._tidy_due = monotonic() + _TIDY_SECONDS
-        if leads and monotonic() >= self._search_due:
-            self._search_due = monotonic() + _SEARCH_SECONDS
-            search(self._kit)
+    def run_once(self) -> None:
+        """Run one round."""
+        devices = hardware.list_devices(self._context.settings)
+        with self._context.database.write() as session:
+            if not membership.record_heartbeat(session, self._context.worker_id, devices):
+                membership.register(session, self._context.worker_id, self._worker_info)
+            drain_mode = membership.get_drain_mode(session, self._context.worker_id)
+            is_leader = membership.acquire_leadership(
+                session, LEADER_ROLE, self._context.worker_id, self._lease
+            )
+        if drain_mode:
+            self._on_drain(drain_mode)
+        if is_leader:
+            self._dispatch_jobs()
+            self._webhook_sender.start()
+        if is_leader and monotonic() >= self._clean_up_due:
+            clean_up(self._context)
+            self._clean_up_due = monotonic() + _CLEAN_UP_SECONDS
+        if is_leader and monotonic() >= self._garbage_due:
+            self._garbage_due = monotonic() + _GARBAGE_SECONDS
+            collect_garbage(self._context)
 
-    def _dispatch(self) -> None:
-        with self._kit.database.write() as session:
-            settled = sweeps.expire(session, retry_after=timedelta(seconds=self._kit.settings.retry_seconds))
+    def _dispatch_jobs(self) -> None:
+        with self._context.database.write() as session:
+            work = maintenance.expire_leases(
+                session, retry_after=timedelta(seconds=self._context.settings.retry_seconds)
+            )
             deadlines.expire_waiting(session)
-            late = [(job.queue, job.id) for job in jobs.promote(session)]
-            hints = sweeps.due_hints(session, stale=_STALE_HINT, alive=self._patience)
-        for queue, job_id in dict.fromkeys([*settled.hints, *late, *hints]):
-            self._kit.queue.send(queue, job_id)
-        self._forget(settled)
-
-    def _forget(self, settled: Settled) -> None:
-        for digest in settled.forget:
-            with self._kit.database.write() as session:
-                artifacts.forget(session, self._kit.store, digest)
+            promoted = [(job.queue, job.id) for job in submission.promote(session)]
+            hints = maintenance.take_due_hints(
+                session, resend_after=_HINT_RESEND_AFTER, alive_within=self._lease
+            )
+        for queue, job_id in dict.fromkeys([*work.hints, *promoted, *hints]):
+            self._context.queue.send(queue, job_id)
+        for digest in work.orphaned_digests:
+            with self._context.database.write() as session:
+                artifacts.delete_if_unreferenced(session, self._context.store, digest)

@@ -1,35 +1,41 @@
-"""Removes what lies in the store and nobody names; the dispatcher does it by itself, `dlkd admin gc` on demand."""
+"""Garbage collection of the store, run by the dispatcher and by `dlkd admin gc`."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 
-from registry import garbage
-from registry.db import Database
-from registry.garbage import Item
+from registry.db.database import Database
 from registry.settings import Settings
-from registry.store import Store
+from registry.storage import garbage_collection
+from registry.storage.garbage_collection import GarbageItem
+from registry.storage.object_store import Store
 
 
-def collect(database: Database, store: Store, settings: Settings, *, dry_run: bool = False) -> Iterator[Item]:
-    """What it removes or, in a dry run, would remove; each thing in a transaction of its own. Looks through the whole store."""
+def collect(
+    database: Database, store: Store, settings: Settings, *, dry_run: bool = False
+) -> Iterator[GarbageItem]:
+    """Remove unreferenced objects and yield each one.
+
+    Lists the whole store and removes each object in a transaction of its own. A dry run yields
+    what would be removed.
+    """
     grace = timedelta(seconds=settings.gc_grace_seconds)
-    for item in found(database, store, grace):
-        if dry_run or removed(database, store, item, grace):
+    for item in find(database, store, grace):
+        if dry_run or remove(database, store, item, grace):
             yield item
 
 
-def found(database: Database, store: Store, grace: timedelta) -> list[Item]:
-    """All that would go now."""
+def find(database: Database, store: Store, grace: timedelta) -> list[GarbageItem]:
+    """Return the objects that are unreferenced now."""
     with database.read() as session:
         return [
-            *garbage.unnamed(session, grace=grace, limit=10_000),
-            *garbage.strays(session, store, grace=grace),
-            *garbage.checkpoints(session, store, grace=grace),
-            *garbage.halves(session, store, grace=grace),
+            *garbage_collection.find_unreferenced_files(session, grace=grace, limit=10_000),
+            *garbage_collection.find_unrecorded_files(session, store, grace=grace),
+            *garbage_collection.find_orphaned_checkpoints(session, store, grace=grace),
+            *garbage_collection.find_orphaned_upload_parts(session, store, grace=grace),
         ]
 
 
-def removed(database: Database, store: Store, item: Item, grace: timedelta) -> bool:
-    """Removes one thing if it is still nobody's, and says whether it did."""
+def remove(database: Database, store: Store, item: GarbageItem, grace: timedelta) -> bool:
+    """Remove an object if it is still unreferenced and return whether it was removed."""
     with database.write() as session:
-        return garbage.remove(session, store, item, grace=grace)
+        return garbage_collection.delete_item(session, store, item, grace=grace)

@@ -1,4 +1,4 @@
-"""How busy the GPUs are, whoever uses them. NVIDIA's management library tells, without a CUDA context."""
+"""GPU load as NVIDIA's management library (NVML) reports it, without a CUDA context."""
 
 import logging
 from contextlib import suppress
@@ -11,8 +11,12 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Use:
-    """Of one GPU. `busy` is the share of the last moments in which kernels ran; None where the device does not tell."""
+class GpuUsage:
+    """The load of one GPU.
+
+    `busy` is the fraction of the last sample period in which kernels ran, or None if the device
+    does not report it.
+    """
 
     index: int
     name: str
@@ -21,28 +25,34 @@ class Use:
     memory_bytes: int
 
 
-def use() -> list[Use]:
-    """Of each GPU, now; none where there is no such library, driver or device."""
+def read_gpu_usage() -> list[GpuUsage]:
+    """Return the load of each GPU, or an empty list without the library, a driver or a GPU."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
         return []
     try:
-        return [_of(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        return [_read_gpu(index) for index in range(pynvml.nvmlDeviceGetCount())]
     except pynvml.NVMLError as error:
-        _log.warning("the GPUs do not answer: %s", error)
+        _log.warning("Could not query the GPUs: %s", error)
         return []
     finally:
         pynvml.nvmlShutdown()
 
 
-def _of(index: int) -> Use:
+def _read_gpu(index: int) -> GpuUsage:
     handle = pynvml.nvmlDeviceGetHandleByIndex(index)
     memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-    return Use(index, pynvml.nvmlDeviceGetName(handle), _busy(handle), memory.used, memory.total)
+    return GpuUsage(
+        index,
+        pynvml.nvmlDeviceGetName(handle),
+        _read_utilization(handle),
+        memory.used,
+        memory.total,
+    )
 
 
-def _busy(handle: Any) -> float | None:
-    with suppress(pynvml.NVMLError_NotSupported):  # parts of a GPU do not tell
+def _read_utilization(handle: Any) -> float | None:
+    with suppress(pynvml.NVMLError_NotSupported):  # MIG instances do not report it
         return float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu) / 100
     return None

@@ -1,84 +1,89 @@
-"""What nobody needs any more: checkpoints of ended jobs, files without a row, old answers, silent workers, handled messages."""
+"""Periodic removal of old data: checkpoints, unreferenced files, history, workers and messages."""
 
 import logging
 from datetime import timedelta
+from pathlib import Path
 from time import time
 
-from registry import garbage, history, idempotency, resumable, sweeps, webhooks, workers
-from registry.partials import partials
-from registry.queue import queue_folder
-from registry.store import UPLOAD_PREFIX
-from worker.garbage import collect, removed
-from worker.kit import Kit
+from registry.access import idempotency
+from registry.attempts import maintenance
+from registry.jobs.job_queue import filesystem_broker_folder
+from registry.storage import garbage_collection
+from registry.storage.object_store import CHECKPOINTS_PREFIX, TEMP_FILE_PREFIX
+from registry.uploads import resumable_uploads
+from registry.uploads.upload_parts import open_upload_parts
+from registry.webhooks import deliveries
+from registry.workers import membership
+from worker.context import WorkerContext
+from worker.garbage import collect, remove
 
 _log = logging.getLogger(__name__)
-_SILENT = timedelta(days=1)
-_HANDLED_SECONDS = 3600.0
-_UPLOAD_SECONDS = 24 * 3600.0  # nothing takes longer to upload
+_WORKER_RETENTION = timedelta(days=1)
+_MESSAGE_RETENTION_SECONDS = 3600.0
+_UPLOAD_RETENTION_SECONDS = 24 * 3600.0  # longer than any upload takes
 
 
-def tidy(kit: Kit) -> None:
-    """Removes all of it, in small transactions."""
-    _checkpoints(kit)
-    _files(kit)
-    _history(kit)
-    with kit.database.write() as session:
+def clean_up(context: WorkerContext) -> None:
+    """Remove expired data in small transactions."""
+    _delete_finished_checkpoints(context)
+    _delete_unreferenced_files(context)
+    _prune_history(context)
+    with context.database.write() as session:
         idempotency.prune(session)
-        webhooks.prune(session)
-        workers.prune(session, silent=_SILENT)
-    _messages(kit)
-    _uploads(kit)
-    _halves(kit)
+        deliveries.prune(session)
+        membership.prune(session, silent_for=_WORKER_RETENTION)
+    # Celery's filesystem broker keeps messages after they are read.
+    messages = filesystem_broker_folder(context.settings.broker_url)
+    if messages is not None:
+        _delete_old_files(messages, "*/*.msg", _MESSAGE_RETENTION_SECONDS)
+    # temporary files of uploads whose process was killed
+    _delete_old_files(context.store.scratch, f"{TEMP_FILE_PREFIX}*", _UPLOAD_RETENTION_SECONDS)
+    _expire_resumable_uploads(context)
 
 
-def _checkpoints(kit: Kit) -> None:
-    with kit.database.write() as session:
-        for job in sweeps.ended_with_checkpoint(session, kept=timedelta(seconds=kit.settings.kept_checkpoint_seconds)):
-            kit.store.delete_under(f"checkpoints/{job.id}")
+def _delete_finished_checkpoints(context: WorkerContext) -> None:
+    with context.database.write() as session:
+        for job in maintenance.list_stale_checkpoints(
+            session, retention=timedelta(seconds=context.settings.kept_checkpoint_seconds)
+        ):
+            context.store.delete_prefix(f"{CHECKPOINTS_PREFIX}/{job.id}")
             job.checkpoint_key = job.checkpoint_step = None
 
 
-def _files(kit: Kit) -> None:
-    grace = timedelta(seconds=kit.settings.gc_grace_seconds)
-    with kit.database.read() as session:
-        items = garbage.unnamed(session, grace=grace)
+def _delete_unreferenced_files(context: WorkerContext) -> None:
+    grace = timedelta(seconds=context.settings.gc_grace_seconds)
+    with context.database.read() as session:
+        items = garbage_collection.find_unreferenced_files(session, grace=grace)
     for item in items:
-        removed(kit.database, kit.store, item, grace)
+        remove(context.database, context.store, item, grace)
 
 
-def _history(kit: Kit) -> None:
-    if kit.settings.kept_history_seconds is not None:
-        with kit.database.write() as session:
-            history.prune(session, kept=timedelta(seconds=kit.settings.kept_history_seconds))
+def _prune_history(context: WorkerContext) -> None:
+    if context.settings.kept_history_seconds is not None:
+        with context.database.write() as session:
+            maintenance.prune_history(
+                session, retention=timedelta(seconds=context.settings.kept_history_seconds)
+            )
 
 
-def search(kit: Kit) -> None:
-    """Looks through the whole store for what nobody names: rarely, because it reads every name in it."""
-    for item in collect(kit.database, kit.store, kit.settings):
-        _log.info("removed the %s %s (%d bytes): nobody names it", item.kind, item.name, item.size)
+def collect_garbage(context: WorkerContext) -> None:
+    """Remove unreferenced objects from the store. Runs rarely, because it lists the whole store."""
+    for item in collect(context.database, context.store, context.settings):
+        _log.info("Removed unreferenced %s %s (%d bytes)", item.kind, item.name, item.size)
 
 
-def _messages(kit: Kit) -> None:
-    """Celery's file queue keeps what was read, and hints that expired unread are no use either."""
-    folder = queue_folder(kit.settings.broker_url)
-    for path in folder.glob("*/*.msg") if folder else ():
-        if path.stat().st_mtime < time() - _HANDLED_SECONDS:
+def _delete_old_files(folder: Path, pattern: str, retention_seconds: float) -> None:
+    for path in folder.glob(pattern):
+        if path.stat().st_mtime < time() - retention_seconds:
             path.unlink(missing_ok=True)
 
 
-def _uploads(kit: Kit) -> None:
-    """Uploads that a killed program left half-way."""
-    for path in kit.store.scratch.glob(f"{UPLOAD_PREFIX}*"):
-        if path.stat().st_mtime < time() - _UPLOAD_SECONDS:
-            path.unlink(missing_ok=True)
-
-
-def _halves(kit: Kit) -> None:
-    """Uploads in several requests whose next one did not come."""
-    with kit.database.read() as session:
-        late = resumable.expired(session)
-    for upload_id in late:
-        with kit.database.write() as session:
-            gone = resumable.expire(session, upload_id)
-        if gone:
-            partials(kit.store).discard(upload_id)
+def _expire_resumable_uploads(context: WorkerContext) -> None:
+    """Delete resumable uploads that were not continued in time."""
+    with context.database.read() as session:
+        expired = resumable_uploads.list_expired(session)
+    for upload_id in expired:
+        with context.database.write() as session:
+            deleted = resumable_uploads.delete_expired(session, upload_id)
+        if deleted:
+            open_upload_parts(context.store).discard(upload_id)

@@ -1,4 +1,4 @@
-"""What one worker knows and the rows do not: its GPUs, its slots, its cache, and how its attempts ended. For Prometheus."""
+"""Prometheus metrics of one worker: slots, GPUs, cache size and ended attempts."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,32 +11,36 @@ from prometheus_client.registry import Collector
 
 from dlkd_core import __version__
 from worker import gpus
-from worker.gpus import Use
-from worker.kit import Kit
-from worker.lessons import FOLDER
+from worker.context import WorkerContext
+from worker.gpus import GpuUsage
 from worker.slots import Slots
-from worker.tally import ENDED
+from worker.supervisor import ATTEMPTS_ENDED
+from worker.teacher_cache_files import CACHE_FOLDER
+from worker.trainer_request import INPUT_CACHE_FOLDER
 
 
-class PortTaken(Exception):
-    """The metrics cannot be served where the settings say."""
+class PortInUse(Exception):
+    """The port of the metrics server is in use."""
 
 
 @contextmanager
-def served(kit: Kit, slots: Slots) -> Iterator[int | None]:
-    """Serves the numbers for the block at the settings' address, and yields the port; None where they name none.
+def serve_metrics(context: WorkerContext, slots: Slots) -> Iterator[int | None]:
+    """Serve the metrics for the block and yield the port, or None if no port is configured.
 
     Raises:
-        PortTaken: where another program has it.
+        PortInUse: another program listens on the configured port.
     """
-    if kit.settings.worker_metrics_port is None:
+    if context.settings.worker_metrics_port is None:
         yield None
         return
-    host, port = kit.settings.worker_metrics_host, kit.settings.worker_metrics_port
+    host, port = context.settings.worker_metrics_host, context.settings.worker_metrics_port
     try:
-        server, thread = start_http_server(port, host, registry=_registry(kit, slots))
+        server, thread = start_http_server(port, host, registry=_build_registry(context, slots))
     except OSError as error:
-        raise PortTaken(f"{host}:{port} cannot be had ({error.strerror}): name another DLKD_WORKER_METRICS_PORT.") from error
+        raise PortInUse(
+            f"Cannot serve metrics on {host}:{port} ({error.strerror}). "
+            "Set DLKD_WORKER_METRICS_PORT to a free port."
+        ) from error
     try:
         yield int(server.server_port)
     finally:
@@ -45,59 +49,74 @@ def served(kit: Kit, slots: Slots) -> Iterator[int | None]:
         thread.join()
 
 
-def _registry(kit: Kit, slots: Slots) -> CollectorRegistry:
+def _build_registry(context: WorkerContext, slots: Slots) -> CollectorRegistry:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    Info("dlkd_build", "The program", registry=registry).info({"version": __version__, "worker": kit.worker_id})
-    registry.register(ENDED)
-    registry.register(_Worker(kit, slots))
+    Info("dlkd_build", "Version of the worker and its id.", registry=registry).info(
+        {"version": __version__, "worker": context.worker_id}
+    )
+    registry.register(ATTEMPTS_ENDED)
+    registry.register(_WorkerCollector(context, slots))
     return registry
 
 
-class _Worker(Collector):
-    """Looks when it is asked."""
+class _WorkerCollector(Collector):
+    """Collects the values at each scrape."""
 
-    def __init__(self, kit: Kit, slots: Slots) -> None:
-        self._kit = kit
+    def __init__(self, context: WorkerContext, slots: Slots) -> None:
+        self._context = context
         self._slots = slots
 
     def collect(self) -> Iterable[Metric]:
-        cache = sum(_size(self._kit.scratch / folder) for folder in ("cache", FOLDER))
+        cache = sum(
+            _folder_bytes(self._context.scratch / folder)
+            for folder in (INPUT_CACHE_FOLDER, CACHE_FOLDER)
+        )
         return [
-            _by_work("dlkd_worker_slots", "Slots", self._slots.count()),
-            _by_work("dlkd_worker_slots_busy", "Slots that hold a job", self._slots.busy()),
-            GaugeMetricFamily("dlkd_worker_cache_bytes", "Inputs, and answers of teachers, kept for the next job", value=cache),
-            *_devices(gpus.use()),
+            _gauge_by_work("dlkd_worker_slots", "Number of slots.", self._slots.count()),
+            _gauge_by_work(
+                "dlkd_worker_slots_busy", "Number of busy slots.", self._slots.count_busy()
+            ),
+            GaugeMetricFamily(
+                "dlkd_worker_cache_bytes",
+                "Size of cached inputs and teacher outputs.",
+                value=cache,
+            ),
+            *_gpu_metrics(gpus.read_gpu_usage()),
         ]
 
     def describe(self) -> Iterable[Metric]:
         return []
 
 
-def _by_work(name: str, words: str, counts: Mapping[str, int]) -> Metric:
-    family = GaugeMetricFamily(name, words, labels=["work"])
+def _gauge_by_work(name: str, description: str, counts: Mapping[str, int]) -> Metric:
+    family = GaugeMetricFamily(name, description, labels=["work"])
     for work, count in counts.items():
         family.add_metric([work], count)
     return family
 
 
-def _devices(found: list[Use]) -> list[Metric]:
+def _gpu_metrics(usages: list[GpuUsage]) -> list[Metric]:
     labels = ["index", "name"]
-    busy = GaugeMetricFamily("dlkd_gpu_busy_ratio", "Share of the last moments in which kernels ran", labels=labels)
-    used = GaugeMetricFamily("dlkd_gpu_memory_used_bytes", "Memory in use, by whomever", labels=labels)
-    memory = GaugeMetricFamily("dlkd_gpu_memory_bytes", "Memory of the GPU", labels=labels)
-    for gpu in found:
-        of = [str(gpu.index), gpu.name]
-        used.add_metric(of, gpu.used_bytes)
-        memory.add_metric(of, gpu.memory_bytes)
+    busy = GaugeMetricFamily(
+        "dlkd_gpu_busy_ratio", "Fraction of time in which kernels ran.", labels=labels
+    )
+    used = GaugeMetricFamily(
+        "dlkd_gpu_memory_used_bytes", "GPU memory in use by all processes.", labels=labels
+    )
+    memory = GaugeMetricFamily("dlkd_gpu_memory_bytes", "Total GPU memory.", labels=labels)
+    for gpu in usages:
+        label_values = [str(gpu.index), gpu.name]
+        used.add_metric(label_values, gpu.used_bytes)
+        memory.add_metric(label_values, gpu.memory_bytes)
         if gpu.busy is not None:
-            busy.add_metric(of, gpu.busy)
+            busy.add_metric(label_values, gpu.busy)
     return [busy, used, memory]
 
 
-def _size(folder: Path) -> int:
+def _folder_bytes(folder: Path) -> int:
     total = 0
     for file in folder.iterdir() if folder.is_dir() else ():
-        with suppress(FileNotFoundError):  # it has just made room
+        with suppress(FileNotFoundError):  # evicted meanwhile
             total += file.stat().st_size
     return total

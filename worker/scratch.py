@@ -1,45 +1,39 @@
-"""A worker's folder: locked while it lives, so that the folders of dead workers can be told apart and removed."""
+"""A worker's scratch folder, locked while the worker is alive.
+
+The lock distinguishes live workers from dead ones, whose folders the next worker removes.
+"""
 
 import fcntl
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
-_LOCK = "lock"
+_LOCK_FILE = "lock"
 
 
 @contextmanager
-def own_folder(base: Path, name: str) -> Iterator[Path]:
-    """A private folder ``base/name`` for the block; what dead workers left beside it is removed first."""
+def create_worker_folder(base: Path, name: str) -> Iterator[Path]:
+    """Create a private folder `base/name` for the block, after removing those of dead workers."""
     base.mkdir(parents=True, exist_ok=True, mode=0o700)
     for other in base.iterdir():
         _remove_if_dead(other)
     folder = base / name
     folder.mkdir(mode=0o700)
-    with (folder / f".{_LOCK}").open("w") as lock:
+    with (folder / f".{_LOCK_FILE}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        Path(lock.name).rename(folder / _LOCK)  # whoever sees it finds it held
+        Path(lock.name).rename(folder / _LOCK_FILE)  # visible only once it is locked
         try:
             yield folder
         finally:
-            # A trainer that is being killed may still be writing: the next start removes what is left.
+            # A trainer that is being killed may still write: the next start removes the rest.
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_if_dead(folder: Path) -> None:
-    lock = folder / _LOCK
+    lock = folder / _LOCK_FILE
     if not lock.exists():
-        return  # being made or being removed right now
-    with lock.open("w") as file:
-        if _locked(file):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _locked(file: IO[str]) -> bool:
-    try:
+        return  # another worker is creating or removing it
+    with lock.open("w") as file, suppress(OSError):  # its worker is alive
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        shutil.rmtree(folder, ignore_errors=True)

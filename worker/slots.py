@@ -1,4 +1,4 @@
-"""Slots: threads that claim a job, see it through, and claim the next until there is none."""
+"""Slots: threads that claim and run one job after another."""
 
 import logging
 from collections import Counter
@@ -10,11 +10,12 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from registry import claims
-from registry.claims import Claim
-from registry.offers import CPU, CUDA, TRAIN, Offer, slot_of
-from worker import inventory
-from worker.kit import Kit
+from registry.attempts import claims
+from registry.attempts.claims import Claim
+from registry.jobs.queue_names import QueueName, slot_kind
+from registry.workers.capacity import QueueCapacity
+from worker import hardware
+from worker.context import WorkerContext
 from worker.supervisor import supervise
 
 _log = logging.getLogger(__name__)
@@ -23,119 +24,147 @@ _log = logging.getLogger(__name__)
 class Slots:
     """All slots of a worker."""
 
-    def __init__(self, kit: Kit, devices: list[dict[str, Any]]) -> None:
-        self._draining = Flag()
-        self.offers = inventory.offers(kit.settings, devices)
+    def __init__(self, context: WorkerContext, devices: list[dict[str, Any]]) -> None:
+        self._drain_event = Flag()
+        self.capacity = hardware.list_capacity(context.settings, devices)
         self._slots: list[_Slot] = []
-        for kind, count in inventory.slots(kit.settings).items():
-            offers = [offer for offer in self.offers if slot_of(offer.queue) == kind]
-            idle = _Idle(count, kit.gpus if kind == TRAIN else 0)
-            if not offers:
-                _log.warning("no device here for what DLKD_QUEUES names: %s", kit.settings.queues)
+        for kind, count in hardware.count_slots(context.settings).items():
+            capacities = [entry for entry in self.capacity if slot_kind(entry.queue) == kind]
+            idle = _IdleSlots(count, context.gpu_count if kind == QueueName.TRAIN else 0)
+            if not capacities:
+                _log.warning(
+                    "No device can serve the queues in DLKD_QUEUES: %s", context.settings.queues
+                )
                 continue
-            self._slots += [_Slot(kit, index, offers, idle, self._draining) for index in range(count)]
+            self._slots += [
+                _Slot(context, index, capacities, idle, self._drain_event) for index in range(count)
+            ]
 
     def start(self) -> None:
-        """Begins to claim."""
+        """Start claiming jobs."""
         for slot in self._slots:
             slot.start()
 
     def wake(self, queue: str) -> None:
-        """There may be something to do: idle slots of that queue look at once."""
+        """Make the idle slots of a queue look for a job now."""
         for slot in self._slots:
             if queue in slot.queues:
-                slot.woken.set()
+                slot.wake_event.set()
 
     def count(self) -> Counter[str]:
-        """The slots by what they work on: training or checks."""
-        return Counter(slot.work for slot in self._slots)
+        """Return the number of slots by kind: training or checks."""
+        return Counter(slot.kind for slot in self._slots)
 
-    def busy(self) -> Counter[str]:
-        """Those of them that a job holds; a kind whose slots are all idle counts 0."""
-        return Counter({kind: sum(slot.busy for slot in self._slots if slot.work == kind) for kind in self.count()})
+    def count_busy(self) -> Counter[str]:
+        """Return the number of busy slots by kind, including kinds with none."""
+        return Counter(
+            {
+                kind: sum(slot.busy for slot in self._slots if slot.kind == kind)
+                for kind in self.count()
+            }
+        )
 
     def drain(self) -> None:
-        """Claims no more; what runs saves a checkpoint and goes back to the queue. Returns when all of it has."""
-        self._draining.set()
+        """Stop claiming and wait until all running jobs are checkpointed and requeued."""
+        self._drain_event.set()
         for slot in self._slots:
-            slot.woken.set()
+            slot.wake_event.set()
         for slot in self._slots:
             slot.join()
 
 
-class _Idle:
-    """The idle slots of one kind, by number; a job may take several. `lock` is held from the look at them to the claim."""
+class _IdleSlots:
+    """The idle slots of one kind, by number. A job may take several.
+
+    `lock` is held from reading the idle slots until the claim is made.
+    """
 
     def __init__(self, count: int, gpus: int) -> None:
         self.lock = Lock()
         self.slots = set(range(count))
         self._gpus = gpus or count
 
-    def free(self, first: int, queues: Iterable[str]) -> dict[str, int]:
-        """By queue, how many slots a job can have that the slot `first` claims."""
-        several = {CPU: len(self.slots), CUDA: len(self._apart(first))}
-        return {queue: several.get(queue, 1) for queue in queues}
+    def count_available(self, first: int, queues: Iterable[str]) -> dict[str, int]:
+        """Return the number of slots per queue that a job claimed by slot `first` can take."""
+        slot_counts: dict[str, int] = {
+            QueueName.TRAIN_CPU: len(self.slots),
+            QueueName.TRAIN_CUDA: len(self._one_per_gpu(first)),
+        }
+        return {queue: slot_counts.get(queue, 1) for queue in queues}
 
     def take(self, first: int, queue: str, count: int) -> list[int]:
-        """So many slots, `first` among them; each has a GPU of its own where the queue is one of GPUs."""
-        taken = (self._apart(first) if queue == CUDA else [first, *sorted(self.slots - {first})])[:count]
+        """Take `count` slots including `first`. For a GPU queue, each is on a GPU of its own."""
+        taken = (
+            self._one_per_gpu(first)
+            if queue == QueueName.TRAIN_CUDA
+            else [first, *sorted(self.slots - {first})]
+        )[:count]
         self.slots -= set(taken)
         return taken
 
-    def _apart(self, first: int) -> list[int]:
-        found = {first % self._gpus: first}
+    def _one_per_gpu(self, first: int) -> list[int]:
+        slot_by_gpu = {first % self._gpus: first}
         for slot in sorted(self.slots):
-            found.setdefault(slot % self._gpus, slot)
-        return list(found.values())
+            slot_by_gpu.setdefault(slot % self._gpus, slot)
+        return list(slot_by_gpu.values())
 
 
 class _Slot(Thread):
-    def __init__(self, kit: Kit, index: int, offers: list[Offer], idle: _Idle, draining: Flag) -> None:
-        self.work = slot_of(offers[0].queue)
-        super().__init__(name=f"{self.work}-{index}", daemon=True)
-        self._kit = kit
-        self._offers = offers
-        self.queues = {offer.queue for offer in offers}
+    def __init__(
+        self,
+        context: WorkerContext,
+        index: int,
+        capacity: list[QueueCapacity],
+        idle_slots: _IdleSlots,
+        drain_event: Flag,
+    ) -> None:
+        self.kind = slot_kind(capacity[0].queue)
+        super().__init__(name=f"{self.kind}-{index}", daemon=True)
+        self._context = context
+        self._capacity = capacity
+        self.queues = {entry.queue for entry in capacity}
         self._index = index
-        self._idle = idle
-        self._draining = draining
-        self.woken = Flag()
+        self._idle_slots = idle_slots
+        self._drain_event = drain_event
+        self.wake_event = Flag()
 
     @property
     def busy(self) -> bool:
-        """Whether a job holds it, be it one that another slot has claimed."""
-        return self._index not in self._idle.slots
+        """Whether a job occupies this slot, including a job that another slot has claimed."""
+        return self._index not in self._idle_slots.slots
 
     def run(self) -> None:
-        while not self._draining.is_set():
-            self.woken.clear()
-            taken = self._take()
+        while not self._drain_event.is_set():
+            self.wake_event.clear()
+            taken = self._claim_with_slots()
             if taken is None:
-                self.woken.wait(self._kit.settings.poll_seconds)
+                self.wake_event.wait(self._context.settings.poll_seconds)
                 continue
-            claim, places = taken
-            supervise(self._kit, claim, places, self._draining)
-            with self._idle.lock:
-                self._idle.slots.update(places)
+            claim, taken_slots = taken
+            supervise(self._context, claim, taken_slots, self._drain_event)
+            with self._idle_slots.lock:
+                self._idle_slots.slots.update(taken_slots)
 
-    def _take(self) -> tuple[Claim, list[int]] | None:
-        """A job with the slots that it takes; None where there is none, or another's job has this slot."""
-        with self._idle.lock:
-            claim = None if self.busy else self._claim()
-            return None if claim is None else (claim, self._idle.take(self._index, claim.queue, claim.slots))
+    def _claim_with_slots(self) -> tuple[Claim, list[int]] | None:
+        """Claim a job and its slots, or return None if there is no job or this slot is taken."""
+        with self._idle_slots.lock:
+            claim = None if self.busy else self._claim_job()
+            if claim is None:
+                return None
+            return claim, self._idle_slots.take(self._index, claim.queue, claim.slots)
 
-    def _claim(self) -> Claim | None:
-        settings = self._kit.settings
+    def _claim_job(self) -> Claim | None:
+        settings = self._context.settings
         try:
-            with self._kit.database.write() as session:
+            with self._context.database.write() as session:
                 return claims.claim(
                     session,
-                    worker_id=self._kit.worker_id,
-                    offers=self._offers,
+                    worker_id=self._context.worker_id,
+                    capacities=self._capacity,
                     lease=timedelta(seconds=settings.lease_seconds),
-                    running=settings.quota_running_jobs,
-                    free=self._idle.free(self._index, self.queues),
+                    default_running_limit=settings.quota_running_jobs,
+                    free_slots=self._idle_slots.count_available(self._index, self.queues),
                 )
         except SQLAlchemyError as error:
-            _log.warning("the database does not answer: %s", error)
+            _log.warning("Could not claim a job: the database is unavailable: %s", error)
             return None

@@ -1,153 +1,197 @@
-"""One attempt, from claim to end: inputs in, a trainer process, its events into rows, its files into the store."""
+"""The supervisor of an attempt: prepares inputs, monitors the trainer and records the result."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from threading import Event as Flag
-from typing import TypeVar
 
+from prometheus_client import Counter
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from structlog.contextvars import bound_contextvars
 
-from registry import artifacts, claims
-from registry.claims import Claim
-from registry.endings import Settled
-from registry.errors import Fenced, FileCorrupt
-from registry.lifecycle import JobStatus
-from registry.models import FileRow
-from registry.store import Stored
-from registry.uploads import CHECK_FILES
-from worker import ending, inputs
-from worker.ending import Ending
-from worker.follow import Follower
-from worker.kit import Kit
-from worker.persist import persist
-from worker.process import Trainer
-from worker.pulse import Pulse
-from worker.tally import ENDED
+from registry.attempts import claims
+from registry.attempts.attempt_results import PostCommitWork
+from registry.attempts.claims import Claim
+from registry.errors import LeaseLost, StoredFileCorrupt
+from registry.jobs.job_enums import JobKind
+from registry.jobs.lifecycle import JobStatus
+from registry.models.model_versions import ExportedFile
+from registry.storage import artifacts
+from registry.storage.object_store import StoredFile
+from registry.uploads.upload_checks import CHECK_FILES
+from worker import trainer_request, trainer_result
+from worker.context import WorkerContext
+from worker.heartbeat import Heartbeat
+from worker.trainer_monitor import TrainerMonitor
+from worker.trainer_process import TrainerProcess
+from worker.trainer_result import ResultKind, TrainerResult
 
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
+
+ATTEMPTS_ENDED = Counter(
+    "dlkd_worker_attempts",
+    "Attempts that ended on this worker.",
+    ["kind", "outcome"],
+    registry=None,
+)
 
 
-def supervise(kit: Kit, claim: Claim, slots: Sequence[int], draining: Flag) -> None:
-    """Runs the attempt in these slots to its end, whatever that is. Raises nothing: a lease that is not given back runs out."""
-    with bound_contextvars(job=claim.job_id, attempt=claim.attempt, worker=kit.worker_id):
-        attempt = _Attempt(kit, claim)
-        _log.info("attempt %d of %s (%s) begins", claim.attempt, claim.job_id, claim.kind)
+def supervise(
+    context: WorkerContext, claim: Claim, slots: Sequence[int], drain_event: Flag
+) -> None:
+    """Run the attempt in its slots to its end.
+
+    Never raises: if the result cannot be recorded, the lease expires and the dispatcher requeues
+    the job.
+    """
+    with bound_contextvars(job=claim.job_id, attempt=claim.attempt, worker=context.worker_id):
+        attempt = _AttemptRunner(context, claim)
+        _log.info("Attempt started: %s", claim.kind)
         try:
-            outcome = attempt.run(slots, draining)
-        except Fenced:
+            outcome = attempt.run(slots, drain_event)
+        except LeaseLost:
             outcome = "fenced"
-            _log.warning("attempt %d of %s was lost to another worker", claim.attempt, claim.job_id)
-        except Exception:  # noqa: BLE001 - the slot must live on
-            outcome = "wordless"
-            _log.exception("attempt %d of %s ends without a word; its lease will run out", claim.attempt, claim.job_id)
+            _log.warning("Attempt lost its lease")
+        except Exception:  # noqa: BLE001 - the slot thread must survive
+            outcome = "crashed"
+            _log.exception("Attempt crashed, its lease will expire")
         finally:
-            inputs.clear(attempt.directory)
-        ENDED.labels(claim.kind, outcome).inc()
+            trainer_request.remove_directory(attempt.directory)
+        ATTEMPTS_ENDED.labels(claim.kind, outcome).inc()
 
 
-class _Attempt:
-    def __init__(self, kit: Kit, claim: Claim) -> None:
-        self._kit = kit
+class _AttemptRunner:
+    def __init__(self, context: WorkerContext, claim: Claim) -> None:
+        self._context = context
         self._claim = claim
-        self._pulse = Pulse(kit, claim)
-        self.directory = kit.scratch / f"{claim.job_id}-{claim.attempt}"
+        self._heartbeat = Heartbeat(context, claim)
+        self.directory = context.scratch / f"{claim.job_id}-{claim.attempt}"
 
-    def run(self, slots: Sequence[int], draining: Flag) -> str:
-        """Returns how it ended."""
-        self._pulse.start()
+    def run(self, slots: Sequence[int], drain_event: Flag) -> str:
+        """Run the attempt and return its outcome, a value of the metric's `outcome` label."""
+        self._heartbeat.start()
         try:
-            result, stored = self._execute(slots, draining)
-            if result.kind == "lost":
-                raise Fenced("The lease was lost.")
-            _log.info("attempt %d of %s ends: %s", self._claim.attempt, self._claim.job_id, result.error.get("code", result.kind))
-            self._pulse.beat()  # what the trainer said last comes before the end of the job
-            self._clean_up(self._write(result, stored))
+            result, stored = self._execute(slots, drain_event)
+            if result.kind == ResultKind.LOST:
+                raise LeaseLost("The lease was lost.")
+            _log.info("Attempt ended: %s", result.error.get("code", result.kind))
+            self._heartbeat.send()  # the trainer's last events are recorded before the job ends
+            self._run_post_commit(self._write_result(result, stored))
             return result.kind
         finally:
-            self._pulse.stop()
+            self._heartbeat.stop()
 
-    def _execute(self, slots: Sequence[int], draining: Flag) -> tuple[Ending, list[Stored]]:
-        """How the trainer ended, and what it made; what goes wrong around it is an ending, too."""
-        trainer: Trainer | None = None
+    def _execute(
+        self, slots: Sequence[int], drain_event: Flag
+    ) -> tuple[TrainerResult, list[StoredFile]]:
+        """Run the trainer and return its result with the files that were stored.
+
+        An error of the worker itself becomes a result, too.
+        """
+        trainer: TrainerProcess | None = None
         try:
-            request = inputs.prepare(self._kit, self._claim, self.directory, slots)
-            trainer = self._kit.trainers.take(self._claim.slots)
-            self._kit.trainers.refill()
-            trainer.ask(request)
-            trainer.keep_alive(self._kit.settings.heartbeat_seconds, lambda: not self._pulse.lost)
-            self._persist(lambda session: claims.enter(session, self._claim, JobStatus.RUNNING))
-            result = Follower(self._kit, self._claim, self._pulse, trainer).follow(draining)
-            return result, self._store(result) if result.kind == "finished" else []
-        except (Fenced, OperationalError):
+            request = trainer_request.build_request(
+                self._context, self._claim, self.directory, slots
+            )
+            trainer = self._context.trainer_pool.take(self._claim.slots)
+            self._context.trainer_pool.refill()
+            trainer.send_request(request)
+            trainer.start_keep_alive(
+                self._context.settings.heartbeat_seconds, lambda: not self._heartbeat.lease_lost
+            )
+            self._heartbeat.write_with_retry(
+                lambda session: claims.advance_status(session, self._claim, JobStatus.RUNNING)
+            )
+            result = TrainerMonitor(self._context, self._claim, self._heartbeat, trainer).run(
+                drain_event
+            )
+            return result, self._store_files(result) if result.kind == ResultKind.FINISHED else []
+        except (LeaseLost, OperationalError):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the job's row tells it
-            _log.exception("attempt %d of %s failed around its trainer", self._claim.attempt, self._claim.job_id)
-            return ending.around(error, trainer.log_tail() if trainer else []), []
+        except Exception as error:  # noqa: BLE001 - any error is recorded on the job
+            _log.exception("Attempt failed outside its trainer")
+            return trainer_result.make_worker_error(
+                error, trainer.log_tail() if trainer else []
+            ), []
         finally:
             if trainer is not None:
                 trainer.end()
-                self._pulse.log(trainer.fresh_lines())
+                self._heartbeat.add_log_lines(trainer.take_new_lines())
 
-    def _store(self, result: Ending) -> list[Stored]:
-        """Brings what the trainer made to the store, each file held to the digest that it was measured under."""
-        if self._claim.kind == "check_dataset":
-            return [self._kit.store.put_file(self.directory / name) for name in CHECK_FILES]
-        stored = [self._kit.store.put_file(Path(file.path)) for file in result.files]
-        for file, found in zip(result.files, stored, strict=True):
-            if file.sha256 != found.digest:
-                raise FileCorrupt(f"{file.name} changed after it was measured.")
+    def _store_files(self, result: TrainerResult) -> list[StoredFile]:
+        """Upload the trainer's files and check each against its measured digest."""
+        if self._claim.kind == JobKind.CHECK_DATASET:
+            return [self._context.store.put_file(self.directory / name) for name in CHECK_FILES]
+        stored = [self._context.store.put_file(Path(file.path)) for file in result.files]
+        for file, stored_file in zip(result.files, stored, strict=True):
+            if file.sha256 != stored_file.digest:
+                raise StoredFileCorrupt(f"{file.name} changed after it was measured.")
         return stored
 
-    def _write(self, result: Ending, stored: list[Stored]) -> Settled:
-        """The end of the attempt in one transaction."""
+    def _write_result(self, result: TrainerResult, stored: list[StoredFile]) -> PostCommitWork:
+        """Record the end of the attempt in one transaction."""
         try:
-            return self._persist(lambda session: self._end(session, result, stored))
-        except (Fenced, OperationalError):
+            return self._heartbeat.write_with_retry(
+                lambda session: self._end_attempt(session, result, stored)
+            )
+        except (LeaseLost, OperationalError):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the job's row tells it
-            _log.exception("attempt %d of %s could not be written", self._claim.attempt, self._claim.job_id)
-            broken = ending.around(error, result.log)
-            return self._persist(lambda session: self._end(session, broken, []))
+        except Exception as error:  # noqa: BLE001 - any error is recorded on the job
+            _log.exception("Could not record the result of the attempt")
+            failure = trainer_result.make_worker_error(error, result.log)
+            return self._heartbeat.write_with_retry(
+                lambda session: self._end_attempt(session, failure, [])
+            )
 
-    def _end(self, session: Session, result: Ending, stored: list[Stored]) -> Settled:
-        claim, pause = self._claim, timedelta(seconds=self._kit.settings.retry_seconds)
+    def _end_attempt(
+        self, session: Session, result: TrainerResult, stored: list[StoredFile]
+    ) -> PostCommitWork:
+        claim = self._claim
         match result.kind:
-            case "finished":
-                return self._publish(session, result, stored)
-            case "failed":
-                return claims.fail(session, claim, error=result.error, log_tail=result.log, retry_after=pause)
-            case "cancelled":
-                claims.cancelled(session, claim)
-            case "expired":
-                claims.expired(session, claim)
+            case ResultKind.FINISHED:
+                return self._write_success(session, result, stored)
+            case ResultKind.FAILED:
+                delay = timedelta(seconds=self._context.settings.retry_seconds)
+                return claims.fail(
+                    session, claim, error=result.error, log_tail=result.log, retry_after=delay
+                )
+            case ResultKind.CANCELLED:
+                claims.mark_cancelled(session, claim)
+            case ResultKind.EXPIRED:
+                claims.mark_expired(session, claim)
             case _:
-                claims.give_back(session, claim)
-        return Settled()
+                claims.release(session, claim)
+        return PostCommitWork()
 
-    def _publish(self, session: Session, result: Ending, stored: list[Stored]) -> Settled:
-        for one in stored:
-            artifacts.record(session, self._kit.store, one)
-        if self._claim.kind != "distill":
+    def _write_success(
+        self, session: Session, result: TrainerResult, stored: list[StoredFile]
+    ) -> PostCommitWork:
+        for file in stored:
+            artifacts.record(session, self._context.store, file)
+        if self._claim.kind != JobKind.DISTILL:
             files = dict(zip(CHECK_FILES, stored, strict=True)) if stored else {}
             return claims.finish_check(session, self._claim, report=result.report, files=files)
         rows = [
-            FileRow(file.name, file.format, file.sha256, file.size, top1=file.top1, latency_ms=file.latency_ms)
+            ExportedFile(
+                file.name,
+                file.format,
+                file.sha256,
+                file.size,
+                top1=file.top1,
+                latency_ms=file.latency_ms,
+            )
             for file in result.files
         ]
         claims.finish(session, self._claim, report=result.report, files=rows)
-        return Settled()
+        return PostCommitWork()
 
-    def _clean_up(self, settled: Settled) -> None:
-        for queue, job_id in settled.hints:
-            self._kit.queue.send(queue, job_id)
-        for digest in settled.forget:
-            self._persist(partial(artifacts.forget, store=self._kit.store, digest=digest))
-
-    def _persist(self, write: Callable[[Session], T]) -> T:
-        return persist(self._kit, self._pulse, write)
+    def _run_post_commit(self, work: PostCommitWork) -> None:
+        for queue, job_id in work.hints:
+            self._context.queue.send(queue, job_id)
+        for digest in work.orphaned_digests:
+            self._heartbeat.write_with_retry(
+                partial(artifacts.delete_if_unreferenced, store=self._context.store, digest=digest)
+            )

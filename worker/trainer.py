@@ -1,7 +1,9 @@
-"""`python -m worker.trainer`: one process that runs one job, and the only part of the worker that loads torch.
+"""Entry point of `python -m worker.trainer`: a process that runs one job.
 
-It loads everything first, then waits for its request on standard input: so a warm one starts a job at once. Later lines are
-keep-alives; at their end or in their silence the process ends itself, because another worker may be running the job by then.
+This is the only part of the worker that imports torch. The process imports everything first and
+then waits for its request on standard input, so that an idle trainer starts a job at once. Later
+lines are keep-alives. When they stop, the process kills itself, because another worker may be
+running the job by then.
 """
 
 import json
@@ -17,137 +19,174 @@ from threading import Thread
 from typing import IO
 
 from dlkd_core import events
-from dlkd_core.checkpoint import FILE
-from dlkd_core.data.inspect import inspect_dataset
-from dlkd_core.distributed import heard_by_all, told
+from dlkd_core.data.inspection import inspect_dataset
+from dlkd_core.distributed.process_group import broadcast_message, read_world
 from dlkd_core.errors import DistillationError, OutOfMemory
-from dlkd_core.export.trial import try_files
+from dlkd_core.events import CHECKPOINT_FILE
+from dlkd_core.export.import_check import check_files
 from dlkd_core.pipeline import run
-from dlkd_core.teacher_cache import CacheFile
-from dlkd_core.teachers.load import inspect_teacher
-from worker.environment import settle_in
-from worker.ranks import end_with_torchrun
-from worker.wire import Check, Distill, Request, Trial, request_adapter
+from dlkd_core.teachers.loading import inspect_teacher
+from dlkd_core.training.teacher_cache import TeacherCacheFile
+from worker.environment import isolate_process
+from worker.protocol import (
+    DistillRequest,
+    ImportCheckRequest,
+    TrainerRequest,
+    UploadCheckRequest,
+    request_adapter,
+)
+from worker.torchrun import exit_with_parent
 
-# The last is what oneDNN says.
-_NO_MEMORY = ("can't allocate memory", "out of memory", "bad_alloc", "Cannot allocate memory", "could not create a primitive")
+_OUT_OF_MEMORY_MESSAGES = (
+    "can't allocate memory",
+    "out of memory",
+    "bad_alloc",
+    "Cannot allocate memory",
+    "could not create a primitive",  # oneDNN
+)
 
-_PEER_LOST = ("gloo", "NCCL")  # what torch speaks of where another process of the run has gone
+# These names occur in torch's errors when another process of the run has died.
+_PEER_LOST_MESSAGES = ("gloo", "NCCL")
 
 
-class Lines:
-    """Lines from a file descriptor, with a limit to the silence between them."""
+class LineReader:
+    """Reads lines from a file descriptor with a timeout."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._rest = b""
+        self._buffer = b""
 
-    def next(self, timeout: float | None = None) -> bytes | None:
-        """The next line; None at the end of the file, or after `timeout` seconds without one."""
-        while b"\n" not in self._rest:
+    def read_line(self, timeout: float | None = None) -> bytes | None:
+        """Return the next line, or None at the end of the file or after `timeout` seconds."""
+        while b"\n" not in self._buffer:
             ready, _, _ = select.select([self._descriptor], [], [], timeout)
             chunk = os.read(self._descriptor, 65_536) if ready else b""
             if not chunk:
                 return None
-            self._rest += chunk
-        line, _, self._rest = self._rest.partition(b"\n")
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
         return line
 
 
 def main() -> int:
-    """Runs the job that standard input asks for, and ends."""
-    out = _own_stdout()
-    lines = Lines(sys.stdin.fileno())
-    world = told()
+    """Run the job that is requested on standard input and return the exit status."""
+    out = _reserve_stdout()
+    lines = LineReader(sys.stdin.fileno())
+    world = read_world()
     if world.size > 1:
-        end_with_torchrun()
-    first = heard_by_all(lines.next, world)
-    if first is None:
-        return 0  # never needed
-    request = request_adapter.validate_json(first)
+        exit_with_parent()
+    request_line = broadcast_message(lines.read_line, world)
+    if request_line is None:
+        return 0  # the worker shut down before it needed this trainer
+    request = request_adapter.validate_json(request_line)
     stop = Flag()
-    if world.leads:
-        Thread(target=_listen, args=(lines, request.silence_seconds, stop), daemon=True).start()
-    for event in _guarded(request, stop):
+    if world.is_leader:
+        Thread(
+            target=_watch_stdin, args=(lines, request.silence_seconds, stop), daemon=True
+        ).start()
+    for event in _run_request(request, stop):
         out.write(event.model_dump_json() + "\n")
         out.flush()
     return 0
 
 
-def _own_stdout() -> IO[str]:
-    """Standard output for the events alone: whatever else is printed goes to the log."""
+def _reserve_stdout() -> IO[str]:
+    """Return a stream for events on standard output and redirect all other output to the log."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return out
 
 
-def _listen(lines: Lines, silence: float, stop: Flag) -> None:
-    while (line := lines.next(silence)) is not None:
+def _watch_stdin(lines: LineReader, silence_seconds: float, stop: Flag) -> None:
+    while (line := lines.read_line(silence_seconds)) is not None:
         if json.loads(line).get("stop"):
             stop.set()
-    # No supervisor, or a frozen one: whatever runs here ends now, children too, before another worker gets the job.
+    # The supervisor is gone or frozen: kill this process and its children before another worker
+    # claims the job.
     if os.getpgid(0) == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 
-def _guarded(request: Request, stop: Flag) -> Iterator[events.Event]:
-    """The job's events; the last one tells how it ended, unless it was stopped."""
+def _run_request(request: TrainerRequest, stop: Flag) -> Iterator[events.Event]:
+    """Yield the job's events. The last one is its result, unless the job was stopped."""
     try:
-        settle_in(request.directory, memory_bytes=request.memory_bytes, gpu=request.gpu)
-        yield from _distill(request, stop) if isinstance(request, Distill) else _check(request)
+        isolate_process(request.directory, memory_bytes=request.memory_bytes, gpu=request.gpu)
+        yield from (
+            _run_distillation(request, stop)
+            if isinstance(request, DistillRequest)
+            else _run_check(request)
+        )
     except DistillationError as error:
         traceback.print_exc()
-        yield events.Failed(error=error.facts())
+        yield events.RunFailed(error=error.to_dict())
     except MemoryError:
         traceback.print_exc()
-        yield events.Failed(error=OutOfMemory("There is not enough memory for this.").facts())
-    except Exception as error:  # noqa: BLE001 - whatever it is, the supervisor is told; the log has the rest
+        yield events.RunFailed(
+            error=OutOfMemory("There is not enough memory for this job.").to_dict()
+        )
+    except Exception as error:  # noqa: BLE001 - any error is reported to the supervisor
         traceback.print_exc()
-        yield events.Failed(error=_facts_of(error))
+        yield events.RunFailed(error=_describe_error(error))
 
 
-def _facts_of(error: Exception) -> dict[str, object]:
+def _describe_error(error: Exception) -> dict[str, object]:
     text = str(error).partition("\n")[0]
-    if any(sign in str(error) for sign in _NO_MEMORY):
-        return OutOfMemory(text).facts()
-    if any(sign in str(error) for sign in _PEER_LOST):
-        hint = "The log of the job may say why it ended."
-        return {"code": "process_lost", "message": "Another process of the run has ended.", "hint": hint, "retryable": True}
-    message = f"{type(error).__name__}: {text}"
+    if any(message in str(error) for message in _OUT_OF_MEMORY_MESSAGES):
+        return OutOfMemory(text).to_dict()
+    if any(message in str(error) for message in _PEER_LOST_MESSAGES):
+        return {
+            "code": "process_lost",
+            "message": "Another process of this run exited.",
+            "hint": "See the log of the job for the reason.",
+            "retryable": True,
+        }
     return {
         "code": "internal_error",
-        "message": message,
-        "hint": "The log has the traceback; please report it.",
+        "message": f"{type(error).__name__}: {text}",
+        "hint": "Please report this together with the traceback in the log of the job.",
         "retryable": True,
     }
 
 
-def _distill(request: Distill, stop: Flag) -> Iterator[events.Event]:
+def _run_distillation(request: DistillRequest, stop: Flag) -> Iterator[events.Event]:
     step = 0
-    kept = CacheFile(request.lessons.file, request.lessons.budget) if request.lessons else None
-    with closing(run(request.spec, request.directory, resume_from=request.resume_from, teacher_cache=kept)) as job:
+    cache_file = (
+        TeacherCacheFile(request.teacher_cache.file, request.teacher_cache.max_bytes)
+        if request.teacher_cache
+        else None
+    )
+    with closing(
+        run(
+            request.spec,
+            request.directory,
+            resume_from=request.resume_from,
+            teacher_cache=cache_file,
+        )
+    ) as job:
         for event in job:
             yield event
-            step = event.step if isinstance(event, events.StepDone) else step
+            step = event.step if isinstance(event, events.StepFinished) else step
             if stop.is_set():
                 break
         else:
             return
-    # Closing has made it save where it stood.
-    saved = request.directory / FILE
+    # Closing the run has saved a checkpoint at the step where it stopped.
+    saved = request.directory / CHECKPOINT_FILE
     if step and saved.exists():
         yield events.CheckpointSaved(path=str(saved), step=step)
 
 
-def _check(request: Check | Trial) -> Iterator[events.Event]:
-    yield events.PhaseStarted(phase="reading")
-    if isinstance(request, Trial):
-        yield events.Finished(report=try_files(request.told, request.files))
+def _run_check(request: UploadCheckRequest | ImportCheckRequest) -> Iterator[events.Event]:
+    yield events.PhaseStarted(phase=events.Phase.READING)
+    if isinstance(request, ImportCheckRequest):
+        yield events.RunFinished(report=check_files(request.import_report, request.files))
     elif request.kind == "check_dataset":
-        yield events.Finished(report=inspect_dataset(request.path, request.directory))
+        yield events.RunFinished(report=inspect_dataset(request.path, request.directory))
     else:
-        yield events.Finished(report=inspect_teacher(request.path, request.architecture, request.num_classes))
+        yield events.RunFinished(
+            report=inspect_teacher(request.path, request.architecture, request.num_classes)
+        )
 
 
 if __name__ == "__main__":

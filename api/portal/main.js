@@ -1,18 +1,21 @@
-/** Begins: colours, who is signed in, and either the sign-in page or the frame with the page of the address. */
-import { Frame } from "./frame.js";
-import { Toasts } from "./parts.js";
-import { session } from "./session.js";
-import { SignIn } from "./sign_in.js";
-import { apply } from "./theme.js";
-import { html, render, useEffect, useState } from "./vendor/preact.js";
+/** Entry point: applies the theme, loads the session, and renders the app. */
+import { Layout } from "./app/layout.js";
+import { SignInPage } from "./app/sign_in.js";
+import { useRerenderOn } from "./lib/hooks.js";
+import { session, SessionState } from "./lib/session.js";
+import { applyTheme } from "./lib/theme.js";
+import { ToastContainer } from "./ui/toast.js";
+import { html, render } from "./vendor/preact.js";
 
-function Portal() {
-  const [, redraw] = useState(0);
-  useEffect(() => session.listen(() => redraw((times) => times + 1)), []);
-  if (session.state === "unknown") return null;
-  return html`${session.state === "in" ? html`<${Frame} />` : html`<${SignIn} lost=${session.state === "lost"} />`}<${Toasts} />`;
+function App() {
+  useRerenderOn(session.subscribe);
+  if (session.state === SessionState.UNKNOWN) return null;
+  const content = session.state === SessionState.SIGNED_IN
+    ? html`<${Layout} />`
+    : html`<${SignInPage} expired=${session.state === SessionState.EXPIRED} />`;
+  return html`${content}<${ToastContainer} />`;
 }
 
-apply();
-await session.begin();
-render(html`<${Portal} />`, document.getElementById("portal"));
+applyTheme();
+await session.load();
+render(html`<${App} />`, document.getElementById("portal"));

@@ -1,20 +1,23 @@
-"""What was done, by whom, from where."""
+"""Audit log."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.access_schemas import AuditOut, AuditQuery
-from api.deps import Parts
-from api.schemas import Page
-from registry import audit
+from api.deps import ServicesDep
+from api.schemas.access_schemas import AuditEventOut
+from api.schemas.base import Page
+from api.schemas.query_params import AuditQuery
+from registry.access import audit
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
 
 @router.get("", operation_id="list_audit")
-def list_audit(parts: Parts, query: Annotated[AuditQuery, Query()]) -> Page[AuditOut]:
-    """The audit log, newest first."""
-    filters = audit.Filters(**query.model_dump(exclude={"limit", "cursor"}))
-    with parts.database.read() as session:
-        return Page[AuditOut].model_validate(audit.page(session, filters, limit=query.limit, cursor=query.cursor))
+def list_audit(services: ServicesDep, query: Annotated[AuditQuery, Query()]) -> Page[AuditEventOut]:
+    """List the entries of the audit log that match all filters, newest first."""
+    filters = audit.AuditFilters(**query.model_dump(exclude={"limit", "cursor"}))
+    with services.database.read() as session:
+        return Page[AuditEventOut].model_validate(
+            audit.list_page(session, filters, limit=query.limit, cursor=query.cursor)
+        )

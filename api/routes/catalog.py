@@ -1,4 +1,4 @@
-"""GET /v1/catalog: everything that a job picks by name."""
+"""Catalog of everything that a job can select by name."""
 
 import json
 from functools import cache
@@ -8,34 +8,45 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from api.caching import has_current
-from dlkd_core.catalog import describe
+from api.responses import REVALIDATE, not_modified
+from dlkd_core.catalog import describe_catalog
 
 router = APIRouter(prefix="/v1/catalog", tags=["catalog"])
 
 
 class CatalogOut(BaseModel):
-    """Each entry has a name, its source and the JSON schema of its parameters."""
+    """Catalog entries, each with its name, source and the JSON schema of its parameters."""
 
-    methods: list[dict[str, Any]] = Field(description="How a student learns")
-    architectures: list[dict[str, Any]] = Field(description="Networks, as students and teachers")
-    timm: dict[str, Any] = Field(description="timm's networks, architectures too, as rows under the names of their columns")
-    exporters: list[dict[str, Any]] = Field(description="Formats in which a student leaves")
-    evaluations: list[dict[str, Any]] = Field(description="Protocols on the features of the finished student and its teacher")
-    sources: list[dict[str, Any]] = Field(description="Forms in which data sets come")
+    methods: list[dict[str, Any]] = Field(description="Distillation methods.")
+    architectures: list[dict[str, Any]] = Field(
+        description="Network architectures of students and teachers."
+    )
+    timm: dict[str, Any] = Field(
+        description="Architectures of timm, as a table with column names and rows."
+    )
+    exporters: list[dict[str, Any]] = Field(description="Export formats of the student.")
+    evaluations: list[dict[str, Any]] = Field(
+        description="Evaluation protocols on the features of the finished student and its teacher."
+    )
+    sources: list[dict[str, Any]] = Field(description="Data set formats.")
 
 
 @cache
-def _menu() -> tuple[bytes, str]:
-    body = json.dumps(describe()).encode()
+def _render_catalog() -> tuple[bytes, str]:
+    body = json.dumps(describe_catalog()).encode()
     return body, f'"{sha256(body).hexdigest()}"'
 
 
-@router.get("", operation_id="get_catalog", response_model=CatalogOut, responses={304: {"description": "Not modified"}})
+@router.get(
+    "",
+    operation_id="get_catalog",
+    response_model=CatalogOut,
+    responses={304: {"description": "The catalog has not changed since the ETag."}},
+)
 def get_catalog(request: Request) -> Response:
-    """Everything that a job picks by name, with the JSON schemas of the parameters."""
-    body, etag = _menu()
-    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    if has_current(request, etag):
-        return Response(status_code=304, headers=headers)
-    return Response(body, headers=headers, media_type="application/json")
+    """Get everything that a job can select by name, with the JSON schemas of the parameters."""
+    body, etag = _render_catalog()
+    headers = {"ETag": etag, "Cache-Control": REVALIDATE}
+    return not_modified(request, headers) or Response(
+        body, headers=headers, media_type="application/json"
+    )

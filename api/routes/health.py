@@ -1,64 +1,88 @@
-"""Whether the service lives, and whether it can work."""
+"""Liveness and readiness of the service."""
 
 from datetime import timedelta
+from enum import StrEnum
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api.deps import Services
-from api.probes import OK, Probes
-from api.problems import FieldProblem, answer, problem, request_id_of
-from api.schemas import ReadyOut
-from registry import workers
-from registry.db import check_head
+from api.observability.probes import OK, ProbeRunner
+from api.problems import FieldProblem, build_problem, get_request_id, problem_response
+from api.schemas.base import ResponseModel
+from registry.db.schema_migrations import check_revision
+from registry.workers import membership
 
 router = APIRouter(tags=["health"])
-ALIVE = timedelta(seconds=90)  # workers report more often
-CHECK_SECONDS = 3.0  # the broker's own limit is 2
-_VITAL = ("database", "store")
+WORKER_TIMEOUT = timedelta(seconds=90)  # longer than the heartbeat interval
+PROBE_TIMEOUT_SECONDS = 3.0  # longer than the broker's own timeout of 2 seconds
+_REQUIRED_CHECKS = ("database", "store")
 
 
-class LiveOut(BaseModel):
+class LivenessOut(BaseModel):
     status: str = "alive"
 
 
+class ReadinessStatus(StrEnum):
+    READY = "ready"
+    DEGRADED = "degraded"
+
+
+class ReadinessOut(ResponseModel):
+    """Whether the service can process requests and jobs."""
+
+    status: ReadinessStatus
+    checks: dict[str, str] = Field(
+        description="Result of each check by component: `ok` or an error message."
+    )
+
+
 @router.get("/livez", operation_id="get_live")
-def get_live() -> LiveOut:
-    """The process answers. Asks nothing of anybody."""
-    return LiveOut()
+def get_live() -> LivenessOut:
+    """Report that the process is alive. Other components are not checked."""
+    return LivenessOut()
 
 
-@router.get("/readyz", operation_id="get_ready", response_model=ReadyOut)
+@router.get("/readyz", operation_id="get_ready", response_model=ReadinessOut)
 def get_ready(request: Request) -> Response:
-    """Database, migrations and file store must answer (503 otherwise). Without broker or workers, jobs wait: degraded."""
-    probes: Probes = request.app.state.probes
-    checks = probes.outcomes()
-    broken = {name: checks[name] for name in _VITAL if checks[name] != OK}
-    if broken:
-        errors = [FieldProblem(code=f"{name}_unavailable", message=outcome) for name, outcome in broken.items()]
-        detail = f"Not answering: {', '.join(broken)}."
-        return answer(problem(503, "not_ready", detail, hint="Tell the operator.", errors=errors), request_id_of(request))
-    well = all(outcome == OK for outcome in checks.values())
-    ready = ReadyOut(status="ready" if well else "degraded", checks=checks)
-    return Response(ready.model_dump_json(), media_type="application/json")
+    """Report whether the service is ready.
+
+    Responds with 503 unless the database, its migrations and the file store are available. If only
+    the broker or the workers are unavailable, jobs wait and the status is `degraded`.
+    """
+    checks: dict[str, str] = request.app.state.probe_runner.run_all()
+    failed = {name: checks[name] for name in _REQUIRED_CHECKS if checks[name] != OK}
+    if failed:
+        errors = [
+            FieldProblem(code=f"{name}_unavailable", message=message)
+            for name, message in failed.items()
+        ]
+        problem = build_problem(
+            503,
+            "not_ready",
+            f"Unavailable: {', '.join(failed)}.",
+            hint="Contact the operator.",
+            errors=errors,
+        )
+        return problem_response(problem, get_request_id(request))
+    all_ok = all(result == OK for result in checks.values())
+    status = ReadinessStatus.READY if all_ok else ReadinessStatus.DEGRADED
+    readiness = ReadinessOut(status=status, checks=checks)
+    return Response(readiness.model_dump_json(), media_type="application/json")
 
 
-def probes_of(parts: Services) -> Probes:
-    """What readiness asks."""
+def build_probe_runner(services: Services) -> ProbeRunner:
+    """Return the readiness checks of the service."""
 
-    def somebody_works() -> None:
-        with parts.database.read() as session:
-            if not workers.alive(session, within=ALIVE):
-                raise _NobodyWorks("no worker has been heard of lately: jobs wait")
+    def check_workers() -> None:
+        with services.database.read() as session:
+            if not membership.list_alive(session, within=WORKER_TIMEOUT):
+                raise RuntimeError("no worker has sent a heartbeat recently; jobs wait")
 
     checks = {
-        "database": lambda: check_head(parts.database.engine),
-        "store": parts.store.check,
-        "broker": parts.queue.check,
-        "workers": somebody_works,
+        "database": lambda: check_revision(services.database.engine),
+        "store": services.store.check,
+        "broker": services.queue.check,
+        "workers": check_workers,
     }
-    return Probes(checks, CHECK_SECONDS)
-
-
-class _NobodyWorks(Exception):
-    pass
+    return ProbeRunner(checks, PROBE_TIMEOUT_SECONDS)

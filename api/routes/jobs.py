@@ -1,23 +1,35 @@
-"""Jobs: submitted, looked at, listed, changed in their words, deleted. `controls` has what is done to their work."""
+"""Jobs: submit, list, get, change and delete. `job_actions` has the actions on existing jobs."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
-from api.changes import Hints, change, delete
-from api.deps import Caller, Once, Parts, Services
-from api.queries import JobQuery
-from api.schemas import AttemptList, AttemptOut, JobOut, JobPatch, JobPlan, MetricsOut, Page, PointOut
-from api.views import job_out, jobs_out, plan_out
-from registry import edits, jobs, listing, quotas
-from registry.access import Principal
-from registry.errors import Unfit
-from registry.lifecycle import JobStatus
-from registry.quotas import Limits
-from registry.requests import JobRequest
-from registry.tables import Job
+from api.deps import Caller, IdempotencyKey, Services, ServicesDep
+from api.responses import with_location
+from api.schemas.base import Page
+from api.schemas.job_schemas import (
+    AttemptList,
+    AttemptOut,
+    JobMetricsOut,
+    JobOut,
+    JobPatch,
+    JobPlan,
+    MetricPointOut,
+)
+from api.schemas.query_params import JobQuery
+from api.schemas.serializers import serialize_job, serialize_job_plan, serialize_jobs
+from api.transactions import QueueHints, delete_with_files, run_idempotent
+from registry.access import quotas
+from registry.access.permissions import Principal
+from registry.db.job_tables import Job
+from registry.errors import UnprocessableRequest
+from registry.jobs import edits, queries, submission
+from registry.jobs.job_request import JobRequest
+from registry.jobs.lifecycle import JobStatus
+from registry.storage.object_store import CHECKPOINTS_PREFIX
 
 PATH = "/v1/jobs"
 router = APIRouter(prefix=PATH, tags=["jobs"])
@@ -28,102 +40,174 @@ router = APIRouter(prefix=PATH, tags=["jobs"])
     operation_id="create_job",
     status_code=201,
     response_model=JobOut,
-    responses={200: {"model": JobPlan, "description": "With validate_only: what would become of the request"}},
+    responses={
+        200: {
+            "model": JobPlan,
+            "description": "With `validate_only`: the plan of the job.",
+        }
+    },
 )
 def create_job(
     request: JobRequest,
     response: Response,
-    parts: Parts,
+    services: ServicesDep,
     caller: Caller,
-    key: Once = None,
+    idempotency_key: IdempotencyKey = None,
     *,
-    validate_only: Annotated[bool, Query(description="Say what would be run, and keep nothing")] = False,
+    validate_only: Annotated[
+        bool, Query(description="Validate the request and return a plan without submitting a job.")
+    ] = False,
 ) -> Any:
-    """Takes in a job: `validating` while its inputs are checked, then `queued`."""
+    """Submit a job.
+
+    Its status is `validating` while its inputs are being checked, and then `queued`.
+    """
     if validate_only:
-        return JSONResponse(_plan(parts, caller, request).model_dump(mode="json"))
-
-    def submit(session: Session, hints: Hints) -> JobOut:
-        job = jobs.submit(session, caller, request, max_attempts=parts.settings.max_attempts)
-        quotas.check_jobs(session, job.owner, Limits.of(parts.settings))
-        if job.status == JobStatus.QUEUED:
-            hints.append((job.queue, job.id))
-        return job_out(session, job, parts.settings)
-
-    job = change(parts, caller, key, PATH.encode() + request.model_dump_json().encode(), submit)
-    response.headers["Location"] = f"{PATH}/{job['id']}"
-    return job
+        return JSONResponse(_plan_job(services, caller, request).model_dump(mode="json"))
+    job = run_job_action(
+        services,
+        caller,
+        idempotency_key,
+        PATH.encode() + request.model_dump_json().encode(),
+        lambda session: submit_job(session, services, caller, request),
+    )
+    return with_location(response, PATH, job)
 
 
-def _planned(session: Session, caller: Principal, request: JobRequest) -> Job:
-    return jobs.plan(session, request, visible=caller.visible, owner=caller.owner)
-
-
-def _plan(parts: Services, caller: Principal, request: JobRequest) -> JobPlan:
-    with parts.database.read() as session:
+def _plan_job(services: Services, caller: Principal, request: JobRequest) -> JobPlan:
+    outcome: Job | UnprocessableRequest
+    with services.database.read() as session:
         try:
-            return plan_out(session, request, _planned(session, caller, request), parts.settings)
-        except Unfit as refusal:
-            return plan_out(session, request, refusal, parts.settings)
+            outcome = submission.plan(
+                session, request, visible_owner=caller.visible_owner, owner=caller.owner
+            )
+        except UnprocessableRequest as error:
+            outcome = error
+        return serialize_job_plan(session, request, outcome, services.settings)
 
 
 @router.get("", operation_id="list_jobs")
-def list_jobs(parts: Parts, caller: Caller, query: Annotated[JobQuery, Query()]) -> Page[JobOut]:
-    """Jobs, newest first; those that meet all of the filters."""
-    with parts.database.read() as session:
-        page = listing.page(session, query.filters(caller.visible), limit=query.limit, cursor=query.cursor)
-        return Page[JobOut](items=jobs_out(session, page.items, parts.settings), next_cursor=page.next_cursor)
+def list_jobs(
+    services: ServicesDep, caller: Caller, query: Annotated[JobQuery, Query()]
+) -> Page[JobOut]:
+    """List the jobs that match all filters, newest first."""
+    with services.database.read() as session:
+        page = queries.list_page(
+            session, query.to_filters(caller.visible_owner), limit=query.limit, cursor=query.cursor
+        )
+        return Page[JobOut](
+            items=serialize_jobs(session, page.items, services.settings),
+            next_cursor=page.next_cursor,
+        )
 
 
 @router.get("/{job_id}", operation_id="get_job")
-def get_job(job_id: str, parts: Parts) -> JobOut:
-    """One job."""
-    with parts.database.read() as session:
-        return job_out(session, jobs.get(session, job_id), parts.settings)
+def get_job(job_id: str, services: ServicesDep) -> JobOut:
+    """Get a job."""
+    with services.database.read() as session:
+        return serialize_job(session, queries.get(session, job_id), services.settings)
 
 
 @router.patch("/{job_id}", operation_id="change_job")
-def change_job(job_id: str, patch: JobPatch, parts: Parts, caller: Caller) -> JobOut:
-    """Changes name, notes, labels and priority (a JSON merge patch: null removes a label); the priority only while it waits."""
-    changes = {name: value for name in patch.model_fields_set if (value := getattr(patch, name)) is not None}
-    with parts.database.write() as session:
-        return job_out(session, edits.change(session, job_id, changes, actor=caller.id), parts.settings)
+def change_job(job_id: str, patch: JobPatch, services: ServicesDep, caller: Caller) -> JobOut:
+    """Change the name, notes, labels or priority of a job with a JSON merge patch (RFC 7396).
+
+    The priority can only be changed while the job is waiting.
+    """
+    changes = {name: value for name, value in patch if value is not None}
+    with services.database.write() as session:
+        return serialize_job(
+            session, edits.update_job(session, job_id, changes, actor=caller.id), services.settings
+        )
 
 
 @router.delete("/{job_id}", operation_id="delete_job", status_code=204)
 def delete_job(
     job_id: str,
-    parts: Parts,
+    services: ServicesDep,
     caller: Caller,
     *,
-    with_model: Annotated[bool, Query(description="The model that it made, and its files, too")] = False,
+    with_model: Annotated[
+        bool, Query(description="Also delete the model that the job produced, and its files.")
+    ] = False,
 ) -> None:
-    """Deletes a job that has ended, with its attempts, events, metrics, log and checkpoint."""
-    delete(parts, lambda session: edits.remove(session, job_id, actor=caller.id, with_model=with_model))
-    parts.store.delete_under(f"checkpoints/{job_id}")
+    """Delete a finished job with its attempts, events, metrics, log and checkpoint."""
+    delete_with_files(
+        services,
+        lambda session: edits.delete_job(session, job_id, actor=caller.id, with_model=with_model),
+    )
+    services.store.delete_prefix(f"{CHECKPOINTS_PREFIX}/{job_id}")
 
 
 @router.get("/{job_id}/attempts", operation_id="list_job_attempts")
-def list_job_attempts(job_id: str, parts: Parts) -> AttemptList:
-    """The executions of a job, oldest first."""
-    with parts.database.read() as session:
-        jobs.get(session, job_id)
-        return AttemptList(items=[AttemptOut.model_validate(attempt) for attempt in jobs.attempts(session, job_id)])
+def list_job_attempts(job_id: str, services: ServicesDep) -> AttemptList:
+    """List the attempts of a job, oldest first."""
+    with services.database.read() as session:
+        queries.get(session, job_id)
+        attempts = queries.list_attempts(session, job_id)
+        return AttemptList(items=[AttemptOut.model_validate(attempt) for attempt in attempts])
 
 
 @router.get("/{job_id}/metrics", operation_id="get_job_metrics")
 def get_job_metrics(
     job_id: str,
-    parts: Parts,
-    name: Annotated[list[str] | None, Query(description="Only the series of these names")] = None,
+    services: ServicesDep,
+    name: Annotated[
+        list[str] | None, Query(description="Names of the metrics. Omit it to get all metrics.")
+    ] = None,
     max_points: Annotated[
-        int, Query(ge=2, le=10_000, description="Of each series, spread evenly; the last is always there")
+        int,
+        Query(
+            ge=2,
+            le=10_000,
+            description="Maximum number of points per metric. Longer series are thinned out "
+            "evenly and keep their last point.",
+        ),
     ] = 1000,
-) -> MetricsOut:
-    """What was measured, step by step: loss terms, learning rate, accuracy."""
-    series: dict[str, list[PointOut]] = {}
-    with parts.database.read() as session:
-        jobs.get(session, job_id)
-        for row in jobs.metrics(session, job_id, names=name, max_points=max_points):
-            series.setdefault(row.name, []).append(PointOut.model_validate(row))
-    return MetricsOut(series=series)
+) -> JobMetricsOut:
+    """Get the metrics of a job by step: loss terms, learning rate and accuracy."""
+    series: dict[str, list[MetricPointOut]] = {}
+    with services.database.read() as session:
+        queries.get(session, job_id)
+        for row in queries.list_metrics(session, job_id, names=name, max_points=max_points):
+            series.setdefault(row.name, []).append(MetricPointOut.model_validate(row))
+    return JobMetricsOut(series=series)
+
+
+def submit_job(
+    session: Session,
+    services: Services,
+    caller: Principal,
+    request: JobRequest,
+    *,
+    cloned_from: str | None = None,
+) -> Job:
+    """Submit a job within the quotas of its owner."""
+    job = submission.submit(
+        session,
+        caller,
+        request,
+        max_attempts=services.settings.max_attempts,
+        cloned_from=cloned_from,
+    )
+    quotas.check_jobs(session, job.owner, services.default_quotas)
+    return job
+
+
+def run_job_action(
+    services: Services,
+    caller: Principal,
+    idempotency_key: str | None,
+    request_fingerprint: bytes,
+    action: Callable[[Session], Job],
+) -> dict[str, Any]:
+    """Run the action in a transaction and notify the workers if the job is queued afterwards."""
+
+    def run(session: Session, hints: QueueHints) -> JobOut:
+        job = action(session)
+        session.flush()
+        if job.status == JobStatus.QUEUED:
+            hints.append((job.queue, job.id))
+        return serialize_job(session, job, services.settings)
+
+    return run_idempotent(services, caller, idempotency_key, request_fingerprint, run)

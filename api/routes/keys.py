@@ -1,75 +1,115 @@
-"""Keys, as admins make and end them; and who asks."""
+"""API keys and the identity of the caller."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
-from api.access_schemas import KeyForm, KeyOut, MeOut, NewKeyOut, RotateForm
-from api.changes import Hints, change, described
-from api.deps import Caller, Cursor, Limit, Once, Parts
-from api.schemas import Page
-from registry import keys
-from registry.tables import ApiKey
+from api.deps import Caller, IdempotencyKey, PageCursor, PageLimit, ServicesDep
+from api.responses import with_location
+from api.schemas.access_schemas import CallerOut, KeyOut, KeyRequest, NewKeyOut, RotateKeyRequest
+from api.schemas.base import Page
+from api.transactions import QueueHints, fingerprint, run_idempotent
+from registry.access import api_keys
+from registry.db.access_tables import ApiKey
 
 PATH = "/v1/keys"
 router = APIRouter(prefix="/v1", tags=["keys"])
 
 
 @router.get("/me", operation_id="get_me")
-def get_me(caller: Caller) -> MeOut:
-    """Who asks: name, role, owner and scopes."""
-    return MeOut.model_validate(caller)
+def get_me(caller: Caller) -> CallerOut:
+    """Get the name, role, owner and scopes of the caller."""
+    return CallerOut.model_validate(caller)
 
 
 @router.post("/keys", operation_id="create_key", status_code=201, response_model=NewKeyOut)
-def create_key(form: KeyForm, response: Response, parts: Parts, caller: Caller, key: Once = None) -> Any:
-    """Makes a key. The answer holds it, this once: the service keeps its hash alone."""
+def create_key(
+    body: KeyRequest,
+    response: Response,
+    services: ServicesDep,
+    caller: Caller,
+    idempotency_key: IdempotencyKey = None,
+) -> Any:
+    """Create a key. Only this response contains its secret, because only a hash is stored."""
 
-    def add(session: Session, _hints: Hints) -> NewKeyOut:
-        made = keys.create(session, actor=caller.id, **{**form.model_dump(), "scopes": tuple(form.scopes)})
-        return _shown(*made)
+    def create(session: Session, _hints: QueueHints) -> NewKeyOut:
+        row, secret = api_keys.create(
+            session, actor=caller.id, **{**body.model_dump(), "scopes": tuple(body.scopes)}
+        )
+        return _key_with_secret(row, secret)
 
-    made = change(parts, caller, key, described("key", form.model_dump_json()), add, once="key")
-    response.headers["Location"] = f"{PATH}/{made['id']}"
-    return made
+    key = run_idempotent(
+        services,
+        caller,
+        idempotency_key,
+        fingerprint("key", body.model_dump_json()),
+        create,
+        unstored_field="key",
+    )
+    return with_location(response, PATH, key)
 
 
 @router.get("/keys", operation_id="list_keys")
-def list_keys(parts: Parts, owner: str | None = None, limit: Limit = 50, cursor: Cursor = None) -> Page[KeyOut]:
-    """Keys, newest first, of one owner or of all; those revoked and expired too."""
-    with parts.database.read() as session:
-        return Page[KeyOut].model_validate(keys.page(session, owner=owner, limit=limit, cursor=cursor))
+def list_keys(
+    services: ServicesDep,
+    owner: Annotated[str | None, Query(description="Owner of the keys.")] = None,
+    limit: PageLimit = 50,
+    cursor: PageCursor = None,
+) -> Page[KeyOut]:
+    """List keys, newest first, including revoked and expired ones."""
+    with services.database.read() as session:
+        return Page[KeyOut].model_validate(
+            api_keys.list_page(session, owner=owner, limit=limit, cursor=cursor)
+        )
 
 
 @router.get("/keys/{key_id}", operation_id="get_key")
-def get_key(key_id: str, parts: Parts) -> KeyOut:
-    """One key."""
-    with parts.database.read() as session:
-        return KeyOut.model_validate(keys.get(session, key_id))
+def get_key(key_id: str, services: ServicesDep) -> KeyOut:
+    """Get a key."""
+    with services.database.read() as session:
+        return KeyOut.model_validate(api_keys.get(session, key_id))
 
 
 @router.post("/keys/{key_id}/rotate", operation_id="rotate_key", response_model=NewKeyOut)
-def rotate_key(key_id: str, parts: Parts, caller: Caller, form: RotateForm | None = None, key: Once = None) -> Any:
-    """Gives the key another secret; the one of before is good for the grace."""
-    grace = (form or RotateForm()).grace_seconds
+def rotate_key(
+    key_id: str,
+    services: ServicesDep,
+    caller: Caller,
+    body: RotateKeyRequest | None = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Any:
+    """Replace the secret of a key. The previous secret stays valid for the grace period."""
+    grace_seconds = (body or RotateKeyRequest()).grace_seconds
 
-    def renew(session: Session, _hints: Hints) -> NewKeyOut:
-        return _shown(*keys.rotate(session, key_id, actor=caller.id, grace=timedelta(seconds=grace)))
+    def rotate(session: Session, _hints: QueueHints) -> NewKeyOut:
+        row, secret = api_keys.rotate(
+            session, key_id, actor=caller.id, grace=timedelta(seconds=grace_seconds)
+        )
+        return _key_with_secret(row, secret)
 
-    return change(parts, caller, key, described("rotate", key_id, grace=grace), renew, once="key")
+    return run_idempotent(
+        services,
+        caller,
+        idempotency_key,
+        fingerprint("rotate", key_id, grace=grace_seconds),
+        rotate,
+        unstored_field="key",
+    )
 
 
 @router.post("/keys/{key_id}/revoke", operation_id="revoke_key", response_model=KeyOut)
-def revoke_key(key_id: str, parts: Parts, caller: Caller, key: Once = None) -> Any:
-    """Ends a key at once and for good; the only key of an admin stays."""
+def revoke_key(
+    key_id: str, services: ServicesDep, caller: Caller, idempotency_key: IdempotencyKey = None
+) -> Any:
+    """Revoke a key immediately and permanently. The last admin key cannot be revoked."""
 
-    def end(session: Session, _hints: Hints) -> KeyOut:
-        return KeyOut.model_validate(keys.revoke(session, key_id, actor=caller.id))
+    def revoke(session: Session, _hints: QueueHints) -> KeyOut:
+        return KeyOut.model_validate(api_keys.revoke(session, key_id, actor=caller.id))
 
-    return change(parts, caller, key, described("revoke", key_id), end)
+    return run_idempotent(services, caller, idempotency_key, fingerprint("revoke", key_id), revoke)
 
 
-def _shown(row: ApiKey, whole: str) -> NewKeyOut:
-    return NewKeyOut(**KeyOut.model_validate(row).model_dump(), key=whole)
+def _key_with_secret(row: ApiKey, secret: str) -> NewKeyOut:
+    return NewKeyOut(**KeyOut.model_validate(row).model_dump(), key=secret)

@@ -1,82 +1,132 @@
-"""Students: what they are, how good they are beside each other, where they come from."""
+"""Models: list, get, compare, change, delete and trace their lineage."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from sqlalchemy.orm import Session
 
-from api.changes import delete
-from api.deps import Caller, Parts
-from api.model_schemas import ComparisonOut, LineageOut, ModelOut, ModelPatch
-from api.model_views import comparison_out, model_out, models_out
-from api.queries import ModelQuery
-from api.schemas import Page
-from registry import comparison, lineage, models, removals
-from registry.access import Principal
-from registry.errors import ComparisonSize
-from registry.model_tables import Model
+from api.deps import Caller, ServicesDep
+from api.schemas.base import Page
+from api.schemas.model_schemas import ComparisonOut, LineageOut, ModelOut, ModelPatch
+from api.schemas.query_params import ModelQuery
+from api.schemas.serializers import serialize_comparison, serialize_model, serialize_models
+from api.transactions import delete_with_files
+from registry.access.permissions import Principal
+from registry.db.model_tables import Model
+from registry.errors import ComparisonSizeInvalid
+from registry.models import comparison, lineage, model_deletion, model_versions
 
 PATH = "/v1/models"
-MOST_COMPARED = 20
+MAX_COMPARED = 20
 router = APIRouter(prefix=PATH, tags=["models"])
+ModelReference = Annotated[
+    str,
+    Path(description="Model id, `name@version`, `name@alias` or `name@latest`."),
+]
 
 
 @router.get("", operation_id="list_models")
-def list_models(parts: Parts, caller: Caller, query: Annotated[ModelQuery, Query()]) -> Page[ModelOut]:
-    """Models, newest first; those that meet all of the filters."""
-    with parts.database.read() as session:
-        page = models.page(session, query.filters(caller.visible), limit=query.limit, cursor=query.cursor)
-        return Page[ModelOut](items=models_out(session, page.items), next_cursor=page.next_cursor)
+def list_models(
+    services: ServicesDep, caller: Caller, query: Annotated[ModelQuery, Query()]
+) -> Page[ModelOut]:
+    """List the models that match all filters, newest first."""
+    with services.database.read() as session:
+        page = model_versions.list_page(
+            session, query.to_filters(caller.visible_owner), limit=query.limit, cursor=query.cursor
+        )
+        return Page[ModelOut](
+            items=serialize_models(session, page.items), next_cursor=page.next_cursor
+        )
 
 
 @router.get("/compare", operation_id="compare_models")
 def compare_models(
-    parts: Parts, caller: Caller, ids: Annotated[str, Query(description="2 to 20 ids or name@alias, by commas")]
+    services: ServicesDep,
+    caller: Caller,
+    ids: Annotated[
+        str,
+        Query(
+            description="2 to 20 models, comma-separated. Each is an id, `name@version` or "
+            "`name@alias`."
+        ),
+    ],
 ) -> ComparisonOut:
-    """Models side by side: quality, cost, files, accuracy within classes; shares of the first and of their teachers."""
-    asked = [one.strip() for one in ids.split(",") if one.strip()]
-    if not 2 <= len(asked) <= MOST_COMPARED:
-        raise ComparisonSize(f"{len(asked)} models were named.")
-    with parts.database.read() as session:
-        found = [find(session, caller, one) for one in asked]
-        return comparison_out(comparison.compare(found, models.files(session, *{model.id for model in found})))
+    """Compare models by quality, cost, files and accuracy per class.
+
+    The response includes ratios to the first model and to each model's teacher.
+    """
+    references = [reference.strip() for reference in ids.split(",") if reference.strip()]
+    if not 2 <= len(references) <= MAX_COMPARED:
+        raise ComparisonSizeInvalid(
+            f"A comparison takes 2 to {MAX_COMPARED} models, but got {len(references)}."
+        )
+    with services.database.read() as session:
+        models = [find_model(session, caller, reference) for reference in references]
+        files = model_versions.list_files(session, *{model.id for model in models})
+        return serialize_comparison(comparison.compare_models(models, files))
 
 
 @router.get("/{model}", operation_id="get_model")
-def get_model(model: str, parts: Parts, caller: Caller) -> ModelOut:
-    """One model with its files and what was measured of each; by its id, or as name@alias, name@version or name@latest."""
-    with parts.database.read() as session:
-        return model_out(session, find(session, caller, model))
+def get_model(model: ModelReference, services: ServicesDep, caller: Caller) -> ModelOut:
+    """Get a model with its files and their measurements."""
+    with services.database.read() as session:
+        return serialize_model(session, find_model(session, caller, model))
 
 
 @router.patch("/{model}", operation_id="change_model")
-def change_model(model: str, patch: ModelPatch, parts: Parts, caller: Caller) -> ModelOut:
-    """Changes notes and tags."""
-    with parts.database.write() as session:
-        found = find(session, caller, model)
-        models.change(session, found, actor=caller.id, notes=patch.notes, tags=patch.tags)
-        return model_out(session, found)
+def change_model(
+    model: ModelReference, patch: ModelPatch, services: ServicesDep, caller: Caller
+) -> ModelOut:
+    """Change the notes or tags of a model."""
+    with services.database.write() as session:
+        row = find_model(session, caller, model)
+        model_versions.update_model(
+            session, row, actor=caller.id, notes=patch.notes, tags=patch.tags
+        )
+        return serialize_model(session, row)
 
 
 @router.delete("/{model}", operation_id="delete_model", status_code=204)
 def delete_model(
-    model: str,
-    parts: Parts,
+    model: ModelReference,
+    services: ServicesDep,
     caller: Caller,
     *,
-    force: Annotated[bool, Query(description="Also where an alias points at it or a student names it as its teacher")] = False,
+    force: Annotated[
+        bool,
+        Query(
+            description="Delete the model even if it has an alias or is the teacher of another "
+            "model."
+        ),
+    ] = False,
 ) -> None:
-    """Deletes a model and its files. Its job stays."""
-    delete(parts, lambda session: removals.remove(session, find(session, caller, model), actor=caller.id, force=force))
+    """Delete a model and its files. Its job is kept."""
+    delete_with_files(
+        services,
+        lambda session: model_deletion.delete_model(
+            session, find_model(session, caller, model), actor=caller.id, force=force
+        ),
+    )
 
 
 @router.get("/{model}/lineage", operation_id="get_model_lineage")
-def get_model_lineage(model: str, parts: Parts, caller: Caller) -> LineageOut:
-    """Jobs, teachers, data sets and code that led to the model, with digests; and the students that it taught."""
-    with parts.database.read() as session:
-        return LineageOut.model_validate(lineage.graph(session, find(session, caller, model), caller))
+def get_model_lineage(model: ModelReference, services: ServicesDep, caller: Caller) -> LineageOut:
+    """Get the jobs, teachers, data sets and code versions that led to a model, with digests.
+
+    The students that were distilled from the model are included.
+    """
+    with services.database.read() as session:
+        return LineageOut.model_validate(
+            lineage.build_graph(session, find_model(session, caller, model), caller)
+        )
 
 
-def find(session: Session, caller: Principal, reference: str) -> Model:
-    """The model that the caller means, if it may see it."""
-    return models.find(session, reference, owner=caller.owner, visible=caller.visible)
+def find_model(session: Session, caller: Principal, reference: str) -> Model:
+    """Return the model with this id, `name@version` or `name@alias`, if the caller may see it.
+
+    Raises:
+        NotFound: There is no such model, or it belongs to another owner.
+    """
+    return model_versions.find(
+        session, reference, owner=caller.owner, visible_owner=caller.visible_owner
+    )

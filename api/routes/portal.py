@@ -1,4 +1,4 @@
-"""The portal: a page and its modules as plain files. It speaks the REST API alone, and nothing comes from another host."""
+"""Static files of the portal, a single-page application that uses the service's REST API."""
 
 import gzip
 from functools import lru_cache
@@ -10,28 +10,29 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api.caching import has_current
+from api.responses import not_modified
 
-FOLDER = Path(__file__).resolve().parents[1] / "portal"
-_POLICY = (
+PORTAL_DIR = Path(__file__).resolve().parents[1] / "portal"
+_CONTENT_SECURITY_POLICY = (
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
-    "style-src-attr 'unsafe-inline'",  # plotly places its words by style attributes; <style> elements stay forbidden
-    "img-src 'self' data: blob:",  # what plotly draws its pictures from
+    # Plotly positions text with style attributes. <style> elements stay forbidden.
+    "style-src-attr 'unsafe-inline'",
+    "img-src 'self' data: blob:",  # Plotly exports images through data and blob URLs
     "connect-src 'self'",
     "form-action 'none'",
     "base-uri 'none'",
     "frame-ancestors 'none'",
 )
-HEADERS = {
-    "Content-Security-Policy": "; ".join(_POLICY),
+PORTAL_HEADERS = {
+    "Content-Security-Policy": "; ".join(_CONTENT_SECURITY_POLICY),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",  # asked again each time, answered with 304
+    "Cache-Control": "no-cache",  # revalidated every time, usually with 304
     "Vary": "Accept-Encoding",
 }
-_TYPES = {
+_MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -43,44 +44,53 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
-def front(request: Request) -> Response:
-    """The portal's one page."""
-    return _file(request, FOLDER / "index.html")
+def get_portal_page(request: Request) -> Response:
+    """Serve the page of the portal."""
+    return _file_response(request, PORTAL_DIR / "index.html")
 
 
 @router.get("/portal/{name:path}")
-def asset(name: str, request: Request) -> Response:
-    """A file of the page; plotly's script is the one that its wheel brings."""
-    path = _plotly() if name == _PLOTLY else _names().get(name)
+def get_portal_file(name: str, request: Request) -> Response:
+    """Serve a file of the portal, or Plotly's script from the installed Python package."""
+    path = _find_plotly_script() if name == _PLOTLY else _list_files().get(name)
     if path is None:
         raise HTTPException(404)
-    return _file(request, path)
+    return _file_response(request, path)
 
 
-def _names() -> dict[str, Path]:
-    """The files that there are: what a client writes is looked up here, and never a path."""
-    return {path.relative_to(FOLDER).as_posix(): path for path in FOLDER.rglob("*") if path.suffix in _TYPES}
+def _list_files() -> dict[str, Path]:
+    """Return the portal's files by name, so that no path is built from a client's input."""
+    return {
+        path.relative_to(PORTAL_DIR).as_posix(): path
+        for path in PORTAL_DIR.rglob("*")
+        if path.suffix in _MEDIA_TYPES
+    }
 
 
-def _plotly() -> Path | None:
-    found = find_spec("plotly")
-    places = [] if found is None else found.submodule_search_locations or []
-    return next((path for place in places if (path := Path(place) / "package_data" / "plotly.min.js").is_file()), None)
+def _find_plotly_script() -> Path | None:
+    spec = find_spec("plotly")
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    paths = (Path(folder) / "package_data" / "plotly.min.js" for folder in folders)
+    return next((path for path in paths if path.is_file()), None)
 
 
-def _file(request: Request, path: Path) -> Response:
-    plain, packed, etag = _read(path, path.stat().st_mtime_ns)
-    zipped = "gzip" in request.headers.get("accept-encoding", "")
-    headers = {**HEADERS, "ETag": f'"{etag}-gzip"' if zipped else f'"{etag}"'}
-    if has_current(request, headers["ETag"]):
-        return Response(status_code=304, headers=headers)
-    if zipped:
+def _file_response(request: Request, path: Path) -> Response:
+    content, compressed, digest = _read_compressed(path, path.stat().st_mtime_ns)
+    use_gzip = "gzip" in request.headers.get("accept-encoding", "")
+    headers = {**PORTAL_HEADERS, "ETag": f'"{digest}-gzip"' if use_gzip else f'"{digest}"'}
+    if (response := not_modified(request, headers)) is not None:
+        return response
+    if use_gzip:
         headers["Content-Encoding"] = "gzip"
-    return Response(packed if zipped else plain, headers=headers, media_type=_TYPES[path.suffix])
+    return Response(
+        compressed if use_gzip else content,
+        headers=headers,
+        media_type=_MEDIA_TYPES[path.suffix],
+    )
 
 
 @lru_cache(maxsize=256)
-def _read(path: Path, _changed: int) -> tuple[bytes, bytes, str]:
-    """The file, the file compressed, and its digest; read again when it has changed."""
+def _read_compressed(path: Path, _mtime_ns: int) -> tuple[bytes, bytes, str]:
+    """Return content, compressed content and digest, which are cached until the file changes."""
     content = path.read_bytes()
     return content, gzip.compress(content, 6), sha256(content).hexdigest()[:32]

@@ -1,19 +1,21 @@
-"""Queues: what waits, and who works on it."""
+"""Job queues."""
 
 from datetime import timedelta
 
 from fastapi import APIRouter
 
-from api.deps import Parts
-from api.worker_schemas import QueueList, QueueOut
-from registry import backlog
+from api.deps import ServicesDep
+from api.schemas.worker_schemas import QueueList, QueueOut
+from registry.observability import queue_stats
 
 router = APIRouter(prefix="/v1/queues", tags=["workers"])
 
 
 @router.get("", operation_id="list_queues")
-def list_queues(parts: Parts) -> QueueList:
-    """Every queue by name. Jobs are counted whosever they are."""
-    with parts.database.read() as session:
-        found = backlog.of(session, alive=timedelta(seconds=parts.settings.patience_seconds))
-    return QueueList(items=[QueueOut.model_validate(queue) for queue in found])
+def list_queues(services: ServicesDep) -> QueueList:
+    """List all queues by name. The counts include the jobs of all owners."""
+    with services.database.read() as session:
+        stats = queue_stats.collect_queue_stats(
+            session, alive_within=timedelta(seconds=services.settings.liveness_seconds)
+        )
+    return QueueList(items=[QueueOut.model_validate(queue) for queue in stats])

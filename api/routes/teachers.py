@@ -1,19 +1,21 @@
-"""Checkpoints to learn from: taken in here, checked by a worker."""
+"""Teachers: checkpoints to distill from, which a worker checks after the upload."""
 
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from api.admission import admit
-from api.changes import delete
-from api.deps import Caller, Cursor, Limit, Once, Parts, Services
-from api.schemas import Page, TeacherForm, TeacherOut
-from api.uploads import Received, form_body, in_upload_thread, receive
-from dlkd_core.teachers.sniff import sniff_format
-from registry import discards, teachers
-from registry.keys import Principal
-from registry.tables import Teacher
+from api.deps import Caller, IdempotencyKey, PageCursor, PageLimit, ServicesDep
+from api.responses import with_location
+from api.schemas.base import Page
+from api.schemas.input_schemas import TeacherForm, TeacherOut
+from api.transactions import delete_with_files
+from api.uploads.form_parser import build_form_openapi, receive_form
+from api.uploads.upload_intake import register_upload
+from dlkd_core.teachers.reading.file_format import detect_format
+from registry.db.input_tables import Teacher
+from registry.inputs import input_deletion, teachers
 
 PATH = "/v1/teachers"
 router = APIRouter(prefix=PATH, tags=["teachers"])
@@ -24,50 +26,74 @@ router = APIRouter(prefix=PATH, tags=["teachers"])
     operation_id="create_teacher",
     status_code=201,
     response_model=TeacherOut,
-    openapi_extra=form_body(TeacherForm, "A plain state dict (.th, .pth, .pt), safetensors or ONNX"),
+    openapi_extra=build_form_openapi(
+        TeacherForm, "A plain state dict (.th, .pth, .pt), a safetensors file or an ONNX model."
+    ),
 )
-async def create_teacher(request: Request, response: Response, parts: Parts, caller: Caller, key: Once = None) -> Any:
-    """Takes in a checkpoint, sent here or before as an upload. Its status is `validating` until a worker has looked into it."""
+async def create_teacher(
+    request: Request,
+    response: Response,
+    services: ServicesDep,
+    caller: Caller,
+    idempotency_key: IdempotencyKey = None,
+) -> Any:
+    """Create a teacher from a checkpoint in this request or from a finished upload.
+
+    Its status is `validating` until a worker has checked it.
+    """
 
     def work() -> dict[str, Any]:
-        upload = receive(request, parts, caller, sniff_format, TeacherForm)
-        return _add(parts, caller, key, upload)
+        upload = receive_form(request, services, caller, detect_format, TeacherForm)
+        declared = upload.fields.model_dump(mode="json", exclude={"name"})
 
-    teacher = await in_upload_thread(work, parts.uploads)
-    response.headers["Location"] = f"{PATH}/{teacher['id']}"
-    return teacher
+        def create(session: Session) -> Teacher:
+            return teachers.create(
+                session,
+                caller,
+                upload.stored,
+                filename=upload.filename,
+                name=upload.fields.name,
+                declared={**declared, "format": upload.format},
+            )
+
+        return register_upload(services, caller, idempotency_key, upload, create, TeacherOut)
+
+    teacher = await to_thread.run_sync(work, limiter=services.upload_limiter)
+    return with_location(response, PATH, teacher)
 
 
 @router.get("", operation_id="list_teachers")
-def list_teachers(parts: Parts, caller: Caller, limit: Limit = 50, cursor: Cursor = None) -> Page[TeacherOut]:
-    """Teachers, newest first."""
-    with parts.database.read() as session:
-        return Page[TeacherOut].model_validate(teachers.page(session, owner=caller.visible, limit=limit, cursor=cursor))
+def list_teachers(
+    services: ServicesDep, caller: Caller, limit: PageLimit = 50, cursor: PageCursor = None
+) -> Page[TeacherOut]:
+    """List teachers, newest first."""
+    with services.database.read() as session:
+        return Page[TeacherOut].model_validate(
+            teachers.list_page(session, owner=caller.visible_owner, limit=limit, cursor=cursor)
+        )
 
 
 @router.get("/{teacher_id}", operation_id="get_teacher")
-def get_teacher(teacher_id: str, parts: Parts) -> TeacherOut:
-    """One teacher."""
-    with parts.database.read() as session:
+def get_teacher(teacher_id: str, services: ServicesDep) -> TeacherOut:
+    """Get a teacher."""
+    with services.database.read() as session:
         return TeacherOut.model_validate(teachers.get(session, teacher_id))
 
 
 @router.delete("/{teacher_id}", operation_id="delete_teacher", status_code=204)
 def delete_teacher(
     teacher_id: str,
-    parts: Parts,
+    services: ServicesDep,
     caller: Caller,
     *,
-    force: Annotated[bool, Query(description="Also where the lineage of a model names it")] = False,
+    force: Annotated[
+        bool, Query(description="Delete the teacher even if the lineage of a model refers to it.")
+    ] = False,
 ) -> None:
-    """Deletes a teacher and its file. Refused while a job that has not ended learns from it."""
-    delete(parts, lambda session: discards.discard(session, Teacher, teacher_id, actor=caller.id, force=force))
-
-
-def _add(parts: Services, caller: Principal, key: str | None, upload: Received[TeacherForm]) -> dict[str, Any]:
-    told = upload.fields.model_dump(mode="json", exclude={"name"}) | {"format": upload.format}
-
-    def create(session: Session) -> Teacher:
-        return teachers.create(session, caller, upload.stored, filename=upload.filename, name=upload.fields.name, told=told)
-
-    return admit(parts, caller, key, upload, create, TeacherOut)
+    """Delete a teacher and its file. Fails while an unfinished job distills from it."""
+    delete_with_files(
+        services,
+        lambda session: input_deletion.delete_input(
+            session, Teacher, teacher_id, actor=caller.id, force=force
+        ),
+    )

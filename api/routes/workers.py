@@ -1,89 +1,84 @@
-"""Workers: what there is to run on, how busy it is, and how to empty one."""
+"""Workers: list, get and drain."""
 
-from collections import Counter
-from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from sqlalchemy.orm import Session
 
-from api.changes import Hints, change, described
-from api.deps import Caller, Once, Parts, Services
-from api.worker_schemas import HeldOut, WorkerList, WorkerOut, device_out
-from registry import audit, workers
-from registry.db import now
-from registry.keys import Principal
-from registry.offers import slot_of
-from registry.tables import WorkerRow
+from api.deps import Caller, IdempotencyKey, Services, ServicesDep
+from api.schemas.serializers import serialize_workers
+from api.schemas.worker_schemas import WorkerList, WorkerOut
+from api.transactions import QueueHints, fingerprint, run_idempotent
+from registry.access import audit
+from registry.access.permissions import Principal
+from registry.workers import membership
 
 router = APIRouter(prefix="/v1/workers", tags=["workers"])
 
 
 @router.get("", operation_id="list_workers")
-def list_workers(parts: Parts, caller: Caller) -> WorkerList:
-    """All of them, oldest first, with those that fell silent within the last day; one that shut down is not there any more."""
-    with parts.database.read() as session:
-        return WorkerList(items=_shown(session, parts, caller, workers.everyone(session)))
+def list_workers(services: ServicesDep, caller: Caller) -> WorkerList:
+    """List workers, oldest first.
+
+    Workers that have stopped sending heartbeats stay in the list for a day. Workers that were shut
+    down are not listed.
+    """
+    with services.database.read() as session:
+        workers = membership.list_all(session)
+        return WorkerList(items=serialize_workers(session, workers, services.settings, caller))
 
 
 @router.get("/{worker_id}", operation_id="get_worker")
-def get_worker(worker_id: str, parts: Parts, caller: Caller) -> WorkerOut:
-    """One worker."""
-    with parts.database.read() as session:
-        return _shown(session, parts, caller, [workers.get(session, worker_id)])[0]
+def get_worker(worker_id: str, services: ServicesDep, caller: Caller) -> WorkerOut:
+    """Get a worker."""
+    with services.database.read() as session:
+        worker = membership.get(session, worker_id)
+        return serialize_workers(session, [worker], services.settings, caller)[0]
 
 
 @router.post("/{worker_id}/drain", operation_id="drain_worker", response_model=WorkerOut)
 def drain_worker(
     worker_id: str,
-    parts: Parts,
+    services: ServicesDep,
     caller: Caller,
-    key: Once = None,
+    idempotency_key: IdempotencyKey = None,
     *,
     now: Annotated[
-        bool, Query(description="What runs saves a checkpoint and goes back to its queue, for another worker")
+        bool,
+        Query(
+            description="Also stop running jobs. They save a checkpoint and return to their queue."
+        ),
     ] = False,
 ) -> Any:
-    """Takes no new job from now on; the worker ends when what it runs has finished."""
-    return _drain(parts, caller, key, worker_id, "now" if now else "finish")
+    """Stop assigning jobs to a worker, which exits when its running jobs have finished."""
+    mode = membership.DrainMode.NOW if now else membership.DrainMode.FINISH
+    return _set_drain(services, caller, idempotency_key, worker_id, mode)
 
 
 @router.delete("/{worker_id}/drain", operation_id="undrain_worker", response_model=WorkerOut)
-def undrain_worker(worker_id: str, parts: Parts, caller: Caller) -> Any:
-    """Takes jobs again, unless it has ended."""
-    return _drain(parts, caller, None, worker_id, None)
+def undrain_worker(worker_id: str, services: ServicesDep, caller: Caller) -> Any:
+    """Let a draining worker accept jobs again, unless it has exited."""
+    return _set_drain(services, caller, None, worker_id, None)
 
 
-def _drain(parts: Services, caller: Principal, key: str | None, worker_id: str, order: workers.Drain | None) -> dict[str, Any]:
-    def tell(session: Session, _hints: Hints) -> WorkerOut:
-        row = workers.drain(session, worker_id, order)
-        audit.note(session, caller.id, "worker.drain" if order else "worker.undrain", worker_id, order=order)
-        return _shown(session, parts, caller, [row])[0]
+def _set_drain(
+    services: Services,
+    caller: Principal,
+    idempotency_key: str | None,
+    worker_id: str,
+    drain: membership.DrainMode | None,
+) -> dict[str, Any]:
+    def set_drain(session: Session, _hints: QueueHints) -> WorkerOut:
+        worker = membership.set_drain_mode(session, worker_id, drain)
+        audit.record_event(
+            session,
+            caller.id,
+            "worker.drain" if drain else "worker.undrain",
+            worker_id,
+            order=drain,
+        )
+        return serialize_workers(session, [worker], services.settings, caller)[0]
 
-    return change(parts, caller, key, described("drain", worker_id, order=order), tell)
-
-
-def _shown(session: Session, parts: Services, caller: Principal, rows: list[WorkerRow]) -> list[WorkerOut]:
-    held = workers.held(session, [row.id for row in rows])
-    at, within = now(session), timedelta(seconds=parts.settings.patience_seconds)
-    return [
-        _out(row, workers.state(row, at, within=within), [job for job in held if job.worker_id == row.id], caller) for row in rows
-    ]
-
-
-def _out(row: WorkerRow, status: workers.State, held: list[workers.Held], caller: Principal) -> WorkerOut:
-    busy = Counter(dict.fromkeys(row.slots, 0))
-    for job in held:
-        busy[slot_of(job.queue)] += job.slots
-    told = {
-        name: getattr(row, name)
-        for name in ("id", "name", "hostname", "pid", "version", "queues", "slots", "started_at", "last_seen")
-    }
-    seen = [job for job in held if job.kind == "distill" and caller.visible in {None, job.owner}]
-    return WorkerOut(
-        **told,
-        status=status,
-        busy=busy,
-        devices=[device_out(device) for device in row.devices],
-        jobs=[HeldOut.model_validate(job) for job in seen],
+    return run_idempotent(
+        services, caller, idempotency_key, fingerprint("drain", worker_id, order=drain), set_drain
     )

@@ -1,1 +1,1 @@
-"""The client as it is written. `dlkd_client/_sync` is made of it by `make sync`: change nothing there."""
+"""Source of both clients. `make sync` generates `dlkd_client/_sync` from it."""

@@ -1,72 +1,104 @@
-"""A file from the service to this disk: goes on after an interruption, and is kept only if its sha256 is right."""
+"""Resumable downloads that are checked against their sha256."""
 
 import os
 from pathlib import Path
 
 import httpx
 
-from dlkd_client.answers import ModelFile
-from dlkd_client.digests import sha256_of
-from dlkd_client.errors import DownloadCorrupt, Unreachable, problem_of
-from dlkd_client.progress import Watcher
-from dlkd_client.retries import passing, pause
-from dlkd_client.waiting import async_aside, async_sleep
+from dlkd_client._async.base_client import raise_for_problem
+from dlkd_client.concurrency import async_run_in_thread, async_sleep
+from dlkd_client.errors import DownloadCorrupt, ServiceUnreachable
+from dlkd_client.progress import ByteCallback
+from dlkd_client.responses import ModelFile
+from dlkd_client.retries import is_retryable, retry_delay
+from dlkd_core.base import compute_sha256
 
-_FAILURES = 5  # one after the other, without a byte between them
+_MAX_FAILURES = 5  # consecutive failures without progress
 
 
-async def fetch(http: httpx.AsyncClient, url: str, path: Path, *, file: ModelFile, on_bytes: Watcher | None = None) -> Path:
-    """Brings the file of that digest and size to `path`; what is there of an earlier try in `path`.part is used."""
+async def download_file(
+    http: httpx.AsyncClient,
+    url: str,
+    path: Path,
+    *,
+    file: ModelFile,
+    on_bytes: ByteCallback | None = None,
+) -> Path:
+    """Download a file to `path`, continuing from what an earlier call left in `path`.part.
+
+    Raises:
+        DownloadCorrupt: The bytes do not match the announced sha256.
+        ServiceUnreachable: The connection failed too often.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     failures = 0
     while True:
-        before = _length(part)
+        before = _file_size(part)
         try:
-            await _go_on(http, url, part, file, on_bytes)
+            await _continue_download(http, url, part, file, on_bytes)
             break
         except httpx.TransportError as error:
-            failures = 1 if _length(part) > before else failures + 1  # a bad line that moves is good enough
-            if failures == _FAILURES:
-                raise Unreachable(f"The download broke off again and again ({error}); what came is in {part}.") from error
-            await async_sleep(pause(failures))
-    found = await async_aside(sha256_of, part)
-    if found != file.sha256:
-        length = _length(part)
+            # Keep trying on a bad connection as long as it makes progress.
+            failures = 1 if _file_size(part) > before else failures + 1
+            if failures == _MAX_FAILURES:
+                raise ServiceUnreachable(
+                    f"The download failed repeatedly ({error}). The partial file is {part}."
+                ) from error
+            await async_sleep(retry_delay(failures))
+    digest = await async_run_in_thread(compute_sha256, part)
+    if digest != file.sha256:
+        length = _file_size(part)
         part.unlink()
-        came = f"{length} bytes with sha256 {found} came, {file.size} bytes with {file.sha256} were announced"
-        raise DownloadCorrupt(f"{path.name}: {came}.")
+        raise DownloadCorrupt(
+            f"{path.name} is corrupt: received {length} bytes with sha256 {digest}, "
+            f"expected {file.size} bytes with sha256 {file.sha256}. Download it again."
+        )
     part.replace(path)
     return path
 
 
-async def _go_on(http: httpx.AsyncClient, url: str, part: Path, file: ModelFile, on_bytes: Watcher | None) -> None:
-    """One request for what is still missing of the file."""
-    have = _length(part)
-    headers = {"Range": f"bytes={have}-", "If-Range": f'"{file.sha256}"'} if have else {}
+async def _continue_download(
+    http: httpx.AsyncClient,
+    url: str,
+    partial_file: Path,
+    file: ModelFile,
+    on_bytes: ByteCallback | None,
+) -> None:
+    """Request the missing part of the file."""
+    received = _file_size(partial_file)
+    headers = {"Range": f"bytes={received}-", "If-Range": f'"{file.sha256}"'} if received else {}
     headers["Accept-Encoding"] = "identity"
-    async with http.stream("GET", url, headers=headers) as answer:
-        if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return  # everything is here already; the digest will tell
-        if passing(answer):
-            raise httpx.RemoteProtocolError(f"the service answered {answer.status_code}")
-        if answer.is_error:
-            await answer.aread()
-            raise problem_of(answer)
-        goes_on = answer.status_code == httpx.codes.PARTIAL_CONTENT
-        await _write(answer, part, have if goes_on else 0, file.size, on_bytes)
+    async with http.stream("GET", url, headers=headers) as response:
+        if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # the partial file is complete; its digest is checked next
+        if is_retryable(response):
+            raise httpx.RemoteProtocolError(
+                f"the service responded with status {response.status_code}"
+            )
+        await raise_for_problem(response)
+        is_partial = response.status_code == httpx.codes.PARTIAL_CONTENT
+        await _write_body(
+            response, partial_file, received if is_partial else 0, file.size, on_bytes
+        )
 
 
-async def _write(answer: httpx.Response, part: Path, have: int, size: int, on_bytes: Watcher | None) -> None:
-    with part.open("ab" if have else "wb") as opened:
-        async for chunk in answer.aiter_raw():
-            opened.write(chunk)
-            have += len(chunk)
+async def _write_body(
+    response: httpx.Response,
+    partial_file: Path,
+    offset: int,
+    size: int,
+    on_bytes: ByteCallback | None,
+) -> None:
+    with partial_file.open("ab" if offset else "wb") as file:
+        async for chunk in response.aiter_raw():
+            file.write(chunk)
+            offset += len(chunk)
             if on_bytes is not None:
-                on_bytes(have, size)
-        opened.flush()
-        os.fsync(opened.fileno())
+                on_bytes(offset, size)
+        file.flush()
+        os.fsync(file.fileno())
 
 
-def _length(path: Path) -> int:
+def _file_size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0

@@ -1,1 +1,1 @@
-"""The client without async, made of `dlkd_client/_async` by `make sync`: change nothing here."""
+"""The synchronous client, generated from `dlkd_client/_async` by `make sync`."""

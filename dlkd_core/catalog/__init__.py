@@ -1,14 +1,14 @@
-"""The menu: everything that a spec picks by name, with its parameters, limits and source. No torch here.
+"""Everything that a spec picks by name, with parameters, limits and sources. Loads no torch.
 
-A new method, network family or exporter is one file of code, one entry here and one test.
+A new method, network family or exporter is one source file, one entry here and one test.
 """
 
 from dlkd_core.catalog.architectures import ARCHITECTURES, Architecture, find_architecture
-from dlkd_core.catalog.evaluations import EVALUATIONS, Evaluation
-from dlkd_core.catalog.exporters import EXPORTERS, Exporter
-from dlkd_core.catalog.menu import describe
-from dlkd_core.catalog.method import Method
+from dlkd_core.catalog.description import describe_catalog
+from dlkd_core.catalog.evaluation_protocols import EVALUATIONS, EvaluationProtocol
+from dlkd_core.catalog.exporters import EXPORTERS, ExporterEntry
 from dlkd_core.catalog.methods import METHODS, MethodChoice
+from dlkd_core.catalog.methods.base_method import Method
 
 __all__ = [
     "ARCHITECTURES",
@@ -16,10 +16,10 @@ __all__ = [
     "EXPORTERS",
     "METHODS",
     "Architecture",
-    "Evaluation",
-    "Exporter",
+    "EvaluationProtocol",
+    "ExporterEntry",
     "Method",
     "MethodChoice",
-    "describe",
+    "describe_catalog",
     "find_architecture",
 ]

@@ -1,55 +1,73 @@
-"""The formats in which a student leaves: each file is loaded back and measured before it is published."""
+"""Export formats of a student. Each file is loaded again and measured before it is published."""
 
-from dlkd_core.frozen import Frozen
+from dlkd_core.base import FrozenModel, LiteralEnum
 
 
-class Exporter(Frozen):
-    """A format: the file's name, and where its code is (``module:Class``, see `dlkd_core.export`)."""
+class ExportFormat(LiteralEnum):
+    """Names of the export formats."""
 
-    name: str
+    SAFETENSORS = "safetensors"
+    ONNX = "onnx"
+    ONNX_FP16 = "onnx_fp16"
+    ONNX_INT8 = "onnx_int8"
+    TORCH_EXPORT = "torch_export"
+    BUNDLE = "bundle"
+
+
+class ExporterEntry(FrozenModel):
+    """An export format and the name of its file.
+
+    `target` names its code (``module:Class``; see `dlkd_core.export`).
+    """
+
+    name: ExportFormat
     file: str
     summary: str
     target: str
 
 
-EXPORTERS: dict[str, Exporter] = {
-    exporter.name: exporter
-    for exporter in (
-        Exporter(
-            name="safetensors",
+EXPORTERS: dict[str, ExporterEntry] = {
+    entry.name: entry
+    for entry in (
+        ExporterEntry(
+            name=ExportFormat.SAFETENSORS,
             file="student.safetensors",
-            summary="Weights under the network's own keys; architecture, classes and normalization in the header's metadata",
-            target="dlkd_core.export.safetensors_file:SafetensorsFile",
+            summary="Weights under the network's own keys, with architecture, classes and"
+            " normalization in the metadata of the header",
+            target="dlkd_core.export.safetensors_exporter:SafetensorsExporter",
         ),
-        Exporter(
-            name="onnx",
+        ExporterEntry(
+            name=ExportFormat.ONNX,
             file="student.onnx",
-            summary="ONNX graph: image (batch, C, H, W) float32 RGB in [0, 1] -> logits; the normalization is inside",
-            target="dlkd_core.export.onnx_file:OnnxFile",
+            summary="ONNX graph from images (batch, C, H, W), float32 RGB in [0, 1], to logits. The"
+            " normalization is part of the graph.",
+            target="dlkd_core.export.onnx_exporter:OnnxExporter",
         ),
-        Exporter(
-            name="onnx_fp16",
+        ExporterEntry(
+            name=ExportFormat.ONNX_FP16,
             file="student.fp16.onnx",
             summary="The ONNX graph in half precision, with the same float32 input and output",
-            target="dlkd_core.export.onnx_fp16_file:OnnxFp16File",
+            target="dlkd_core.export.onnx_fp16_exporter:OnnxFp16Exporter",
         ),
-        Exporter(
-            name="onnx_int8",
+        ExporterEntry(
+            name=ExportFormat.ONNX_INT8,
             file="student.int8.onnx",
-            summary="The ONNX graph in eight bits, calibrated on training images; at most 0.5 points of top-1 are lost",
-            target="dlkd_core.export.onnx_int8_file:OnnxInt8File",
+            summary="The ONNX graph in 8-bit integers, calibrated on training images. Top-1 drops"
+            " by at most 0.5 percentage points.",
+            target="dlkd_core.export.onnx_int8_exporter:OnnxInt8Exporter",
         ),
-        Exporter(
-            name="torch_export",
+        ExporterEntry(
+            name=ExportFormat.TORCH_EXPORT,
             file="student.pt2",
-            summary="A program of torch.export: torch.export.load runs it without the network's code",
-            target="dlkd_core.export.torch_export_file:TorchExportFile",
+            summary="A torch.export program that torch.export.load runs without the network's code",
+            target="dlkd_core.export.torch_export_exporter:TorchExportExporter",
         ),
-        Exporter(
-            name="bundle",
+        ExporterEntry(
+            name=ExportFormat.BUNDLE,
             file="student.zip",
-            summary="All of these that were asked for with a model card, the configuration and the lineage in one zip",
-            target="dlkd_core.export.bundle_file:BundleFile",
+            summary="A zip with all other requested files, a model card, the configuration and the"
+            " lineage",
+            target="dlkd_core.export.bundle_exporter:BundleExporter",
         ),
     )
 }

@@ -1,6 +1,6 @@
-"""Data sets: a folder or an archive is checked, decoded once into uint8 tensors, and augmented in batches on the device."""
+"""Data sets: check a folder or archive, decode it once to uint8 tensors, and augment batches."""
 
-from dlkd_core.data.packed import Packed, Split, open_dataset
-from dlkd_core.data.reading import Reading
+from dlkd_core.data.dataset import DatasetSplit, ImageDataset, open_dataset
+from dlkd_core.data.read_options import ReadOptions
 
-__all__ = ["Packed", "Reading", "Split", "open_dataset"]
+__all__ = ["DatasetSplit", "ImageDataset", "ReadOptions", "open_dataset"]

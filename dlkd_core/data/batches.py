@@ -1,4 +1,4 @@
-"""Which images make up which step: an order a epoch, drawn from the seed, so that any step can be found again."""
+"""Training batches, whose order is drawn from the seed so that any step can be reproduced."""
 
 from collections.abc import Iterator
 
@@ -6,55 +6,67 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlkd_core.data.ahead import ahead
+from dlkd_core.data.augmentation.views import Augmentation, make_views
+from dlkd_core.data.dataset import DatasetSplit
 from dlkd_core.data.host_images import HostImages
-from dlkd_core.data.packed import Split
-from dlkd_core.data.views import Augmentation, views
+from dlkd_core.data.prefetch import prefetch
 from dlkd_core.outputs import Targets
 
-_ORDER, _VIEWS = 1, 2  # streams of random numbers that must not touch
-_AHEAD = 2  # batches
+_ORDER_STREAM, _VIEWS_STREAM = 1, 2  # independent streams of random numbers
+_PREFETCH_DEPTH = 2  # batches
 
 
-def generator_of(*entropy: int) -> torch.Generator:
-    """A CPU generator seeded from several integers."""
+def seeded_generator(*entropy: int) -> torch.Generator:
+    """Return a CPU generator that is seeded from several integers."""
     state = np.random.SeedSequence(entropy).generate_state(2, np.uint32)
     return torch.Generator().manual_seed(int(state[0]) << 31 ^ int(state[1]))
 
 
-class Batches:
-    """The training batches of a run, addressed by step. Those of images on disk are read ahead in the background.
+class BatchLoader:
+    """The training batches of a run, addressed by step.
 
-    A last batch of a single image is left out: batch statistics need two.
+    Batches of images on disk are prefetched in a background thread. A last batch of a single image
+    is dropped, because batch statistics need at least two.
     """
 
-    def __init__(self, split: Split, batch_size: int, augmentation: Augmentation, seed: int) -> None:
+    def __init__(
+        self, split: DatasetSplit, batch_size: int, augmentation: Augmentation, seed: int
+    ) -> None:
         self.split, self.augmentation, self.seed = split, augmentation, seed
         self.batch_size = min(batch_size, len(split))
-        whole, rest = divmod(len(split), self.batch_size)
-        self.per_epoch = whole + (rest > 1)
+        full_batches, rest = divmod(len(split), self.batch_size)
+        self.steps_per_epoch = full_batches + (rest > 1)
 
-    def from_step(self, step: int, steps: int) -> Iterator[tuple[Tensor, Targets]]:
-        """Views (B * count, 3, H, W) and targets (B,) of steps `step` up to `steps`."""
-        places = self._places(step, steps)
+    def iterate(self, start_step: int, end_step: int) -> Iterator[tuple[Tensor, Targets]]:
+        """Iterate over views (batch * views, 3, H, W) and targets (batch,) of a range of steps.
+
+        `end_step` is exclusive.
+        """
+        steps = self._rows_of_steps(start_step, end_step)
         if isinstance(self.split.images, HostImages):
-            return ahead(self._batch, places, _AHEAD)
-        return map(self._batch, places)
+            return prefetch(self._make_batch, steps, _PREFETCH_DEPTH)
+        return map(self._make_batch, steps)
 
-    def _places(self, step: int, steps: int) -> Iterator[tuple[int, Tensor]]:
-        """Each step's number and rows."""
+    def _rows_of_steps(self, start_step: int, end_step: int) -> Iterator[tuple[int, Tensor]]:
+        """Iterate over the number of each step and the rows of its images."""
         order = torch.empty(0)
-        for number in range(step, steps):
-            epoch, place = divmod(number, self.per_epoch)
-            if place == 0 or number == step:
-                order = self._order(epoch)
-            yield number, order[place * self.batch_size : (place + 1) * self.batch_size]
+        for step in range(start_step, end_step):
+            epoch, batch = divmod(step, self.steps_per_epoch)
+            if batch == 0 or step == start_step:
+                order = self._shuffle(epoch)
+            yield step, order[batch * self.batch_size : (batch + 1) * self.batch_size]
 
-    def _batch(self, place: tuple[int, Tensor]) -> tuple[Tensor, Targets]:
-        number, rows = place
-        made = views(self.split.images[rows], self.augmentation, generator_of(self.seed, _VIEWS, number))
-        return made, Targets(self.split.labels[rows], rows, number // self.per_epoch + 1)
+    def _make_batch(self, step_rows: tuple[int, Tensor]) -> tuple[Tensor, Targets]:
+        step, rows = step_rows
+        views = make_views(
+            self.split.images[rows],
+            self.augmentation,
+            seeded_generator(self.seed, _VIEWS_STREAM, step),
+        )
+        return views, Targets(self.split.labels[rows], rows, step // self.steps_per_epoch + 1)
 
-    def _order(self, epoch: int) -> Tensor:
-        order = torch.randperm(len(self.split), generator=generator_of(self.seed, _ORDER, epoch))
+    def _shuffle(self, epoch: int) -> Tensor:
+        order = torch.randperm(
+            len(self.split), generator=seeded_generator(self.seed, _ORDER_STREAM, epoch)
+        )
         return order.to(self.split.labels.device)

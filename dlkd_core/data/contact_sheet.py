@@ -1,4 +1,4 @@
-"""A contact sheet: some images of each class, so that a look tells whether a data set is what it should be."""
+"""The contact sheet: sample images of each class, to check a data set at a glance."""
 
 from dataclasses import asdict, dataclass
 from math import ceil
@@ -9,21 +9,28 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dlkd_core.data.packed import Packed, Split
+from dlkd_core.data.dataset import DatasetSplit, ImageDataset
 
-FILE = "samples.webp"
+SHEET_FILE = "samples.webp"
 _COLUMNS = 12
-_MOST_ROWS = 100
-_LONGEST = 64  # pixels of a tile's longer side
+_MAX_ROWS = 100
+_MAX_TILE_SIDE = 64  # pixels of a tile's longer side
 _QUALITY = 90
-_UNLABELLED_ROWS = 4
+_UNLABELED_ROWS = 4
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """Rows of `columns` tiles of `width` x `height` pixels; `classes` are those of the rows, None where images have no label.
+class ContactSheet:
+    """The layout of a contact sheet.
 
-    A class with fewer images than columns leaves the rest of its row black.
+    Each row shows up to `columns` images of one class. If a class has fewer images, the rest of its
+    row is black.
+
+    Args:
+        columns: tiles per row.
+        width: width of a tile in pixels.
+        height: height of a tile in pixels.
+        classes: label of each row, None for images without a label.
     """
 
     columns: int
@@ -32,36 +39,47 @@ class Sheet:
     classes: list[int | None]
 
 
-def write(data: Packed, folder: Path) -> dict[str, Any]:
-    """Writes the sheet of the training images (of val, where those alone have labels) and tells what is where on it."""
-    split = data.train if data.train.labelled or not data.val.labelled else data.val
-    rows = _rows(split, len(data.classes))
-    height, width = _tile(data.size)
+def write_contact_sheet(dataset: ImageDataset, folder: Path) -> dict[str, Any]:
+    """Write the contact sheet as `samples.webp` and return its layout.
+
+    Shows training images, or evaluation images if only those have labels.
+    """
+    only_val_labeled = dataset.val.is_labeled and not dataset.train.is_labeled
+    split = dataset.val if only_val_labeled else dataset.train
+    rows = _choose_rows(split, len(dataset.classes))
+    height, width = _tile_size(dataset.image_size)
     sheet = Image.new("RGB", (_COLUMNS * width, len(rows) * height))
-    for row, (_, places) in enumerate(rows):
-        for column, image in enumerate(split.images[places]):
+    for row, (_, indices) in enumerate(rows):
+        for column, image in enumerate(split.images[indices]):
             tile = Image.fromarray(image.permute(1, 2, 0).cpu().numpy())
-            sheet.paste(tile.resize((width, height), Image.Resampling.BOX), (column * width, row * height))
-    sheet.save(folder / FILE, quality=_QUALITY)
-    return asdict(Sheet(_COLUMNS, width, height, [label for label, _ in rows]))
+            tile = tile.resize((width, height), Image.Resampling.BOX)
+            sheet.paste(tile, (column * width, row * height))
+    sheet.save(folder / SHEET_FILE, quality=_QUALITY)
+    return asdict(ContactSheet(_COLUMNS, width, height, [label for label, _ in rows]))
 
 
-def _rows(split: Split, classes: int) -> list[tuple[int | None, Tensor]]:
-    if not split.labelled:
-        places = _spread(torch.arange(len(split)), _UNLABELLED_ROWS * _COLUMNS)
-        return [(None, places[at : at + _COLUMNS]) for at in range(0, len(places), _COLUMNS)]
-    chosen = [label * classes // min(classes, _MOST_ROWS) for label in range(min(classes, _MOST_ROWS))]
-    return [(label, _spread((split.labels == label).nonzero().flatten(), _COLUMNS)) for label in chosen]
+def _choose_rows(split: DatasetSplit, num_classes: int) -> list[tuple[int | None, Tensor]]:
+    """Return the label of each row and the indices of its images."""
+    if not split.is_labeled:
+        indices = _evenly_spaced(torch.arange(len(split)), _UNLABELED_ROWS * _COLUMNS)
+        starts = range(0, len(indices), _COLUMNS)
+        return [(None, indices[start : start + _COLUMNS]) for start in starts]
+    num_rows = min(num_classes, _MAX_ROWS)
+    labels = [row * num_classes // num_rows for row in range(num_rows)]
+    return [
+        (label, _evenly_spaced((split.labels == label).nonzero().flatten(), _COLUMNS))
+        for label in labels
+    ]
 
 
-def _spread(places: Tensor, count: int) -> Tensor:
-    """At most so many of them, evenly from first to last: neighbours in a file are often alike."""
-    if len(places) <= count:
-        return places
-    return places[(torch.arange(count) * len(places)) // count]
+def _evenly_spaced(indices: Tensor, count: int) -> Tensor:
+    """Return up to `count` indices from the whole range, since adjacent images are often alike."""
+    if len(indices) <= count:
+        return indices
+    return indices[(torch.arange(count) * len(indices)) // count]
 
 
-def _tile(size: tuple[int, int]) -> tuple[int, int]:
-    shrink = max(1.0, max(size) / _LONGEST)
-    height, width = (max(1, ceil(side / shrink)) for side in size)
+def _tile_size(image_size: tuple[int, int]) -> tuple[int, int]:
+    factor = max(1.0, max(image_size) / _MAX_TILE_SIDE)
+    height, width = (max(1, ceil(side / factor)) for side in image_size)
     return height, width

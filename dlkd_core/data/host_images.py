@@ -1,4 +1,4 @@
-"""Images that stay where they are: on disk, or in the host's memory when a GPU's does not hold them."""
+"""Images that are kept on disk or in host memory and moved to the device in batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,9 +16,12 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class HostImages:
-    """(N, 3, H, W) uint8, of which only what is asked for becomes a tensor, on `device`.
+    """Images (N, 3, H, W) uint8 of which only the indexed ones become a tensor on `device`.
 
-    `pixels` is an array or a memory-mapped one; `rows` (N,) are the images in it, None for all.
+    Args:
+        pixels: array or memory-mapped array (M, 3, H, W).
+        rows: indices of the images in `pixels`, (N,). All of them if None.
+        device: device of the tensors that indexing returns.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -29,41 +32,45 @@ class HostImages:
         return self.shape[0]
 
     def __getitem__(self, index: Index) -> Tensor:
-        """Some of them, (M, 3, H, W), by a slice or by rows (M,): a copy, so that what lies on disk stays as it is."""
-        places = index if isinstance(index, slice) else index.cpu().numpy()
-        wanted = places if self.rows is None else self.rows[places]
-        found = self.pixels[wanted]
-        copied = found.copy() if isinstance(wanted, slice) else np.ascontiguousarray(found)  # rows are copied by NumPy
+        """Return a copy of the images (M, 3, H, W) of a slice or of indices (M,)."""
+        requested = index if isinstance(index, slice) else index.cpu().numpy()
+        rows = requested if self.rows is None else self.rows[requested]
+        pixels = self.pixels[rows]
+        # Slicing returns a view, whereas NumPy copies when it is indexed by an array.
+        copied = pixels.copy() if isinstance(rows, slice) else np.ascontiguousarray(pixels)
         return torch.from_numpy(copied).to(self.device)
 
     @property
     def shape(self) -> torch.Size:
-        """As of a tensor."""
+        """Shape (N, 3, H, W)."""
         count = len(self.pixels) if self.rows is None else len(self.rows)
         return torch.Size((count, *self.pixels.shape[1:]))
 
     @property
     def nbytes(self) -> int:
-        """Of all of them."""
+        """Total size in bytes."""
         return prod(self.shape)
 
     def to(self, device: torch.device) -> "HostImages":
-        """The same, whose batches go to another device."""
+        """Return the images with another device for their batches, without moving the pixels."""
         return replace(self, device=device)
 
 
 Images = Tensor | HostImages
 
 
-def in_chunks(images: Images) -> Iterator[Tensor]:
-    """All images in order, some megabytes at a time."""
+def iter_chunks(images: Images) -> Iterator[Tensor]:
+    """Iterate over all images in order, in chunks of about 4 MiB."""
     count = max(1, _CHUNK_BYTES // prod(images.shape[1:]))
-    for at in range(0, len(images), count):
-        yield images[at : at + count]
+    for start in range(0, len(images), count):
+        yield images[start : start + count]
 
 
-def moved(images: Images, device: torch.device) -> Images:
-    """The images on a device; those that would take more than half of a GPU's free memory stay on the host."""
+def move_images(images: Images, device: torch.device) -> Images:
+    """Return the images on a device.
+
+    Images that would take more than half of a GPU's free memory stay in host memory.
+    """
     if isinstance(images, Tensor) and device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         if images.device.type == "cpu" and images.nbytes > free // 2:

@@ -1,6 +1,8 @@
-"""The packed file: safetensors (https://huggingface.co/docs/safetensors), written and read without holding the images in memory.
+"""The packed file: a data set as safetensors (https://huggingface.co/docs/safetensors).
 
-The library's own functions take and give whole tensors, and write metadata in a random order; its `safe_open` reads ours.
+This module writes and reads it without holding the images in memory. The functions of the
+safetensors library take and return whole tensors and write metadata in random order. Its
+`safe_open` can read these files.
 """
 
 import json
@@ -9,116 +11,144 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from dlkd_core.data.host_images import HostImages, Images, in_chunks
+from dlkd_core import safetensors_header
+from dlkd_core.data.host_images import HostImages, Images, iter_chunks
 from dlkd_core.errors import ArchiveUnreadable
-from dlkd_core.spec import DEFAULT_RESIZE, Resize
+from dlkd_core.spec import DEFAULT_RESIZE, ResizeMode
 
 _FORMAT = "dlkd-packed-1"
 _SPLITS = ("train", "val")
-_ALIGNED = 8
 
 
-class Stored(NamedTuple):
-    """A split: images (N, 3, H, W) uint8, labels (N,) int64."""
+class StoredSplit(NamedTuple):
+    """A split with images (N, 3, H, W) uint8 and labels (N,) int64."""
 
     images: Images
     labels: Tensor
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What is said of the whole set."""
+class DatasetMetadata:
+    """Metadata of the data set, see `ImageDataset`."""
 
     classes: tuple[str, ...]
     notices: tuple[str, ...] = ()
-    resize: Resize = DEFAULT_RESIZE
+    resize: ResizeMode = DEFAULT_RESIZE
 
 
-def write(path: Path, splits: Mapping[str, Stored], facts: Facts) -> None:
-    """Writes beside `path` and renames: a file of that name is a whole one, and equal sets are equal files."""
+def write_packed(path: Path, splits: Mapping[str, StoredSplit], metadata: DatasetMetadata) -> None:
+    """Write a packed file.
+
+    The file is written next to `path` under a temporary name and then renamed, so a file at `path`
+    is always complete. Equal data sets give equal files.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with partial.open("wb") as file:
-            header = json.dumps(_header(splits, facts), separators=(",", ":")).encode()
-            header += b" " * (-len(header) % _ALIGNED)
-            file.write(len(header).to_bytes(8, "little") + header)
+            header = json.dumps(_build_header(splits, metadata), separators=(",", ":"))
+            file.write(safetensors_header.encode_header(header.encode()))
             for split in splits.values():
                 file.write(split.labels.numpy().astype("<i8").tobytes())
             for split in splits.values():
-                _write_images(file, split.images)
+                for chunk in iter_chunks(split.images):
+                    file.write(chunk.contiguous().numpy().data)
         partial.rename(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def read(path: Path, in_memory: int) -> tuple[dict[str, Stored], Facts]:
-    """The splits, their images in memory where those of all splits take at most `in_memory` bytes.
+def read_packed(path: Path, memory_budget: int) -> tuple[dict[str, StoredSplit], DatasetMetadata]:
+    """Read a packed file.
+
+    The images are loaded into memory if those of all splits together take at most `memory_budget`
+    bytes, and mapped from the file otherwise.
 
     Raises:
-        ArchiveUnreadable: no whole packed file.
+        ArchiveUnreadable: the file is not a packed file, or is incomplete.
     """
     try:
-        header, begin = _read_header(path)
-        told = header["__metadata__"]
-        classes, notices = (tuple(json.loads(told[name])) for name in ("classes", "notices"))
-        facts = Facts(classes, notices, json.loads(told.get("resize", json.dumps(DEFAULT_RESIZE))))
+        header, data_offset = _read_header(path)
+        metadata = _parse_metadata(header["__metadata__"])
         size = sum(prod(header[f"{name}.images"]["shape"]) for name in _SPLITS)
-        splits = _loaded(path) if size <= in_memory else {name: _mapped(path, header, begin, name) for name in _SPLITS}
+        if size <= memory_budget:
+            return _load_splits(path), metadata
+        splits = {name: _map_split(path, header, data_offset, name) for name in _SPLITS}
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ArchiveUnreadable(f"The packed data set cannot be read: {error!r}") from error
-    return splits, facts
+    return splits, metadata
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header, and where the tensors begin."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > path.stat().st_size:
-            raise ArchiveUnreadable("The safetensors file is not a packed data set, or is cut off.")
-        header = json.loads(file.read(length))
+    """Return the header and the offset of the tensors in the file."""
+    try:
+        text, data_offset = safetensors_header.read_header(path)
+    except ValueError as error:
+        raise ArchiveUnreadable(
+            "The safetensors file is not a packed data set, or it is truncated."
+        ) from error
+    header = json.loads(text)
     if header.get("__metadata__", {}).get("format") != _FORMAT:
         raise ArchiveUnreadable("The safetensors file is not a packed data set.")
-    return header, 8 + length
+    return header, data_offset
 
 
-def _loaded(path: Path) -> dict[str, Stored]:
+def _parse_metadata(values: Mapping[str, str]) -> DatasetMetadata:
+    return DatasetMetadata(
+        classes=tuple(json.loads(values["classes"])),
+        notices=tuple(json.loads(values["notices"])),
+        resize=json.loads(values.get("resize", json.dumps(DEFAULT_RESIZE))),
+    )
+
+
+def _load_splits(path: Path) -> dict[str, StoredSplit]:
     with safe_open(path, framework="pt") as file:
-        return {name: Stored(file.get_tensor(f"{name}.images"), file.get_tensor(f"{name}.labels")) for name in _SPLITS}
+        return {
+            name: StoredSplit(file.get_tensor(f"{name}.images"), file.get_tensor(f"{name}.labels"))
+            for name in _SPLITS
+        }
 
 
-def _mapped(path: Path, header: dict[str, Any], begin: int, name: str) -> Stored:
-    """A split as it lies in the file, mapped to be read alone: it counts as nobody's memory, and the system has it back at will.
+def _map_split(path: Path, header: dict[str, Any], data_offset: int, name: str) -> StoredSplit:
+    """Map a split read-only.
 
-    The library maps files privately, which counts against the limit of a process as a copy would.
+    A read-only mapping does not count against the memory limit of a process, and the system can
+    reclaim its pages at any time. The library maps files privately, which counts against the limit
+    as a copy would.
     """
-    images, labels = (header[f"{name}.{kind}"] for kind in ("images", "labels"))
-    pixels = np.memmap(path, np.uint8, "r", begin + images["data_offsets"][0], tuple(images["shape"]))
-    known = np.fromfile(path, "<i8", labels["shape"][0], offset=begin + labels["data_offsets"][0])
-    return Stored(HostImages(pixels), torch.from_numpy(known))
+    images, labels = header[f"{name}.images"], header[f"{name}.labels"]
+    images_offset = data_offset + images["data_offsets"][0]
+    labels_offset = data_offset + labels["data_offsets"][0]
+    pixels = np.memmap(path, np.uint8, "r", images_offset, tuple(images["shape"]))
+    label_values = np.fromfile(path, "<i8", labels["shape"][0], offset=labels_offset)
+    return StoredSplit(HostImages(pixels), torch.from_numpy(label_values))
 
 
-def _header(splits: Mapping[str, Stored], facts: Facts) -> dict[str, Any]:
-    told = {"format": _FORMAT, "classes": facts.classes, "notices": facts.notices, "resize": facts.resize}
+def _build_header(splits: Mapping[str, StoredSplit], metadata: DatasetMetadata) -> dict[str, Any]:
     header: dict[str, Any] = {
-        "__metadata__": {name: value if name == "format" else json.dumps(value) for name, value in told.items()}
+        "__metadata__": {
+            "format": _FORMAT,
+            "classes": json.dumps(metadata.classes),
+            "notices": json.dumps(metadata.notices),
+            "resize": json.dumps(metadata.resize),
+        }
     }
-    at = 0
-    for kind, dtype in (("labels", "I64"), ("images", "U8")):  # the wider numbers first: all of them stay aligned
+    offset = 0
+    # Labels come first, because their wider type keeps all tensors aligned.
+    for kind, dtype, itemsize in (("labels", "I64", 8), ("images", "U8", 1)):
         for name, split in splits.items():
             shape = [*(split.labels if kind == "labels" else split.images).shape]
-            end = at + prod(shape) * (8 if dtype == "I64" else 1)
-            header[f"{name}.{kind}"] = {"dtype": dtype, "shape": shape, "data_offsets": [at, end]}
-            at = end
+            end = offset + prod(shape) * itemsize
+            header[f"{name}.{kind}"] = {
+                "dtype": dtype,
+                "shape": shape,
+                "data_offsets": [offset, end],
+            }
+            offset = end
     return header
-
-
-def _write_images(file: IO[bytes], images: Images) -> None:
-    for some in in_chunks(images):
-        file.write(some.contiguous().numpy().data)

@@ -1,8 +1,17 @@
-"""What a network is worth: accuracy, calibration and classes on a split; parameters, multiplications and time."""
+"""Evaluation of a network: accuracy, calibration, parameters, multiply-accumulates and latency."""
 
-from dlkd_core.evaluation.accuracy import Scores, logits_of, scores
-from dlkd_core.evaluation.classes import agreement
-from dlkd_core.evaluation.latency import latency_ms
-from dlkd_core.evaluation.measure import cost, likeness, quality
+from dlkd_core.evaluation.accuracy import Scores, predict, score_network
+from dlkd_core.evaluation.classification import top1_agreement
+from dlkd_core.evaluation.latency import measure_median_latency_ms
+from dlkd_core.evaluation.metrics import measure_agreement, measure_cost, measure_quality
 
-__all__ = ["Scores", "agreement", "cost", "latency_ms", "likeness", "logits_of", "quality", "scores"]
+__all__ = [
+    "Scores",
+    "measure_agreement",
+    "measure_cost",
+    "measure_median_latency_ms",
+    "measure_quality",
+    "predict",
+    "score_network",
+    "top1_agreement",
+]

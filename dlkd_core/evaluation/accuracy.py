@@ -2,55 +2,56 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from math import prod
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dlkd_core.data.dataset import DatasetSplit
 from dlkd_core.data.host_images import Images
-from dlkd_core.data.packed import Split
 
-_MOST_IMAGES, _FEWEST_IMAGES, _PIXELS = 256, 16, 2**20  # at once
+_MAX_BATCH_SIZE, _MIN_BATCH_SIZE, _PIXELS_PER_BATCH = 256, 16, 2**20
 
-Forward = Callable[[Tensor], Tensor]  # images (N, 3, H, W) float in [0, 1] -> logits (N, classes)
+LogitsFn = Callable[[Tensor], Tensor]  # images (N, 3, H, W) float in [0, 1] -> logits (N, classes)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Shares in [0, 1]; `nll` is the mean negative log-likelihood in nats."""
+    """Accuracies in [0, 1], and `nll`, the mean negative log-likelihood in nats."""
 
     top1: float
     top5: float
     nll: float
     images: int
 
-    def facts(self) -> dict[str, float]:
-        """As plain data."""
+    def to_dict(self) -> dict[str, float]:
+        """Return the scores as plain data."""
         return asdict(self)
 
 
 @torch.inference_mode()
-def logits_of(forward: Forward, images: Images, rows: slice = slice(None)) -> Tensor:
-    """Logits (N, classes), on the CPU, of uint8 images (N, 3, H, W), or of a contiguous part of them."""
-    first, last, _ = rows.indices(len(images))
-    step = _batch_size(images)
-    parts = (images[at : min(at + step, last)] for at in range(first, last, step))
-    found = [forward(part.float().div_(255)).float().cpu() for part in parts]
-    return torch.cat(found) if found else forward(images[:1].float().div_(255)).float().cpu()[:0]
+def predict(forward: LogitsFn, images: Images, rows: slice = slice(None)) -> Tensor:
+    """Run a network on uint8 images (N, 3, H, W), or on a contiguous range of them.
+
+    Returns:
+        Logits (N, classes) on the CPU.
+    """
+    start, stop, _ = rows.indices(len(images))
+    # Large images run in smaller batches, which limits the activations to a few hundred megabytes.
+    step = min(_MAX_BATCH_SIZE, max(_MIN_BATCH_SIZE, _PIXELS_PER_BATCH // prod(images.shape[2:])))
+    batches = (images[at : min(at + step, stop)] for at in range(start, stop, step))
+    logits = [forward(batch.float().div_(255)).float().cpu() for batch in batches]
+    return torch.cat(logits) if logits else forward(images[:1].float().div_(255)).float().cpu()[:0]
 
 
-def _batch_size(images: Images) -> int:
-    """Fewer at once the larger they are: a few hundred megabytes of activations, not gigabytes."""
-    return min(_MOST_IMAGES, max(_FEWEST_IMAGES, _PIXELS // (images.shape[2] * images.shape[3])))
-
-
-def scores(forward: Forward, split: Split) -> Scores:
-    """Scores of a network on a split."""
-    return score_logits(logits_of(forward, split.images), split.labels.cpu())
+def score_network(forward: LogitsFn, split: DatasetSplit) -> Scores:
+    """Score a network on a split."""
+    return score_logits(predict(forward, split.images), split.labels.cpu())
 
 
 def score_logits(logits: Tensor, labels: Tensor) -> Scores:
-    """Scores of logits (N, classes) against labels (N,)."""
+    """Score logits (N, classes) against labels (N,)."""
     best = logits.topk(min(5, logits.shape[1]), dim=1).indices
     hits = best == labels[:, None]
     return Scores(

@@ -1,4 +1,4 @@
-"""Frozen features of a data set: what the protocols look at."""
+"""Features of a data set under a frozen network, the input of the evaluation protocols."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
-from dlkd_core.data.packed import Packed
-from dlkd_core.evaluation.accuracy import logits_of
+from dlkd_core.data.dataset import ImageDataset
+from dlkd_core.evaluation.accuracy import predict
 from dlkd_core.outputs import Outputs
 
 
 @dataclass(frozen=True)
-class Features:
-    """Of both splits (N, width), on the CPU, with their labels (N,) and the number of classes."""
+class DatasetFeatures:
+    """Features (N, width) and labels (N,) of both splits on the CPU, and the number of classes."""
 
     train: Tensor
     train_labels: Tensor
@@ -22,20 +22,27 @@ class Features:
     classes: int
 
 
-def features_of(forward: Callable[[Tensor], Outputs], data: Packed, size: tuple[int, int]) -> Features:
-    """The input of the final classifier for every image without augmentation, at height and width `size`.
+def extract_features(
+    forward: Callable[[Tensor], Outputs], data: ImageDataset, size: tuple[int, int]
+) -> DatasetFeatures:
+    """Compute the input of the final classifier for every image, without augmentation.
 
-    `forward` takes images (N, 3, H, W) in [0, 1] and is in evaluation mode; `data` is on its device.
+    Args:
+        forward: Network in evaluation mode, from images (N, 3, H, W) in [0, 1] to outputs.
+        data: Images and labels, on the network's device.
+        size: Height and width that the images are resized to.
     """
 
     def features(images: Tensor) -> Tensor:
-        return forward(_at(images, size)).features
+        return forward(_resize(images, size)).features
 
-    train, val = (logits_of(features, split.images) for split in (data.train, data.val))  # rows are rows
-    return Features(train, data.train.labels.cpu(), val, data.val.labels.cpu(), len(data.classes))
+    train, val = (predict(features, split.images) for split in (data.train, data.val))
+    return DatasetFeatures(
+        train, data.train.labels.cpu(), val, data.val.labels.cpu(), len(data.classes)
+    )
 
 
-def _at(images: Tensor, size: tuple[int, int]) -> Tensor:
+def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(images.shape[2:]) == size:
         return images
     return F.interpolate(images, size, mode="bilinear", antialias=True).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""How long one image takes, and how many a second go through."""
+"""Latency and throughput measurement."""
 
 from dataclasses import dataclass
 from statistics import median, quantiles
@@ -7,15 +7,21 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from dlkd_core.evaluation.accuracy import Forward
+from dlkd_core.evaluation.accuracy import LogitsFn
 
-_WARM_UP, _REPEATS = 5, 30
-_BATCH, _BATCHES = 64, 3
+_WARMUP, _REPEATS = 5, 30
+_BATCH_SIZE, _BATCH_REPEATS = 64, 3
 
 
 @dataclass(frozen=True)
-class Speed:
-    """Milliseconds of one image alone, median and 95th percentile; images a second in batches of 64."""
+class LatencyStats:
+    """Latency and throughput of a network.
+
+    Attributes:
+        latency_ms: Median milliseconds for a single image.
+        latency_p95_ms: 95th percentile of the milliseconds for a single image.
+        throughput: Images per second in batches of 64.
+    """
 
     latency_ms: float
     latency_p95_ms: float
@@ -23,26 +29,31 @@ class Speed:
 
 
 @torch.inference_mode()
-def speed(forward: Forward, image: Tensor) -> Speed:
-    """Measured on `image` (1, 3, H, W), float in [0, 1], after a warm-up."""
-    single = _seconds(forward, image, _WARM_UP, _REPEATS)
-    batch = _seconds(forward, image.expand(_BATCH, -1, -1, -1).contiguous(), 1, _BATCHES)
-    return Speed(median(single) * 1000, quantiles(single, n=20)[-1] * 1000, _BATCH / median(batch))
+def measure_latency(forward: LogitsFn, image: Tensor) -> LatencyStats:
+    """Measure on `image` (1, 3, H, W), float in [0, 1], after a warm-up."""
+    single = _time_repeats(forward, image, _WARMUP, _REPEATS)
+    batch = image.expand(_BATCH_SIZE, -1, -1, -1).contiguous()
+    batched = _time_repeats(forward, batch, 1, _BATCH_REPEATS)
+    return LatencyStats(
+        latency_ms=median(single) * 1000,
+        latency_p95_ms=quantiles(single, n=20)[-1] * 1000,
+        throughput=_BATCH_SIZE / median(batched),
+    )
 
 
 @torch.inference_mode()
-def latency_ms(forward: Forward, image: Tensor) -> float:
-    """The median alone."""
-    return median(_seconds(forward, image, _WARM_UP, _REPEATS)) * 1000
+def measure_median_latency_ms(forward: LogitsFn, image: Tensor) -> float:
+    """Return the median milliseconds for `image` (1, 3, H, W), float in [0, 1]."""
+    return median(_time_repeats(forward, image, _WARMUP, _REPEATS)) * 1000
 
 
-def _seconds(forward: Forward, image: Tensor, warm_up: int, repeats: int) -> list[float]:
-    return [_timed(forward, image) for _ in range(warm_up + repeats)][warm_up:]
-
-
-def _timed(forward: Forward, image: Tensor) -> float:
-    start = perf_counter()
-    forward(image)
-    if image.is_cuda:
-        torch.cuda.synchronize(image.device)
-    return perf_counter() - start
+def _time_repeats(forward: LogitsFn, images: Tensor, warmup: int, repeats: int) -> list[float]:
+    """Return the seconds of each repeat after the warm-up."""
+    seconds = []
+    for _ in range(warmup + repeats):
+        start = perf_counter()
+        forward(images)
+        if images.is_cuda:
+            torch.cuda.synchronize(images.device)
+        seconds.append(perf_counter() - start)
+    return seconds[warmup:]

@@ -1,4 +1,4 @@
-"""The protocols that a spec asks for, on one network: their parameters beside their results."""
+"""Execution of the evaluation protocols of a spec on one network."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -8,64 +8,93 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dlkd_core.catalog.evaluations import Evaluation
-from dlkd_core.data import Packed, Reading, open_dataset
-from dlkd_core.data.reading import DEFAULT_READING
+from dlkd_core.base import import_target
+from dlkd_core.catalog.evaluation_protocols import EvaluationProtocol
+from dlkd_core.data import ImageDataset, ReadOptions, open_dataset
+from dlkd_core.data.read_options import DEFAULT_READ_OPTIONS
 from dlkd_core.errors import SpecError
-from dlkd_core.evaluation.features import Features, features_of
+from dlkd_core.evaluation.features import DatasetFeatures, extract_features
 from dlkd_core.outputs import Outputs
-from dlkd_core.resolve import resolve
 from dlkd_core.spec import DatasetFile, TransferFile
 
-_HINT = "Leave the protocol out, or give labelled training and evaluation images."
 
+def check_protocols(
+    protocols: Sequence[EvaluationProtocol],
+    data: ImageDataset,
+    reading: ReadOptions = DEFAULT_READ_OPTIONS,
+) -> None:
+    """Check before hours of training that the protocols can run afterwards.
 
-def check(choices: Sequence[Evaluation], data: Packed, reading: Reading = DEFAULT_READING) -> None:
-    """Before hours of training: whether the protocols can be run after it. Other data sets are read once for that.
+    Other data sets are read once for this.
 
     Raises:
-        SpecError: images have no labels to learn from or to be measured by, or another data set is not there.
-        DatasetError: what is wrong with another data set.
+        SpecError: Training or evaluation images have no labels, or another data set is missing.
+        DatasetError: Another data set is invalid.
     """
-    for place, choice in enumerate(choices):
-        pointer = f"/evaluation/{place}"
-        if isinstance(choice, TransferFile) and not choice.dataset.path.exists():
-            raise SpecError(f"There is no data set {choice.dataset.path}.", pointer=f"{pointer}/dataset/path")
-        seen = _other(choice.dataset, reading) if isinstance(choice, TransferFile) else data
-        if not (seen.train.labelled and seen.val.labelled):
-            raise SpecError(f"The protocol {choice.name} needs images with labels.", hint=_HINT, pointer=pointer)
+    for index, protocol in enumerate(protocols):
+        pointer = f"/evaluation/{index}"
+        protocol_data = data
+        if isinstance(protocol, TransferFile):
+            if not protocol.dataset.path.exists():
+                raise SpecError(
+                    f"The data set {protocol.dataset.path} does not exist.",
+                    pointer=f"{pointer}/dataset/path",
+                )
+            protocol_data = _open_transfer_dataset(protocol.dataset, reading)
+        if not (protocol_data.train.is_labeled and protocol_data.val.is_labeled):
+            raise SpecError(
+                f"The protocol {protocol.name} needs images with labels.",
+                hint="Remove the protocol, or provide labeled training and evaluation images.",
+                pointer=pointer,
+            )
 
 
-def measured(
-    choices: Sequence[Evaluation], forward: Callable[[Tensor], Outputs], data: Packed, reading: Reading, device: torch.device
+def run_protocols(
+    protocols: Sequence[EvaluationProtocol],
+    forward: Callable[[Tensor], Outputs],
+    data: ImageDataset,
+    reading: ReadOptions,
+    device: torch.device,
 ) -> list[dict[str, Any]]:
-    """Name, parameters and results of each protocol, in the spec's order.
+    """Return name, parameters and results of each protocol, in the spec's order.
 
     Args:
-        choices: the protocols.
-        forward: images (N, 3, H, W) in [0, 1] to outputs; frozen, on `device`.
-        data: the run's own data set; its training split is what the run saw, with few or noisy labels where it had such.
-        reading: how other data sets are read; those that memory does not hold are kept in its cache.
-        device: where the network is.
+        protocols: Protocols to run.
+        forward: Frozen network on `device`, from images (N, 3, H, W) in [0, 1] to outputs.
+        data: The run's own data set. Its training split is what the run trained on, including
+            reduced or noisy labels.
+        reading: How other data sets are read. Those too large for memory are kept in its cache.
+        device: Device of the network.
     """
 
     @cache
-    def own() -> Features:
-        return features_of(forward, data.to(device), data.size)
+    def own_features() -> DatasetFeatures:
+        return extract_features(forward, data.to(device), data.image_size)
 
-    def seen(choice: Evaluation) -> Features:
-        if not isinstance(choice, TransferFile):
-            return own()
-        return features_of(forward, _other(choice.dataset, reading).to(device), data.size)
+    def protocol_features(protocol: EvaluationProtocol) -> DatasetFeatures:
+        if not isinstance(protocol, TransferFile):
+            return own_features()
+        other = _open_transfer_dataset(protocol.dataset, reading).to(device)
+        return extract_features(forward, other, data.image_size)
 
-    return [{**_told(choice), **resolve(choice.target)(choice, seen(choice))} for choice in choices]
+    return [
+        {
+            **_describe_protocol(protocol),
+            **import_target(protocol.target)(protocol, protocol_features(protocol)),
+        }
+        for protocol in protocols
+    ]
 
 
-def _other(dataset: DatasetFile, reading: Reading) -> Packed:
-    return open_dataset(dataset.path, replace(reading, size=dataset.image_size, resize=dataset.resize))
+def _open_transfer_dataset(dataset: DatasetFile, reading: ReadOptions) -> ImageDataset:
+    return open_dataset(
+        dataset.path, replace(reading, image_size=dataset.image_size, resize=dataset.resize)
+    )
 
 
-def _told(choice: Evaluation) -> dict[str, Any]:
-    """The parameters; of a data set its name alone: paths are nobody's business."""
-    told = choice.model_dump(mode="json", exclude={"dataset"})
-    return {**told, "dataset": choice.dataset.called} if isinstance(choice, TransferFile) else told
+def _describe_protocol(protocol: EvaluationProtocol) -> dict[str, Any]:
+    """Return the parameters. A data set is named without its path, which is private."""
+    parameters = protocol.model_dump(mode="json", exclude={"dataset"})
+    if isinstance(protocol, TransferFile):
+        parameters["dataset"] = protocol.dataset.display_name
+    return parameters

@@ -1,7 +1,7 @@
-"""What leaves the house: each format writes a file, loads it back, and is measured on the evaluation split."""
+"""Exporters: each format writes a file, loads it back, and is measured on the evaluation split."""
 
-from dlkd_core.export.published import publish
+from dlkd_core.export.export_context import ExportContext
 from dlkd_core.export.student import Student
-from dlkd_core.export.work import Work
+from dlkd_core.export.verified_export import export_all
 
-__all__ = ["Student", "Work", "publish"]
+__all__ = ["ExportContext", "Student", "export_all"]

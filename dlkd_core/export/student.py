@@ -1,4 +1,4 @@
-"""A trained student on its own: what an exporter needs, and nothing of how it was trained."""
+"""A trained student, independent of how it was trained."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,38 +7,50 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dlkd_core.models import Network, build
-from dlkd_core.spec import DEFAULT_RESIZE, Normalization, Resize
+from dlkd_core.models import Network, build_network
+from dlkd_core.spec import DEFAULT_RESIZE, Normalization, ResizeMode
 
 
 @dataclass(frozen=True)
 class Student:
-    """Weights with what is needed to use them."""
+    """Weights with everything that is needed to use them.
+
+    Attributes:
+        architecture: Name in the catalog.
+        options: Complete architecture options.
+        classes: Class names in label order.
+        normalization: Input normalization.
+        size: Height and width of the images.
+        weights: State dict of the network.
+        resize: How images of another size are resized.
+        has_trained_classifier: False for methods that train features only.
+    """
 
     architecture: str
     options: Mapping[str, Any]
     classes: tuple[str, ...]
     normalization: Normalization
-    size: tuple[int, int]  # height and width of its images
+    size: tuple[int, int]
     weights: Mapping[str, Tensor]
-    resize: Resize = DEFAULT_RESIZE  # how images of another size become this one
-    trained_classifier: bool = True  # some methods train features alone
+    resize: ResizeMode = DEFAULT_RESIZE
+    has_trained_classifier: bool = True
 
-    def network(self) -> Network:
-        """A network of its own, on the CPU, in evaluation mode."""
-        with torch.random.fork_rng(devices=[]):  # the weights drawn here are thrown away: leave the caller's generator alone
-            network = build(self.architecture, len(self.classes), self.options)
+    def build_network(self) -> Network:
+        """Build a new network with these weights, on the CPU, in evaluation mode."""
+        # The initial weights are discarded. Drawing them must not advance the caller's generator.
+        with torch.random.fork_rng(devices=[]):
+            network = build_network(self.architecture, len(self.classes), self.options)
         network.module.load_state_dict(dict(self.weights))
         network.module.eval()
         return network
 
-    def deployable(self) -> "Deployable":
-        """Images in [0, 1] to logits, with the normalisation inside."""
-        return Deployable(self.network().module, self.normalization)
+    def build_deployable(self) -> "DeployableModel":
+        """Build the network with its normalization, from images in [0, 1] to logits."""
+        return DeployableModel(self.build_network().module, self.normalization)
 
 
-class Deployable(nn.Module):
-    """A network with its normalisation: images (N, 3, H, W) float in [0, 1] to logits (N, classes)."""
+class DeployableModel(nn.Module):
+    """A network with its normalization: images (N, 3, H, W) in [0, 1] to logits (N, classes)."""
 
     mean: Tensor
     std: Tensor

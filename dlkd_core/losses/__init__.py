@@ -1,5 +1,8 @@
-"""The losses, one term a file. `build` turns a method of the catalog into a module."""
+"""Distillation losses, one term per file.
 
-from dlkd_core.losses.objective import Objective, build
+`build_objective` turns a method of the catalog into a module.
+"""
 
-__all__ = ["Objective", "build"]
+from dlkd_core.losses.objective import Objective, build_objective
+
+__all__ = ["Objective", "build_objective"]

@@ -1,28 +1,28 @@
-"""Attention transfer: Zagoruyko, Komodakis 2017, https://arxiv.org/abs/1612.03928, section 3.1; as in RepDistiller, p = 2."""
+"""Attention transfer: Zagoruyko, Komodakis 2017, https://arxiv.org/abs/1612.03928, section 3.1.
 
-import torch.nn.functional as F
+Matches RepDistiller, with p = 2.
+"""
+
 from torch import Tensor
 
-from dlkd_core.catalog.terms import Attention as AttentionParams
-from dlkd_core.losses.pairs import paired, paired_shapes, same_size
-from dlkd_core.losses.term import Setting, TermModule
+from dlkd_core.catalog.loss_params import ATParams
+from dlkd_core.losses.base_loss import DistillationLoss, LossContext, sum_losses
+from dlkd_core.losses.block_pairs import attention_map, pair_block_shapes, pooled_block_pairs
 from dlkd_core.outputs import Outputs, Targets
 
 
-class Attention(TermModule):
-    """Sum over paired blocks of the mean of ( Q(F_S) - Q(F_T) )^2, Q(F) = v / |v|, v = vec( mean_c F_c^2 )."""
+class ATLoss(DistillationLoss):
+    """Squared difference of attention maps, summed over paired blocks.
 
-    def __init__(self, params: AttentionParams, setting: Setting) -> None:
-        super().__init__(params, setting)
-        paired_shapes(setting)
+    L = sum_l mean( Q(F_S) - Q(F_T) )^2, Q(F) = v / |v|, v = vec( mean_c F_c^2 )
+    """
 
-    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - one call for all terms
-        """A scalar."""
-        pairs = [same_size(ours, theirs) for ours, theirs in paired(student.maps, teacher.maps)]
-        first, *others = ((_attention(ours) - _attention(theirs)).square().mean() for ours, theirs in pairs)
-        return sum(others, start=first)
+    def __init__(self, params: ATParams, context: LossContext) -> None:
+        super().__init__(params, context)
+        pair_block_shapes(context)
 
-
-def _attention(maps: Tensor) -> Tensor:
-    """(N, C, H, W) to (N, H * W), rows of unit length."""
-    return F.normalize(maps.square().mean(dim=1).flatten(1))
+    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - all terms share one signature
+        return sum_losses(
+            (attention_map(student_map) - attention_map(teacher_map)).square().mean()
+            for student_map, teacher_map in pooled_block_pairs(student, teacher)
+        )

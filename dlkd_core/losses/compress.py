@@ -1,45 +1,51 @@
-"""Compressed representations: Koohpayegani et al. 2020, https://arxiv.org/abs/2010.14713, eq. 1 to 3.
+"""Compressed representations: Koohpayegani et al. 2020, https://arxiv.org/abs/2010.14713, eq. 1-3.
 
-As in https://github.com/UMBCvision/CompRess without momentum: the student itself fills its queue. Its main script has a
-second student for that, a moving average of the first (0.999); a term sees outputs, no networks.
+Matches https://github.com/UMBCvision/CompRess without momentum: the student itself fills its queue.
+The main script there uses a second student for that, a moving average of the first (0.999). This is
+not possible here, because a loss term sees outputs but no networks.
 """
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlkd_core.catalog.terms import Compression as CompressionParams
-from dlkd_core.losses.queues import Queue
-from dlkd_core.losses.term import Setting, TermModule
-from dlkd_core.losses.views import unrotated
+from dlkd_core.catalog.loss_params import CompRessParams
+from dlkd_core.losses.base_loss import (
+    DistillationLoss,
+    LossContext,
+    first_view,
+    softened_kl_divergence,
+)
+from dlkd_core.losses.feature_queue import FeatureQueue
 from dlkd_core.outputs import Outputs, Targets
 
 
-class Compression(TermModule):
-    """mean over all rows of KL( softmax(<f_T, k_T> / T) || softmax(<f_S, k_S> / T) ), f and k at unit length.
+class CompRessLoss(DistillationLoss):
+    """KL divergence of similarities to earlier images, averaged over all rows.
 
-    The keys k are a queue of features of earlier images. With two queues each network meets its own, and nothing
-    stands between f_S and the student; with one both meet the teacher's, the student through a linear head to its width.
+    L = mean KL( softmax(<f_T, k_T> / T) || softmax(<f_S, k_S> / T) ), f and k at unit length
+
+    The keys k are a queue of features of earlier images. With two queues each network is compared
+    with its own queue and the student has no head. With one queue both networks are compared with
+    the teacher's features, the student through a linear head to the teacher's width.
     """
 
-    params: CompressionParams
+    params: CompRessParams
 
-    def __init__(self, params: CompressionParams, setting: Setting) -> None:
-        super().__init__(params, setting)
-        ours, theirs = setting.student.features, setting.taught().features
-        count = min(params.queue, setting.images)
-        self.queue = Queue(count, theirs)
-        self.own = Queue(count, ours) if params.queues == 2 else None
-        self.head = nn.Linear(ours, theirs) if params.queues == 1 else nn.Identity()
+    def __init__(self, params: CompRessParams, context: LossContext) -> None:
+        super().__init__(params, context)
+        student_width = context.student_shapes.features
+        teacher_width = context.require_teacher().features
+        size = min(params.queue, context.num_images)
+        self.queue = FeatureQueue(size, teacher_width)
+        self.own = FeatureQueue(size, student_width) if params.queues == 2 else None
+        self.head = nn.Linear(student_width, teacher_width) if params.queues == 1 else nn.Identity()
 
-    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - one call for all terms
-        """A scalar."""
-        ours, theirs = F.normalize(self.head(student.features), dim=1), F.normalize(teacher.features, dim=1)
-        log_q = self._relations(ours, self.own or self.queue)  # (rows, queue)
-        log_p = self._relations(theirs, self.queue)
-        self.queue.add(unrotated(theirs, self.setting.views))
+    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - all terms share one signature
+        f_s = F.normalize(self.head(student.features), dim=1)
+        f_t = F.normalize(teacher.features, dim=1)
+        cosines_s = f_s @ (self.own or self.queue).rows.T  # (rows, queue)
+        cosines_t = f_t @ self.queue.rows.T
+        self.queue.add(first_view(f_t, self.context.num_views))
         if self.own is not None:
-            self.own.add(unrotated(ours, self.setting.views))
-        return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
-
-    def _relations(self, rows: Tensor, queue: Queue) -> Tensor:
-        return F.log_softmax(rows @ queue.rows.T / self.params.temperature, dim=1)
+            self.own.add(first_view(f_s, self.context.num_views))
+        return softened_kl_divergence(cosines_s, cosines_t, self.params.temperature)

@@ -1,48 +1,55 @@
 """Knowledge correlation: Ding et al., IEEE TNNLS 2024, https://doi.org/10.1109/TNNLS.2022.3190166.
 
-Formula, head and temperature from the authors' code, https://github.com/ifding/DLKD (CorrLoss). That code always has four
-rotations; the case of one view, where a row would meet itself, is ours.
+Formula, head and temperature follow the authors' code, https://github.com/ifding/DLKD (CorrLoss).
+That code always uses four rotations. The case of a single view is our extension.
 """
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlkd_core.catalog.terms import Correlation as CorrelationParams
+from dlkd_core.catalog.loss_params import CorrelationParams
+from dlkd_core.losses.base_loss import (
+    DistillationLoss,
+    LossContext,
+    softened_kl_divergence,
+    view_cosines,
+)
 from dlkd_core.losses.heads import mlp_head
-from dlkd_core.losses.term import Setting, TermModule
-from dlkd_core.losses.views import rotated, unrotated
 from dlkd_core.outputs import Outputs, Targets
 
 
-class Correlation(TermModule):
-    """mean over queries of KL( softmax(S_T / t) || softmax(S_S / t) ), S the cosines of queries and keys.
+class CorrelationLoss(DistillationLoss):
+    """KL divergence of similarities between views, averaged over queries.
 
-    Queries are the rotated views (of moco the strong crop), keys the unrotated ones (the plain crop); the softmax is over the
-    keys, a query's own image among them. With one view an image, queries and keys are the same rows, and each row's similarity
-    to itself, which is 1 in both networks, is left out.
+    L = mean KL( softmax(S_T / t) || softmax(S_S / t) ), S the cosines of queries and keys
+
+    Queries are the rotated views (the strong crop of moco), keys the unrotated ones (the plain
+    crop). The softmax is over the keys, including the query's own image. With a single view per
+    image, queries and keys are the same rows, and each row's similarity to itself is excluded,
+    because it is 1 in both networks. Student and teacher features may differ in width.
     """
 
     params: CorrelationParams
 
-    def __init__(self, params: CorrelationParams, setting: Setting) -> None:
-        super().__init__(params, setting)
-        setting.taught()
-        width = setting.student.features
+    def __init__(self, params: CorrelationParams, context: LossContext) -> None:
+        super().__init__(params, context)
+        context.require_teacher()
+        width = context.student_shapes.features
         self.head = mlp_head(width, width, width)
 
-    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - one call for all terms
-        """A scalar; widths of student and teacher need not match."""
-        log_q = self._relations(self.head(student.features))  # (queries, keys)
-        log_p = self._relations(teacher.features)
-        return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
+    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - all terms share one signature
+        cosines_s = self._cosines(self.head(student.features))  # (queries, keys)
+        cosines_t = self._cosines(teacher.features)
+        return softened_kl_divergence(cosines_s, cosines_t, self.params.temperature)
 
-    def _relations(self, rows: Tensor) -> Tensor:
-        units, views = F.normalize(rows, dim=-1), self.setting.views
-        cosines = _off_diagonal(units @ units.T) if views == 1 else rotated(units, views) @ unrotated(units, views).T
-        return F.log_softmax(cosines / self.params.temperature, dim=1)
+    def _cosines(self, rows: Tensor) -> Tensor:
+        if self.context.num_views > 1:
+            return view_cosines(rows, self.context.num_views)
+        units = F.normalize(rows, dim=-1)
+        return _drop_diagonal(units @ units.T)
 
 
-def _off_diagonal(square: Tensor) -> Tensor:
-    """(n, n) to (n, n - 1): each row without its diagonal entry, the rest in order."""
+def _drop_diagonal(square: Tensor) -> Tensor:
+    """Return each row of (n, n) without its diagonal entry, (n, n - 1)."""
     n = square.shape[0]
     return square.flatten()[1:].view(n - 1, n + 1)[:, :-1].reshape(n, n - 1)

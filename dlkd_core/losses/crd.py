@@ -1,85 +1,105 @@
-"""Contrastive representation distillation: Tian, Krishnan, Isola 2020, https://arxiv.org/abs/1910.10699, eq. 10, 11 and 17 to 19.
+"""Contrastive representation distillation: Tian et al. 2020, https://arxiv.org/abs/1910.10699.
 
-As in RepDistiller, mode "exact": the positive is the same image, negatives are images of other classes. They are drawn with
-replacement, which has the same mean; and the products with a whole bank come before the choice, which is many times faster.
+Eq. 10, 11 and 17 to 19, as in mode "exact" of RepDistiller: the positive is the same image, the
+negatives are images of other classes. Here negatives are drawn with replacement, which has the same
+mean, and embeddings are multiplied with the whole memory before the drawn rows are selected, which
+is many times faster.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlkd_core.catalog.terms import Contrast as ContrastParams
+from dlkd_core.catalog.loss_params import CRDParams
 from dlkd_core.errors import SpecError
+from dlkd_core.losses.base_loss import DistillationLoss, LossContext, first_view
 from dlkd_core.losses.heads import UnitEmbedding
-from dlkd_core.losses.negatives import Negatives
-from dlkd_core.losses.term import Setting, TermModule
-from dlkd_core.losses.views import unrotated
+from dlkd_core.losses.negative_sampler import NegativeSampler
 from dlkd_core.outputs import Outputs, Targets
 
 _EPSILON = 1e-7
 
 
-class Contrast(TermModule):
-    """L_S + L_T, L = -1/B sum_i ( log p+ / (p+ + K/N) + sum_k log (K/N) / (p_k + K/N) ), p = exp(<e, m> / T) / Z.
+class CRDLoss(DistillationLoss):
+    """Noise-contrastive loss of both networks against a memory of all training images.
 
-    e are unit embeddings of one network, m the other network's memory of the N training images; Z is fixed by the first
-    batch. On the first view alone.
+    L = L_S + L_T, each -1/B sum_i ( log p+ / (p+ + K/N) + sum_k log (K/N) / (p_k + K/N) ),
+    p = exp(<e, m> / T) / Z
+
+    e are unit embeddings of one network, m the other network's memory of the N training images. Z
+    is fixed by the first batch. Only the first view of each image is used.
     """
 
-    params: ContrastParams
+    params: CRDParams
     memory_student: Tensor
     memory_teacher: Tensor
     scales: Tensor
 
-    def __init__(self, params: ContrastParams, setting: Setting) -> None:
-        super().__init__(params, setting)
-        self.embed_student = UnitEmbedding(setting.student.features, params.dimensions)
-        self.embed_teacher = UnitEmbedding(setting.taught().features, params.dimensions)
+    def __init__(self, params: CRDParams, context: LossContext) -> None:
+        super().__init__(params, context)
+        self.embed_student = UnitEmbedding(context.student_shapes.features, params.dimensions)
+        self.embed_teacher = UnitEmbedding(context.require_teacher().features, params.dimensions)
+        bound = (params.dimensions / 3) ** -0.5
         for name in ("memory_student", "memory_teacher"):
-            bound = (params.dimensions / 3) ** -0.5
-            self.register_buffer(name, torch.empty(setting.images, params.dimensions).uniform_(-bound, bound))
-        self.register_buffer("scales", torch.zeros(2))  # Z of both networks; 0: not fixed yet
-        self.negatives = Negatives(_labels(setting), params.negatives)
+            memory = torch.empty(context.num_images, params.dimensions).uniform_(-bound, bound)
+            self.register_buffer(name, memory)
+        self.register_buffer("scales", torch.zeros(2))  # Z of both networks, 0 until it is fixed
+        self.negatives = NegativeSampler(_require_labels(context), params.negatives)
 
     def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:
-        """A scalar."""
-        views = self.setting.views
-        ours = self.embed_student(unrotated(student.features, views))  # (batch, dimensions)
-        theirs = self.embed_teacher(unrotated(teacher.features, views))
-        return self.between(ours, theirs, targets.rows, self.negatives(targets))
+        views = self.context.num_views
+        e_s = self.embed_student(first_view(student.features, views))  # (batch, dimensions)
+        e_t = self.embed_teacher(first_view(teacher.features, views))
+        return self.compute_loss(e_s, e_t, targets.indices, self.negatives(targets))
 
-    def between(self, ours: Tensor, theirs: Tensor, rows: Tensor, sample: Tensor) -> Tensor:
-        """The loss of embeddings (batch, dimensions) of the images `rows`; `sample` (batch, 1 + K) has the positive first."""
-        scores = torch.stack([self._scores(ours, self.memory_teacher, sample), self._scores(theirs, self.memory_student, sample)])
+    def compute_loss(
+        self, student: Tensor, teacher: Tensor, rows: Tensor, sample: Tensor
+    ) -> Tensor:
+        """Return the loss and update the memories.
+
+        Args:
+            student: embeddings (batch, dimensions).
+            teacher: embeddings (batch, dimensions).
+            rows: indices of the images in the training split, (batch,).
+            sample: indices of the positive, then of the K negatives, (batch, 1 + K).
+        """
+        scores = torch.stack(
+            [
+                self._similarity_scores(student, self.memory_teacher, sample),
+                self._similarity_scores(teacher, self.memory_student, sample),
+            ]
+        )
         self._fix_scales(scores.detach())
-        self.memory_student = self._updated(self.memory_student, ours.detach(), rows)
-        self.memory_teacher = self._updated(self.memory_teacher, theirs.detach(), rows)
-        return _nce(scores / self.scales[:, None, None], self.setting.images)
+        self.memory_student = self._update_memory(self.memory_student, student.detach(), rows)
+        self.memory_teacher = self._update_memory(self.memory_teacher, teacher.detach(), rows)
+        return _nce_loss(scores / self.scales[:, None, None], self.context.num_images)
 
-    def _scores(self, embedded: Tensor, memory: Tensor, sample: Tensor) -> Tensor:
+    def _similarity_scores(self, embedded: Tensor, memory: Tensor, sample: Tensor) -> Tensor:
         return ((embedded @ memory.T).gather(1, sample) / self.params.temperature).exp()
 
     def _fix_scales(self, scores: Tensor) -> None:
-        fresh = scores.mean(dim=(1, 2)) * self.setting.images
-        self.scales.copy_(torch.where(self.scales > 0, self.scales, fresh))
+        measured = scores.mean(dim=(1, 2)) * self.context.num_images
+        self.scales.copy_(torch.where(self.scales > 0, self.scales, measured))
 
-    def _updated(self, memory: Tensor, embedded: Tensor, rows: Tensor) -> Tensor:
-        """A new bank: backward still needs the old one."""
+    def _update_memory(self, memory: Tensor, embedded: Tensor, rows: Tensor) -> Tensor:
+        """Return an updated copy of the memory, because backward still needs the old one."""
         momentum = self.params.momentum
         mixed = momentum * memory[rows] + (1 - momentum) * embedded
         return memory.index_copy(0, rows, F.normalize(mixed))
 
 
-def _nce(p: Tensor, images: int) -> Tensor:
-    """Of both networks, (2, batch, 1 + K)."""
-    noise = (p.shape[2] - 1) / images
+def _nce_loss(p: Tensor, num_images: int) -> Tensor:
+    """Return the sum of both networks' losses. `p` is (2, batch, 1 + K), the positive first."""
+    noise = (p.shape[2] - 1) / num_images
     positive, negative = p[:, :, :1], p[:, :, 1:]
     log_data = (positive / (positive + noise + _EPSILON)).log().sum()
     log_noise = (noise / (negative + noise + _EPSILON)).log().sum()
     return -(log_data + log_noise) / p.shape[1]
 
 
-def _labels(setting: Setting) -> Tensor:
-    if setting.labels is None or (setting.labels == setting.labels[0]).all():
-        raise SpecError("The contrastive term needs training images of two classes at least.", pointer="/method")
-    return setting.labels
+def _require_labels(context: LossContext) -> Tensor:
+    if context.labels is None or (context.labels == context.labels[0]).all():
+        raise SpecError(
+            "The crd term needs training images of at least two classes.", pointer="/method"
+        )
+    return context.labels

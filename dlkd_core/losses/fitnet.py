@@ -1,53 +1,53 @@
-"""Hints: Romero et al. 2015, https://arxiv.org/abs/1412.6550, eq. 3; in one stage, as RepDistiller trains it (hint layer 2)."""
+"""FitNets hints: Romero et al. 2015, https://arxiv.org/abs/1412.6550, eq. 3.
+
+The hint is trained together with the student, as in RepDistiller (hint layer 2).
+"""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlkd_core.catalog.terms import Hint as HintParams
-from dlkd_core.losses.pairs import paired, paired_shapes, same_size
-from dlkd_core.losses.term import Setting, TermModule
+from dlkd_core.catalog.loss_params import FitNetParams
+from dlkd_core.losses.base_loss import DistillationLoss, LossContext
+from dlkd_core.losses.block_pairs import (
+    has_exact_convolution,
+    make_regressor_convolution,
+    pair_block_shapes,
+    pair_blocks,
+    pool_to_same_size,
+)
 from dlkd_core.outputs import Outputs, Targets
 
-_HINT = 1  # the second pair of blocks
+_HINT_PAIR = 1  # index of the second pair of blocks
 
 
-class Hint(TermModule):
-    """mean ( r(F_S) - F_T )^2 of the second pair of blocks; r: convolution to the teacher's width and size, batch norm, ReLU."""
+class FitNetLoss(DistillationLoss):
+    """Squared error of the second pair of blocks.
 
-    def __init__(self, params: HintParams, setting: Setting) -> None:
-        super().__init__(params, setting)
-        pairs = paired_shapes(setting)
-        self.place = min(_HINT, len(pairs) - 1)
-        ours, theirs = pairs[self.place]
-        self.pools = not fits(ours, theirs)
-        self.regressor = nn.Sequential(convolution(ours, theirs), nn.BatchNorm2d(theirs[0]), nn.ReLU())
+    L = mean ( r(F_S) - F_T )^2
 
-    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - one call for all terms
-        """A scalar."""
-        ours, theirs = paired(student.maps, teacher.maps)[self.place]
-        if self.pools:
-            ours, theirs = same_size(ours, theirs)
-        return self.between(self.regressor(ours), theirs)
+    r is a convolution to the teacher's width and size, followed by batch norm and ReLU.
+    """
+
+    def __init__(self, params: FitNetParams, context: LossContext) -> None:
+        super().__init__(params, context)
+        pairs = pair_block_shapes(context)
+        self.pair_index = min(_HINT_PAIR, len(pairs) - 1)
+        student_shape, teacher_shape = pairs[self.pair_index]
+        self.needs_pooling = not has_exact_convolution(student_shape, teacher_shape)
+        self.regressor = nn.Sequential(
+            make_regressor_convolution(student_shape, teacher_shape),
+            nn.BatchNorm2d(teacher_shape[0]),
+            nn.ReLU(),
+        )
+
+    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - all terms share one signature
+        pairs = pair_blocks(student.feature_maps, teacher.feature_maps)
+        student_map, teacher_map = pairs[self.pair_index]
+        if self.needs_pooling:
+            student_map, teacher_map = pool_to_same_size(student_map, teacher_map)
+        return self.compute_loss(self.regressor(student_map), teacher_map)
 
     @staticmethod
-    def between(ours: Tensor, theirs: Tensor) -> Tensor:
-        """The loss of maps of one shape."""
-        return F.mse_loss(ours, theirs)
-
-
-def fits(ours: tuple[int, ...], theirs: tuple[int, ...]) -> bool:
-    """Whether one of the published convolutions takes the student's size to the teacher's; otherwise the larger map is pooled."""
-    (_, h, w), (_, H, W) = ours, theirs
-    return (h, w) in ((2 * H, 2 * W), (H, W)) or (2 * h, 2 * w) == (H, W) or (h >= H and w >= W)
-
-
-def convolution(ours: tuple[int, ...], theirs: tuple[int, ...]) -> nn.Module:
-    """RepDistiller's: to the teacher's width and size where it `fits`, to its width alone where not."""
-    (c, h, w), (C, H, W) = ours, theirs
-    if (h, w) == (2 * H, 2 * W):
-        return nn.Conv2d(c, C, 3, stride=2, padding=1)
-    if (2 * h, 2 * w) == (H, W):
-        return nn.ConvTranspose2d(c, C, 4, stride=2, padding=1)
-    if fits(ours, theirs):
-        return nn.Conv2d(c, C, (1 + h - H, 1 + w - W))
-    return nn.Conv2d(c, C, 1)
+    def compute_loss(student: Tensor, teacher: Tensor) -> Tensor:
+        """Return the loss of two maps of one shape."""
+        return F.mse_loss(student, teacher)

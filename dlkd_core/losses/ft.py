@@ -1,6 +1,7 @@
-"""Factor transfer: Kim, Park, Kwak 2018, https://arxiv.org/abs/1802.04977, eq. 1 to 3; as in RepDistiller, on the last block.
+"""Factor transfer: Kim, Park, Kwak 2018, https://arxiv.org/abs/1802.04977, eq. 1 to 3.
 
-Different: RepDistiller trains the paraphraser for 30 epochs before the student; here both learn from the first step on.
+Matches RepDistiller, on the last block, except that RepDistiller trains the paraphraser for 30
+epochs before the student. Here both learn from the first step on.
 """
 
 from itertools import pairwise
@@ -8,53 +9,63 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlkd_core.catalog.terms import Factors as FactorsParams
-from dlkd_core.losses.pairs import paired_shapes, same_size
-from dlkd_core.losses.term import Setting, TermModule
+from dlkd_core.catalog.loss_params import FTParams
+from dlkd_core.losses.base_loss import DistillationLoss, LossContext
+from dlkd_core.losses.block_pairs import attention_map, pair_block_shapes, pool_to_same_size
 from dlkd_core.outputs import Outputs, Targets
 
-_SLOPE = 0.1
+_LEAKY_SLOPE = 0.1
 
 
-class Factors(TermModule):
-    """mean | Q(translator(F_S)) - Q(encoder(F_T)) | + mean ( decoder(encoder(F_T)) - F_T )^2 / w.
+class FTLoss(DistillationLoss):
+    """Difference of the last block's factors, plus the paraphraser's reconstruction error.
 
-    Q(F) = mean_c F_c^2 at unit length. The first summand teaches the student and its translator; the second teaches the
-    paraphraser (encoder and decoder) alone and at the run's own rate, hence divided by the term's weight w.
+    L = mean | Q(translator(F_S)) - Q(encoder(F_T)) | + mean ( decoder(encoder(F_T)) - F_T )^2 / w
+
+    Q(F) = mean_c F_c^2 at unit length. The first summand trains the student and its translator. The
+    second trains the paraphraser (encoder and decoder) only, at the run's own learning rate: it is
+    divided by the term's weight w, which multiplies the whole loss later.
     """
 
-    params: FactorsParams
+    params: FTParams
 
-    def __init__(self, params: FactorsParams, setting: Setting) -> None:
-        super().__init__(params, setting)
-        (ours, *_), (theirs, *_) = paired_shapes(setting)[-1]
-        factor = max(1, int(theirs * params.rate))
-        self.translator = _layers(nn.Conv2d, (ours, ours, factor, factor), normed=True)
-        self.encoder = _layers(nn.Conv2d, (theirs, theirs, factor, factor))
-        self.decoder = _layers(nn.ConvTranspose2d, (factor, factor, theirs, theirs))
+    def __init__(self, params: FTParams, context: LossContext) -> None:
+        super().__init__(params, context)
+        (student_width, *_), (teacher_width, *_) = pair_block_shapes(context)[-1]
+        factor_width = max(1, int(teacher_width * params.rate))
+        self.translator = _convolution_stack(
+            nn.Conv2d, (student_width, student_width, factor_width, factor_width), batch_norm=True
+        )
+        self.encoder = _convolution_stack(
+            nn.Conv2d, (teacher_width, teacher_width, factor_width, factor_width)
+        )
+        self.decoder = _convolution_stack(
+            nn.ConvTranspose2d, (factor_width, factor_width, teacher_width, teacher_width)
+        )
 
-    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - one call for all terms
-        """A scalar."""
-        theirs = teacher.maps[-1]
-        factor = self.encoder(theirs)
-        reconstruction = F.mse_loss(self.decoder(factor), theirs)
-        return self.between(self.translator(student.maps[-1]), factor.detach()) + reconstruction / self.params.weight
+    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - all terms share one signature
+        student_map, teacher_map = student.feature_maps[-1], teacher.feature_maps[-1]
+        factor = self.encoder(teacher_map)
+        reconstruction = F.mse_loss(self.decoder(factor), teacher_map)
+        difference = self.compute_loss(self.translator(student_map), factor.detach())
+        return difference + reconstruction / self.params.weight
 
     @staticmethod
-    def between(ours: Tensor, theirs: Tensor) -> Tensor:
-        """The loss of two factors (N, C, H, W), whatever their sizes."""
-        ours, theirs = same_size(ours, theirs)
-        return (_factor(ours) - _factor(theirs)).abs().mean()
+    def compute_loss(student: Tensor, teacher: Tensor) -> Tensor:
+        """Return the loss of two factors (N, C, H, W) of any sizes."""
+        student, teacher = pool_to_same_size(student, teacher)
+        return (attention_map(student) - attention_map(teacher)).abs().mean()
 
 
-def _factor(maps: Tensor) -> Tensor:
-    return F.normalize(maps.square().mean(dim=1).flatten(1))
-
-
-def _layers(kind: type[nn.Conv2d | nn.ConvTranspose2d], widths: tuple[int, ...], *, normed: bool = False) -> nn.Sequential:
-    """3x3 convolutions of those widths, each before a leaky ReLU."""
-    steps = (
-        (kind(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs) if normed else nn.Identity(), nn.LeakyReLU(_SLOPE))
-        for inputs, outputs in pairwise(widths)
-    )
-    return nn.Sequential(*(layer for step in steps for layer in step))
+def _convolution_stack(
+    kind: type[nn.Conv2d | nn.ConvTranspose2d], widths: tuple[int, ...], *, batch_norm: bool = False
+) -> nn.Sequential:
+    """Return 3x3 convolutions of these widths, each followed by a leaky ReLU."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        layers += [
+            kind(inputs, outputs, 3, padding=1),
+            nn.BatchNorm2d(outputs) if batch_norm else nn.Identity(),
+            nn.LeakyReLU(_LEAKY_SLOPE),
+        ]
+    return nn.Sequential(*layers)

@@ -1,37 +1,39 @@
-"""Neuron selectivity transfer: Huang, Wang 2017, https://arxiv.org/abs/1707.01219, eq. 4; as in RepDistiller."""
+"""Neuron selectivity transfer: Huang, Wang 2017, https://arxiv.org/abs/1707.01219, eq. 4.
+
+Matches RepDistiller.
+"""
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlkd_core.catalog.terms import NeuronSelectivity as NeuronSelectivityParams
-from dlkd_core.losses.pairs import paired, paired_shapes, same_size
-from dlkd_core.losses.term import Setting, TermModule
+from dlkd_core.catalog.loss_params import NSTParams
+from dlkd_core.losses.base_loss import DistillationLoss, LossContext, sum_losses
+from dlkd_core.losses.block_pairs import pair_block_shapes, pooled_block_pairs
 from dlkd_core.outputs import Outputs, Targets
 
 
-class NeuronSelectivity(TermModule):
-    """Sum over paired blocks of the squared MMD between their channels at unit length, by the kernel k(a, b) = <a, b>^2."""
+class NSTLoss(DistillationLoss):
+    """Squared MMD between the channels of student and teacher, summed over paired blocks.
 
-    def __init__(self, params: NeuronSelectivityParams, setting: Setting) -> None:
-        super().__init__(params, setting)
-        paired_shapes(setting)
+    L = sum_l mean k(F_T, F_T) + mean k(F_S, F_S) - 2 mean k(F_S, F_T), k(a, b) = <a, b>^2
 
-    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - one call for all terms
-        """A scalar."""
-        pairs = [same_size(ours, theirs) for ours, theirs in paired(student.maps, teacher.maps)]
-        first, *others = (_mmd(_channels(ours), _channels(theirs)) for ours, theirs in pairs)
-        return sum(others, start=first)
+    The means are over pairs of channels, each channel at unit length.
+    """
 
+    def __init__(self, params: NSTParams, context: LossContext) -> None:
+        super().__init__(params, context)
+        pair_block_shapes(context)
 
-def _channels(maps: Tensor) -> Tensor:
-    """(N, C, H, W) to (N, C, H * W), each channel at unit length."""
-    return F.normalize(maps.flatten(2), dim=2)
+    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - all terms share one signature
+        return sum_losses(_squared_mmd(*pair) for pair in pooled_block_pairs(student, teacher))
 
 
-def _mmd(ours: Tensor, theirs: Tensor) -> Tensor:
-    return _kernel(theirs, theirs) + _kernel(ours, ours) - 2 * _kernel(ours, theirs)
+def _squared_mmd(*maps: Tensor) -> Tensor:
+    """Return the squared MMD between the channels of two maps (N, C, H, W)."""
+    student, teacher = (F.normalize(x.flatten(2), dim=2) for x in maps)  # (N, C, H * W)
+    return _kernel(teacher, teacher) + _kernel(student, student) - 2 * _kernel(student, teacher)
 
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:
-    """The mean over all pairs of channels of an image, and over images."""
+    """Return the kernel's mean over all pairs of channels of an image and over images."""
     return (a @ b.transpose(1, 2)).square().mean()

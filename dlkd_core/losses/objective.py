@@ -1,48 +1,73 @@
-"""A method's loss: the weighted sum of its terms."""
+"""The training objective of a method: the weighted sum of its loss terms."""
 
 from torch import Tensor, nn
 
+from dlkd_core.base import import_target
 from dlkd_core.catalog import Method
-from dlkd_core.catalog.terms import Term
+from dlkd_core.catalog.loss_params import LossParams
 from dlkd_core.errors import SpecError
-from dlkd_core.losses.term import Setting, TermModule
+from dlkd_core.losses.base_loss import DistillationLoss, LossContext, sum_losses
 from dlkd_core.outputs import Outputs, Targets
-from dlkd_core.resolve import resolve
 
 
 class Objective(nn.Module):
-    """Weighted terms, by name. The optimiser takes `parameters()`: the terms' heads."""
+    """Weighted loss terms by name. Its parameters are the trainable heads of the terms."""
 
-    def __init__(self, terms: dict[str, TermModule]) -> None:
+    def __init__(self, terms: dict[str, DistillationLoss]) -> None:
         super().__init__()
-        self.params: dict[str, Term] = {name: term.params for name, term in terms.items()}
+        self.params: dict[str, LossParams] = {name: term.params for name, term in terms.items()}
         self.terms = nn.ModuleDict(terms)
 
-    def forward(self, student: Outputs, teacher: Outputs | None, targets: Targets) -> tuple[Tensor, dict[str, Tensor]]:
-        """The total (a scalar) and each term's unweighted value (scalars, detached).
+    def forward(
+        self, student: Outputs, teacher: Outputs | None, targets: Targets
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the total loss (a scalar) and each term's unweighted value (scalars, detached).
 
-        `teacher` is None where the method needs none; see `TermModule.forward` for the rows.
+        Args:
+            student: outputs of batch * views rows.
+            teacher: outputs of the same rows. None in a run without a teacher.
+            targets: labels and indices per image, (batch,).
         """
-        values: dict[str, Tensor] = {name: term(student, teacher, targets) for name, term in self.terms.items()}
-        first, *others = (_weight(self.params[name], targets.epoch) * value for name, value in values.items())
-        return sum(others, start=first), {name: value.detach() for name, value in values.items()}
+        values: dict[str, Tensor] = {
+            name: term(student, teacher, targets) for name, term in self.terms.items()
+        }
+        total = sum_losses(
+            _epoch_weight(self.params[name], targets.epoch) * value
+            for name, value in values.items()
+        )
+        return total, {name: value.detach() for name, value in values.items()}
 
 
-def build(method: Method, setting: Setting) -> Objective:
-    """The objective of a method in a run's setting. SpecError where every weight is zero."""
-    terms = method.weighted()
+def build_objective(method: Method, context: LossContext) -> Objective:
+    """Build the objective of a method.
+
+    Raises:
+        SpecError: all weights of the method are zero.
+    """
+    terms = method.active_terms()
     if not terms:
-        raise SpecError(f"The method {method.name} has only zero weights: nothing would be learnt.", hint="Give a term a weight.")
-    names = _names([term.name for term in terms])
-    return Objective({name: resolve(term.target)(term, setting) for name, term in zip(names, terms, strict=True)})
+        raise SpecError(
+            f"All weights of the method {method.name} are zero, so nothing would be learned.",
+            hint="Set at least one weight above zero.",
+        )
+    names = _number_names([term.name for term in terms])
+    return Objective(
+        {
+            name: import_target(term.target)(term, context)
+            for name, term in zip(names, terms, strict=True)
+        }
+    )
 
 
-def _weight(term: Term, epoch: int) -> float:
-    """The weight in an epoch (from 1): it grows evenly over the first ones where the term asks for it."""
+def _epoch_weight(term: LossParams, epoch: int) -> float:
+    """Return a term's weight in an epoch (from 1), which grows linearly during its warm-up."""
     return term.weight * (min(1.0, epoch / term.warmup_epochs) if term.warmup_epochs else 1.0)
 
 
-def _names(kinds: list[str]) -> list[str]:
-    """Each term's kind, numbered from its second occurrence: at, at_2."""
-    counts = [kinds[: place + 1].count(kind) for place, kind in enumerate(kinds)]
-    return [kind if count == 1 else f"{kind}_{count}" for kind, count in zip(kinds, counts, strict=True)]
+def _number_names(term_names: list[str]) -> list[str]:
+    """Append a number to repeated names from their second occurrence on: at, at_2."""
+    counts = [term_names[: index + 1].count(name) for index, name in enumerate(term_names)]
+    return [
+        name if count == 1 else f"{name}_{count}"
+        for name, count in zip(term_names, counts, strict=True)
+    ]

@@ -1,75 +1,96 @@
-"""Knowledge review: Chen et al. 2021, https://arxiv.org/abs/2104.09044, section 3; as in https://github.com/dvlab-research/ReviewKD.
+"""Knowledge review: Chen et al. 2021, https://arxiv.org/abs/2104.09044, section 3.
 
-Different: the teacher's blocks are taken as the network gives them, after their last ReLU; the published code takes them
-before it.
+Matches https://github.com/dvlab-research/ReviewKD, except that the teacher's blocks are taken after
+their last ReLU, as the network returns them. The published code takes them before it.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlkd_core.catalog.terms import Review as ReviewParams
-from dlkd_core.losses.pairs import paired, paired_shapes
-from dlkd_core.losses.term import Setting, TermModule
+from dlkd_core.catalog.loss_params import ReviewKDParams
+from dlkd_core.losses.base_loss import DistillationLoss, LossContext
+from dlkd_core.losses.block_pairs import pair_block_shapes, pair_blocks
 from dlkd_core.outputs import Outputs, Targets
 
-_WIDEST = 512
-_SIZES = (4, 2, 1)  # of the pooled maps that are compared beside the whole
+_MAX_WIDTH = 512
+_POOLED_SIZES = (4, 2, 1)  # sizes at which maps are compared in addition to their own
 
 
-class Review(TermModule):
-    """Sum over stages of HCL(ABF(F_S), F_T). The stages are the pooled features and the paired blocks, from deep to shallow."""
+class ReviewKDLoss(DistillationLoss):
+    """Hierarchical context loss of fused stages, summed over stages.
 
-    def __init__(self, params: ReviewParams, setting: Setting) -> None:
-        super().__init__(params, setting)
-        pairs = paired_shapes(setting)
-        width = setting.student.features
-        inputs = [width, *(ours[0] for ours, _ in reversed(pairs))]
-        outputs = [setting.taught().features, *(theirs[0] for _, theirs in reversed(pairs))]
-        middle = min(_WIDEST, width)
-        stages = enumerate(zip(inputs, outputs, strict=True))
-        self.fusions = nn.ModuleList(_Fusion(ours, middle, theirs, fuses=place > 0) for place, (ours, theirs) in stages)
+    L = sum_l HCL( ABF(F_S), F_T )
 
-    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - one call for all terms
-        """A scalar."""
-        pairs = [(student.features[:, :, None, None], teacher.features[:, :, None, None])]
-        pairs += reversed(paired(student.maps, teacher.maps))
+    The stages are the pooled features and the paired blocks, from deep to shallow.
+    """
+
+    def __init__(self, params: ReviewKDParams, context: LossContext) -> None:
+        super().__init__(params, context)
+        pairs = pair_block_shapes(context)[::-1]
+        student_features = context.student_shapes.features
+        teacher_features = context.require_teacher().features
+        student_widths = [student_features, *(shape[0] for shape, _ in pairs)]
+        teacher_widths = [teacher_features, *(shape[0] for _, shape in pairs)]
+        middle = min(_MAX_WIDTH, student_features)
+        self.fusions = nn.ModuleList(
+            _AttentionFusion(student_width, middle, teacher_width, fuses=stage > 0)
+            for stage, (student_width, teacher_width) in enumerate(
+                zip(student_widths, teacher_widths, strict=True)
+            )
+        )
+
+    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - all terms share one signature
+        stages = [(student.features[:, :, None, None], teacher.features[:, :, None, None])]
+        stages += reversed(pair_blocks(student.feature_maps, teacher.feature_maps))
         loss, deeper = student.features.new_zeros(()), None
-        for fusion, (ours, theirs) in zip(self.fusions, pairs, strict=True):
-            shown, deeper = fusion(ours, deeper, theirs.shape[2:])
-            loss = loss + context_loss(shown, theirs)
+        for fusion, (student_map, teacher_map) in zip(self.fusions, stages, strict=True):
+            expanded, deeper = fusion(student_map, deeper, teacher_map.shape[2:])
+            loss = loss + hierarchical_context_loss(expanded, teacher_map)
         return loss
 
 
-class _Fusion(nn.Module):
-    """ABF, the attention based fusion of a stage with what came of the deeper ones."""
+class _AttentionFusion(nn.Module):
+    """Attention-based fusion (ABF) of a stage with the result of the deeper stages."""
 
-    def __init__(self, ours: int, middle: int, theirs: int, *, fuses: bool) -> None:
+    def __init__(self, student_width: int, middle: int, teacher_width: int, *, fuses: bool) -> None:
         super().__init__()
-        narrow, wide = nn.Conv2d(ours, middle, 1, bias=False), nn.Conv2d(middle, theirs, 3, padding=1, bias=False)
+        narrow = nn.Conv2d(student_width, middle, 1, bias=False)
+        wide = nn.Conv2d(middle, teacher_width, 3, padding=1, bias=False)
         for convolution in (narrow, wide):
             nn.init.kaiming_uniform_(convolution.weight, a=1)
         self.reduce = nn.Sequential(narrow, nn.BatchNorm2d(middle))
-        self.expand = nn.Sequential(wide, nn.BatchNorm2d(theirs))
+        self.expand = nn.Sequential(wide, nn.BatchNorm2d(teacher_width))
         self.attention = nn.Sequential(nn.Conv2d(2 * middle, 2, 1), nn.Sigmoid()) if fuses else None
 
-    def forward(self, ours: Tensor, deeper: Tensor | None, size: torch.Size) -> tuple[Tensor, Tensor]:
-        """The stage in the teacher's width and size, and the fused map (N, middle, *size) for the next stage."""
-        fused: Tensor = self.reduce(ours)
+    def forward(
+        self, student: Tensor, deeper: Tensor | None, size: torch.Size
+    ) -> tuple[Tensor, Tensor]:
+        """Return the stage in the teacher's width and size, and the fused map for the next stage.
+
+        The fused map is (N, middle, *size).
+        """
+        fused: Tensor = self.reduce(student)
         if self.attention is not None and deeper is not None:
             deeper = F.interpolate(deeper, fused.shape[2:])  # nearest
-            shares = self.attention(torch.cat([fused, deeper], dim=1))  # (N, 2, h, w)
-            fused = fused * shares[:, :1] + deeper * shares[:, 1:]
+            attention = self.attention(torch.cat([fused, deeper], dim=1))  # (N, 2, h, w)
+            fused = fused * attention[:, :1] + deeper * attention[:, 1:]
         fused = F.interpolate(fused, size)
         return self.expand(fused), fused
 
 
-def context_loss(ours: Tensor, theirs: Tensor) -> Tensor:
-    """HCL of maps of one shape: the squared error whole, and pooled to 4, 2, 1 with weights 1/2, 1/4, 1/8; over their sum."""
-    loss, weight, total = F.mse_loss(ours, theirs), 1.0, 1.0
-    for size in _SIZES:
-        if size < ours.shape[2]:
+def hierarchical_context_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the hierarchical context loss (HCL) of two maps of one shape.
+
+    It is the weighted mean of the squared errors of the whole maps and of the maps pooled to 4, 2
+    and 1, with weights 1, 1/2, 1/4 and 1/8. Sizes that are not below the map's own are skipped.
+    """
+    loss, weight, total = F.mse_loss(student, teacher), 1.0, 1.0
+    for size in _POOLED_SIZES:
+        if size < student.shape[2]:
             weight /= 2
             total += weight
-            loss = loss + weight * F.mse_loss(F.adaptive_avg_pool2d(ours, size), F.adaptive_avg_pool2d(theirs, size))
+            loss = loss + weight * F.mse_loss(
+                F.adaptive_avg_pool2d(student, size), F.adaptive_avg_pool2d(teacher, size)
+            )
     return loss / total

@@ -1,27 +1,36 @@
-"""Similarity preserving: Tung, Mori 2019, https://arxiv.org/abs/1907.09682, eq. 1 to 4; as in RepDistiller, on the last block."""
+"""Similarity preserving: Tung, Mori 2019, https://arxiv.org/abs/1907.09682, eq. 1 to 4.
+
+Matches RepDistiller, on the last block.
+"""
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlkd_core.catalog.terms import Similarity as SimilarityParams
-from dlkd_core.losses.pairs import paired_shapes
-from dlkd_core.losses.term import Setting, TermModule
+from dlkd_core.catalog.loss_params import SPParams
+from dlkd_core.losses.base_loss import DistillationLoss, LossContext
+from dlkd_core.losses.block_pairs import pair_block_shapes
 from dlkd_core.outputs import Outputs, Targets
 
 
-class Similarity(TermModule):
-    """| G_T - G_S |_F^2 / B^2, G = rows of F F^T at unit length, F the flattened outputs of the last block. B counts views."""
+class SPLoss(DistillationLoss):
+    """Squared difference of the Gram matrices of the last block.
 
-    def __init__(self, params: SimilarityParams, setting: Setting) -> None:
-        super().__init__(params, setting)
-        paired_shapes(setting)
+    L = | G_T - G_S |_F^2 / B^2, G = F F^T with rows of unit length
 
-    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - one call for all terms
-        """A scalar."""
-        return (_gram(teacher.maps[-1]) - _gram(student.maps[-1])).square().mean()
+    F are the flattened outputs of the last block. B counts views.
+    """
+
+    def __init__(self, params: SPParams, context: LossContext) -> None:
+        super().__init__(params, context)
+        pair_block_shapes(context)
+
+    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - all terms share one signature
+        g_s = _gram_matrix(student.feature_maps[-1])
+        g_t = _gram_matrix(teacher.feature_maps[-1])
+        return (g_t - g_s).square().mean()
 
 
-def _gram(maps: Tensor) -> Tensor:
-    """(N, C, H, W) to (N, N), rows of unit length."""
+def _gram_matrix(maps: Tensor) -> Tensor:
+    """Return the Gram matrix (N, N) of maps (N, C, H, W), with rows of unit length."""
     rows = maps.flatten(1)
     return F.normalize(rows @ rows.T)

@@ -1,7 +1,8 @@
-"""Softmax regression representation learning: Yang et al. 2021, https://openreview.net/forum?id=ZzwDy_wiWv, eq. 3 and 5.
+"""Softmax regression representation learning: Yang et al. 2021.
 
-As in https://github.com/jingyang2017/KD_SRRL, where a map whose pooled mean is not the features (MobileNetV2's last block) is
-taken all the same; here the features themselves are.
+https://openreview.net/forum?id=ZzwDy_wiWv, eq. 3 and 5, as in
+https://github.com/jingyang2017/KD_SRRL. If the pooled mean of the last map is not the features
+(MobileNetV2's last block), that code still uses the map. Here the features are used.
 """
 
 from collections.abc import Callable
@@ -10,46 +11,56 @@ from math import sqrt
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlkd_core.catalog.terms import SoftmaxRegression as SoftmaxRegressionParams
+from dlkd_core.catalog.loss_params import SRRLParams
 from dlkd_core.errors import SpecError
-from dlkd_core.losses.term import Setting, TermModule
-from dlkd_core.losses.views import unrotated
+from dlkd_core.losses.base_loss import DistillationLoss, LossContext, first_view
 from dlkd_core.outputs import Outputs, Targets
 
 
-class SoftmaxRegression(TermModule):
-    """L_FM + w L_SR = mean ( p - f_T )^2 + w mean ( W_T p - z_T )^2, p = the pooled mean of r(F_S), on the first view alone.
+class SRRLLoss(DistillationLoss):
+    """Squared errors of features and of the teacher's logits for them, on the first view.
 
-    r: 1x1 convolution to the teacher's width, batch norm, ReLU; F_S the last block's map where it has the width of the
-    student's features, else the features; W_T the teacher's own classifier, which stays as it is.
+    L = L_FM + w L_SR = mean ( p - f_T )^2 + w mean ( W_T p - z_T )^2, p = pooled mean of r(F_S)
+
+    r is a 1x1 convolution to the teacher's width, followed by batch norm and ReLU. F_S is the last
+    block's map if it is as wide as the student's features, and the features otherwise. W_T is the
+    teacher's own classifier, which stays frozen.
     """
 
-    params: SoftmaxRegressionParams
+    params: SRRLParams
 
-    def __init__(self, params: SoftmaxRegressionParams, setting: Setting) -> None:
-        super().__init__(params, setting)
-        _classifier(setting)
-        ours, theirs = setting.student, setting.taught()
-        self.of_map = bool(ours.maps) and ours.maps[-1][0] == ours.features
-        convolution = nn.Conv2d(ours.features, theirs.features, 1, bias=False)
-        nn.init.normal_(convolution.weight, std=sqrt(2 / theirs.features))
-        self.connector = nn.Sequential(convolution, nn.BatchNorm2d(theirs.features))
+    def __init__(self, params: SRRLParams, context: LossContext) -> None:
+        super().__init__(params, context)
+        _require_classifier(context)
+        student, teacher = context.student_shapes, context.require_teacher()
+        self.uses_map = (
+            bool(student.feature_maps) and student.feature_maps[-1][0] == student.features
+        )
+        convolution = nn.Conv2d(student.features, teacher.features, 1, bias=False)
+        nn.init.normal_(convolution.weight, std=sqrt(2 / teacher.features))
+        self.connector = nn.Sequential(convolution, nn.BatchNorm2d(teacher.features))
 
-    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - one call for all terms
-        """A scalar."""
-        views = self.setting.views
-        shown = unrotated(student.maps[-1] if self.of_map else student.features[:, :, None, None], views)
-        ours = F.relu(self.connector(shown)).mean(dim=(2, 3))  # (batch, teacher width)
-        features, logits = (unrotated(rows, views) for rows in (teacher.features, teacher.logits))
-        return F.mse_loss(ours, features) + self.params.regression * F.mse_loss(_classifier(self.setting)(ours), logits)
+    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - all terms share one signature
+        views = self.context.num_views
+        maps = student.feature_maps[-1] if self.uses_map else student.features[:, :, None, None]
+        pooled = F.relu(self.connector(first_view(maps, views))).mean(dim=(2, 3))
+        logits = _require_classifier(self.context)(pooled)  # (batch, classes)
+        feature_loss = F.mse_loss(pooled, first_view(teacher.features, views))
+        logit_loss = F.mse_loss(logits, first_view(teacher.logits, views))
+        return feature_loss + self.params.regression * logit_loss
 
 
-def _classifier(setting: Setting) -> Callable[[Tensor], Tensor]:
-    """The teacher's; never an attribute of the term, whose parameters are trained and saved."""
-    if setting.classify is None:
+def _require_classifier(context: LossContext) -> Callable[[Tensor], Tensor]:
+    """Return the teacher's classifier.
+
+    It is never an attribute of the term, because the term's parameters are trained and saved.
+    """
+    if context.teacher_classifier is None:
         raise SpecError(
-            "The srrl term needs the teacher's own linear classifier, and this teacher shows none.",
-            hint="Give the teacher as weights of an architecture of the catalog, not as an ONNX graph; or use dlkd or crd.",
+            "The srrl term needs the teacher's own linear classifier, but this teacher exposes "
+            "none.",
+            hint="Use a teacher with weights of a catalog architecture instead of an ONNX graph, "
+            "or use dlkd or crd.",
             pointer="/method",
         )
-    return setting.classify
+    return context.teacher_classifier

@@ -1,82 +1,99 @@
-"""Self-supervision: Xu et al. 2020, https://arxiv.org/abs/2006.07114, eq. 5 to 8; as in https://github.com/xuguodong03/SSKD.
+"""Self-supervised knowledge distillation: Xu et al. 2020, https://arxiv.org/abs/2006.07114.
 
-Different: the published code first trains a head of two layers on the frozen teacher, 60 epochs to find each rotated image's
-source, and takes the similarities behind it; here they are those of the teacher's features themselves, as in DLKD.
+Eq. 5 to 8, as in https://github.com/xuguodong03/SSKD, with one difference. The published code first
+trains a two-layer head on the frozen teacher for 60 epochs, to match each rotated image to its
+source, and takes the similarities of the head's outputs. Here they are the similarities of the
+teacher's features themselves, as in DLKD.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlkd_core.catalog.terms import RotatedLogits as RotatedLogitsParams
-from dlkd_core.catalog.terms import SelfSupervision as SelfSupervisionParams
+from dlkd_core.catalog.loss_params import SSKDLogitsParams, SSKDParams
 from dlkd_core.errors import SpecError
-from dlkd_core.losses.heads import projection
-from dlkd_core.losses.kd import same_classes
-from dlkd_core.losses.term import Setting, TermModule
-from dlkd_core.losses.views import rotated, unrotated
+from dlkd_core.losses.base_loss import (
+    DistillationLoss,
+    LossContext,
+    check_same_classes,
+    other_views,
+    softened_kl_divergence,
+    view_cosines,
+)
+from dlkd_core.losses.heads import projection_head
 from dlkd_core.outputs import Outputs, Targets
 
 
-class RotatedLogits(TermModule):
-    """T^2 * KL( softmax(z_T / T) || softmax(z_S / T) ), mean over the views that are not the first; all of them are kept."""
+class SSKDLogitsLoss(DistillationLoss):
+    """KL divergence of softened logits on all views except the first, averaged over views.
 
-    params: RotatedLogitsParams
+    L = T^2 * KL( softmax(z_T / T) || softmax(z_S / T) )
 
-    def __init__(self, params: RotatedLogitsParams, setting: Setting) -> None:
-        super().__init__(params, setting)
-        same_classes(setting)
-        _several_views(setting)
-
-    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - one call for all terms
-        """A scalar."""
-        T, views = self.params.temperature, self.setting.views
-        log_p, log_q = (F.log_softmax(rotated(one.logits, views) / T, dim=1) for one in (teacher, student))
-        return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True) * T**2
-
-
-class SelfSupervision(TermModule):
-    """t^2 * mean over kept rows of KL( softmax(S_T / t) || softmax(S_S / t) ), S the cosines of other views i and first views j.
-
-    S_S is taken behind a head, linear - ReLU - linear. Kept are the rows in which the teacher finds the own image nearest,
-    and of the others the share `keep` where it ranks best.
+    None of these views is dropped, unlike in `SSKDLoss`.
     """
 
-    params: SelfSupervisionParams
+    params: SSKDLogitsParams
 
-    def __init__(self, params: SelfSupervisionParams, setting: Setting) -> None:
-        super().__init__(params, setting)
-        setting.taught()
-        _several_views(setting)
-        self.head = projection(setting.student.features, setting.student.features)
+    def __init__(self, params: SSKDLogitsParams, context: LossContext) -> None:
+        super().__init__(params, context)
+        check_same_classes(context)
+        _require_several_views(context)
 
-    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - one call for all terms
-        """A scalar; widths of student and teacher need not match."""
-        ours, theirs = self._cosines(self.head(student.features)), self._cosines(teacher.features)  # (others, batch)
-        log_q, log_p = (F.log_softmax(cosines / self.params.temperature, dim=1) for cosines in (ours, theirs))
+    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - all terms share one signature
+        T, views = self.params.temperature, self.context.num_views
+        z_s, z_t = other_views(student.logits, views), other_views(teacher.logits, views)
+        return softened_kl_divergence(z_s, z_t, T) * T**2
+
+
+class SSKDLoss(DistillationLoss):
+    """KL divergence of similarities between views, averaged over the kept rows.
+
+    L = t^2 * mean KL( softmax(S_T / t) || softmax(S_S / t) ),
+    S_ij = cosine of other view i and first view j
+
+    S_S is computed on the outputs of a linear - ReLU - linear head. The kept rows are those whose
+    own image the teacher ranks first and, of the others, the fraction `keep` with the best ranks.
+    Student and teacher features may differ in width.
+    """
+
+    params: SSKDParams
+
+    def __init__(self, params: SSKDParams, context: LossContext) -> None:
+        super().__init__(params, context)
+        context.require_teacher()
+        _require_several_views(context)
+        width = context.student_shapes.features
+        self.head = projection_head(width, width)
+
+    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - all terms share one signature
+        t, views = self.params.temperature, self.context.num_views
+        cosines_s = view_cosines(self.head(student.features), views)  # (other views, batch)
+        cosines_t = view_cosines(teacher.features, views)
+        log_q = F.log_softmax(cosines_s / t, dim=1)
+        log_p = F.log_softmax(cosines_t / t, dim=1)
         divergences = (log_p.exp() * (log_p - log_q)).sum(dim=1)
-        kept = well_ranked(theirs, self.params.keep).to(divergences.dtype)
-        return (kept * divergences).sum() / kept.sum().clamp_min(1) * self.params.temperature**2
-
-    def _cosines(self, rows: Tensor) -> Tensor:
-        units, views = F.normalize(rows, dim=-1), self.setting.views
-        return rotated(units, views) @ unrotated(units, views).T
+        kept = select_well_ranked_rows(cosines_t, self.params.keep).to(divergences.dtype)
+        return (kept * divergences).sum() / kept.sum().clamp_min(1) * t**2
 
 
-def well_ranked(cosines: Tensor, keep: float) -> Tensor:
-    """Which rows of (batch * others, batch) are kept, a mask; nothing is read back from the device."""
+def select_well_ranked_rows(cosines: Tensor, keep_fraction: float) -> Tensor:
+    """Return the mask of kept rows of (batch * others, batch), without a device synchronization.
+
+    The mask keeps all rows that rank their own image first, and `keep_fraction` of the others.
+    """
     rows, batch = cosines.shape
-    own = torch.arange(batch, device=cosines.device).repeat_interleave(rows // batch)
-    ranks = (cosines > cosines.gather(1, own[:, None])).sum(dim=1)  # of the own image: 0 is first
+    own_images = torch.arange(batch, device=cosines.device).repeat_interleave(rows // batch)
+    # rank of the row's own image, 0 is first
+    ranks = (cosines > cosines.gather(1, own_images[:, None])).sum(dim=1)
     correct = (ranks == 0).sum()
-    count = correct + ((rows - correct) * keep).floor()
+    count = correct + ((rows - correct) * keep_fraction).floor()
     return ranks.argsort(stable=True).argsort() < count
 
 
-def _several_views(setting: Setting) -> None:
-    if setting.views < 2:
+def _require_several_views(context: LossContext) -> None:
+    if context.num_views < 2:
         raise SpecError(
-            "Self-supervision compares the views of an image, and there is one.",
+            "Self-supervision compares several views of an image, but there is one per image.",
             hint="Set method.views to rotation4 or moco.",
             pointer="/method/views",
         )

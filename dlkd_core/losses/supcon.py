@@ -1,54 +1,59 @@
-"""Supervised contrast between teacher and student: Khosla et al. 2020, https://arxiv.org/abs/2004.11362, equation 2.
+"""Supervised contrast: Khosla et al. 2020, https://arxiv.org/abs/2004.11362, equation 2.
 
-Over both networks' embeddings together, as in https://github.com/ifding/DLKD (SupConLoss), where the constant in the
-logarithm comes from.
+The loss contrasts the embeddings of both networks together, as in https://github.com/ifding/DLKD
+(SupConLoss), which is also the source of the constant in the logarithm.
 """
 
 import torch
 from torch import Tensor
 
-from dlkd_core.catalog.terms import SupervisedContrast as SupervisedContrastParams
+from dlkd_core.catalog.loss_params import SupConParams
+from dlkd_core.losses.base_loss import DistillationLoss, LossContext, group_by_image
 from dlkd_core.losses.heads import UnitEmbedding
-from dlkd_core.losses.term import Setting, TermModule
-from dlkd_core.losses.views import by_image
 from dlkd_core.outputs import Outputs, Targets
 
 _EPSILON = 1e-7  # inside the logarithm
 
 
-class SupervisedContrast(TermModule):
-    """mean over rows p of both networks of -1/|P(p)| sum_{q in P(p)} log( exp(a_p.a_q / T) / sum_{r != p} exp(a_p.a_r / T) ).
+class SupConLoss(DistillationLoss):
+    """Supervised contrastive loss, averaged over the rows of both networks.
 
-    a are unit embeddings; P(p) are the other rows of p's class, whatever their view and network: never empty, for the other
-    network's row of the same view is one of them.
+    L = mean_p -1/|P(p)| sum_{q in P(p)} log( exp(a_p.a_q / T) / sum_{r != p} exp(a_p.a_r / T) )
+
+    a are unit embeddings. P(p) are the other rows of p's class, of any view and network. It is
+    never empty, because it contains the other network's row of the same view.
     """
 
-    params: SupervisedContrastParams
+    params: SupConParams
 
-    def __init__(self, params: SupervisedContrastParams, setting: Setting) -> None:
-        super().__init__(params, setting)
-        self.embed_student = UnitEmbedding(setting.student.features, params.dimensions)
-        self.embed_teacher = UnitEmbedding(setting.taught().features, params.dimensions)
+    def __init__(self, params: SupConParams, context: LossContext) -> None:
+        super().__init__(params, context)
+        self.embed_student = UnitEmbedding(context.student_shapes.features, params.dimensions)
+        self.embed_teacher = UnitEmbedding(context.require_teacher().features, params.dimensions)
 
     def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:
-        """A scalar."""
-        ours, theirs = self.embed_student(student.features), self.embed_teacher(teacher.features)
-        rows = torch.cat([ours, theirs])  # (2 * batch * views, dimensions)
-        itself = torch.eye(len(rows), dtype=torch.bool, device=rows.device)
-        positive = self._same_class(student.features, targets.labels) & ~itself
-        log_p = _log_softmax_of_others(rows @ rows.T / self.params.temperature, itself)
+        a_s, a_t = self.embed_student(student.features), self.embed_teacher(teacher.features)
+        rows = torch.cat([a_s, a_t])  # (2 * batch * views, dimensions)
+        diagonal = torch.eye(len(rows), dtype=torch.bool, device=rows.device)
+        positive = self._same_class_mask(student.features, targets.labels) & ~diagonal
+        log_p = _log_softmax_off_diagonal(rows @ rows.T / self.params.temperature, diagonal)
         return -((log_p * positive).sum(dim=1) / positive.sum(dim=1)).mean()
 
-    def _same_class(self, features: Tensor, labels: Tensor) -> Tensor:
-        images, views = by_image(features, self.setting.views).shape[:2]
+    def _same_class_mask(self, features: Tensor, labels: Tensor) -> Tensor:
+        images, views = group_by_image(features, self.context.num_views).shape[:2]
         if labels.shape != (images,):
-            raise ValueError(f"{tuple(labels.shape)} labels for {images} images of {views} views each")
-        each = labels.repeat_interleave(views).repeat(2)
-        return each[:, None] == each[None, :]
+            raise ValueError(
+                f"{tuple(labels.shape)} labels for {images} images of {views} views each"
+            )
+        row_labels = labels.repeat_interleave(views).repeat(2)
+        return row_labels[:, None] == row_labels[None, :]
 
 
-def _log_softmax_of_others(logits: Tensor, itself: Tensor) -> Tensor:
-    """Log softmax over each row's other rows; shifted by the maximum over all, as published."""
+def _log_softmax_off_diagonal(logits: Tensor, diagonal: Tensor) -> Tensor:
+    """Return the log softmax of each row without its diagonal entry in the sum.
+
+    Rows are shifted by their maximum including the diagonal, as published.
+    """
     shifted = logits - logits.detach().amax(dim=1, keepdim=True)
-    others = shifted.exp().masked_fill(itself, 0).sum(dim=1, keepdim=True)
+    others = shifted.exp().masked_fill(diagonal, 0).sum(dim=1, keepdim=True)
     return shifted - (others + _EPSILON).log()

@@ -1,6 +1,9 @@
-"""The networks: one family a file. `build` makes one by its catalog name; `Tapped` shows its outputs."""
+"""Network architectures, one family per file.
 
-from dlkd_core.models.network import Network, build
-from dlkd_core.models.tapped import Tapped
+`build_network` builds a network by its catalog name. `FeatureExtractor` exposes its outputs.
+"""
 
-__all__ = ["Network", "Tapped", "build"]
+from dlkd_core.models.feature_extractor import FeatureExtractor
+from dlkd_core.models.network import Network, build_network
+
+__all__ = ["FeatureExtractor", "Network", "build_network"]

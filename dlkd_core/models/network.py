@@ -1,44 +1,74 @@
-"""A network and the names of the layers that distillation looks at."""
+"""A network and the names of the layers that distillation uses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import nn
 
+from dlkd_core.base import import_target
 from dlkd_core.catalog import find_architecture
-from dlkd_core.resolve import resolve
 
-# How a block gives its output: (N, C, H, W) or (N, H, W, C). Tokens (N, prefix + H * W, C), with H = W, are known by their shape.
-Layout = Literal["NCHW", "NHWC"]
+# The layout of a block's output: (N, C, H, W) or (N, H, W, C). Tokens (N, prefix + H * W, C) with
+# H = W are recognized by their number of dimensions.
+TensorLayout = Literal["NCHW", "NHWC"]
+MAX_BLOCKS = 4  # maximum for families whose blocks are detected in the module
 
 
 @dataclass(frozen=True)
 class Network:
-    """A module, the name of its final classifier (whose input is the features) and of its blocks (whose outputs are the maps).
+    """A module and the names of its layers.
 
-    A network may have companions of its classifier, whose logits go into its own: DeiT's and LeViT's distillation heads do.
+    Args:
+        module: the network, which takes normalized images.
+        classifier: name of the final classifier, whose input is the features.
+        blocks: names of the blocks whose outputs are the feature maps, shallow to deep.
+        layout: layout of the blocks' outputs.
+        prefix_tokens: for blocks that return tokens, the number of tokens before those of the image
+            (class token, registers).
+        extra_classifiers: names of further classifiers whose logits are combined with those of the
+            first, such as the distillation heads of DeiT and LeViT.
     """
 
     module: nn.Module
     classifier: str
     blocks: tuple[str, ...]
-    layout: Layout = "NCHW"
-    prefix_tokens: int = 1  # of blocks that give tokens: those that stand before the image's (class, registers)
-    companions: tuple[str, ...] = ()
+    layout: TensorLayout = "NCHW"
+    prefix_tokens: int = 1
+    extra_classifiers: tuple[str, ...] = ()
 
     @property
     def classifiers(self) -> tuple[str, ...]:
-        """Every layer whose size is the number of classes, the one that sees the features first."""
-        return self.classifier, *self.companions
+        """Names of all layers whose size is the number of classes, the final classifier first."""
+        return self.classifier, *self.extra_classifiers
 
 
-def build(architecture: str, num_classes: int, options: Mapping[str, Any] | None = None) -> Network:
-    """The network of that catalog name, freshly initialised from torch's global generator.
+def build_network(
+    architecture: str, num_classes: int, options: Mapping[str, Any] | None = None
+) -> Network:
+    """Build a network by its catalog name, initialized from torch's global generator.
 
-    UnknownChoice for another name, pydantic's ValidationError for options that the architecture does not have.
+    Raises:
+        UnknownChoice: there is no such architecture.
+        pydantic.ValidationError: the architecture has no such options.
     """
     entry = find_architecture(architecture)
     checked = entry.options.model_validate(dict(options or {}))
-    network: Network = resolve(entry.target)(architecture, num_classes, checked)
+    network: Network = import_target(entry.target)(architecture, num_classes, checked)
     return network
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Return the number of parameters of a module."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def pick_quarters(names: Sequence[str]) -> tuple[str, ...]:
+    """Pick the layers at a quarter, half, three quarters and the end of a sequence of equal layers.
+
+    Returns all names if there are at most four.
+    """
+    count = len(names)
+    if count <= MAX_BLOCKS:
+        return tuple(names)
+    return tuple(names[count * quarter // MAX_BLOCKS - 1] for quarter in range(1, MAX_BLOCKS + 1))

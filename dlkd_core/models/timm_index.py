@@ -1,110 +1,146 @@
-"""What `dlkd_core/catalog/timm.json` says of the installed timm: run this file as a module to write it anew (some minutes).
+"""The index of timm's networks, `dlkd_core/catalog/architectures/timm_architectures.json`.
 
-Each network is made and run on the meta device, at growing sizes, so that nothing is known of it by hearsay. Left out are those
-that have no layer for classes or more than two, whose classifier does not see features, or that cannot be shown an image of three
-channels.
+Run this file as a module to write the index again from the installed timm (some minutes). Each
+network is built and run on the meta device at growing image sizes, so everything in the index is
+measured. The index excludes networks with no classifier or more than two, networks whose classifier
+does not receive features, and networks that do not accept images with three channels.
 """
 
 import json
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 
 import timm
 import torch
 from torch import nn
 
-from dlkd_core.catalog.architectures import Options, ResizableOptions
-from dlkd_core.catalog.timm_names import TIMM_FILE, TimmFacts
+from dlkd_core.catalog.architectures import ArchitectureOptions, ResizableOptions
+from dlkd_core.catalog.architectures.timm_architectures import TIMM_FILE, SizePolicy, TimmModelInfo
 from dlkd_core.errors import SpecError
-from dlkd_core.models.network import Network
-from dlkd_core.models.skeleton import on_meta
-from dlkd_core.models.tapped import Tapped
-from dlkd_core.models.timm_nets import assemble, create
+from dlkd_core.models.feature_extractor import FeatureExtractor
+from dlkd_core.models.meta_network import MetaWeightsMode
+from dlkd_core.models.network import Network, count_parameters
+from dlkd_core.models.timm_models import create_timm_module, wrap_timm_module
+from dlkd_core.outputs import Outputs
 
-_MOST = 2  # layers for classes
-_SIDES = (8, 16, 32, 48, 64, 96, 112, 128, 160, 192, 224, 256, 288)
-# What a network can answer to a size, or to the meta device, that it is not made for.
-_REFUSALS = (RuntimeError, ValueError, TypeError, AssertionError, LookupError, ArithmeticError, AttributeError, SpecError)
+_MAX_CLASSIFIERS = 2
+_PROBE_SIDES = (8, 16, 32, 48, 64, 96, 112, 128, 160, 192, 224, 256, 288)
+# errors that networks raise if they do not support an image size or the meta device
+_PROBE_ERRORS = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    AssertionError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    SpecError,
+)
 
 
-def index_text() -> str:
-    """The file's content: one line for each network."""
-    found = {name: facts(name) for name in names()}
-    lines = [f"{json.dumps(name)}: {json.dumps(facts)}" for name, facts in found.items() if facts]
+def build_index() -> str:
+    """Return the content of the file, with one line per network."""
+    infos = {name: probe_network(name) for name in indexable_names()}
+    lines = [f"{json.dumps(name)}: {json.dumps(info)}" for name, info in infos.items() if info]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def names() -> Iterator[str]:
-    """Timm's networks that can have a classifier: one layer, or two whose logits are put together."""
+def indexable_names() -> Iterator[str]:
+    """Iterate over timm's networks that take RGB images and have one or two classifiers."""
     for name in timm.list_models():
-        cfg: Any = timm.get_pretrained_cfg(name)
-        layers = cfg and cfg.classifier
-        if layers and (isinstance(layers, str) or len(layers) <= _MOST) and cfg.input_size[0] == 3:
+        config: Any = timm.get_pretrained_cfg(name)
+        layers = config and config.classifier
+        if (
+            layers
+            and (isinstance(layers, str) or len(layers) <= _MAX_CLASSIFIERS)
+            and config.input_size[0] == 3
+        ):
             yield name
 
 
-def facts(name: str) -> TimmFacts | None:
-    """What is found by running it; None where it does not run, or its classifier does not see features."""
-    cfg: Any = timm.get_pretrained_cfg(name)
-    side = cfg.input_size[1]
-    usual = _made(name, None)
-    if usual is None:
+def probe_network(name: str) -> TimmModelInfo | None:
+    """Run a network on the meta device and return its entry of the index.
+
+    Returns None if it does not run or its classifier does not receive features.
+    """
+    config: Any = timm.get_pretrained_cfg(name)
+    side = config.input_size[1]
+    network = _try_create(name, None)
+    if network is None:
         return None
-    modules = dict(usual.module.named_modules())
-    layers = [modules.get(name, usual.module) for name in usual.classifiers]  # some encoders name one that they do not have
-    if not all(isinstance(layer, nn.Linear | nn.Conv2d) for layer in layers):
+    modules = dict(network.module.named_modules())
+    # Some encoders name a classifier that they do not have.
+    classifiers = [modules.get(layer, network.module) for layer in network.classifiers]
+    if not all(isinstance(layer, nn.Linear | nn.Conv2d) for layer in classifiers):
         return None
-    maps = _runs(usual, side)
-    if not maps and not _runs(_bare(usual), side):
+    has_feature_maps = _runs_at(network, side)
+    if not has_feature_maps and not _runs_at(_without_maps(network), side):
         return None
-    smaller = [smaller for smaller in _SIDES if smaller < side]
-    any_size = next((small for small in smaller if _runs_besides(_bare(usual), small, side)), None)
-    given = None if any_size else next((small for small in smaller if _runs(_made(name, small), small)), None)
-    takes: Literal["any", "given", "one"] = "any" if any_size else "given" if given else "one"
-    return TimmFacts(side, any_size or given or side, takes, bool(cfg.has_weights), _backbone(usual.module, layers), maps)
+    min_size, size_policy = _probe_sizes(name, _without_maps(network), side)
+    return TimmModelInfo(
+        side,
+        min_size,
+        size_policy,
+        bool(config.has_weights),
+        count_parameters(network.module) - sum(map(count_parameters, classifiers)),
+        has_feature_maps,
+    )
 
 
-def _backbone(module: nn.Module, layers: Iterable[nn.Module]) -> int:
-    """Parameters without those of the layers for classes."""
-    return _count(module) - sum(map(_count, layers))
+def _probe_sizes(name: str, network: Network, side: int) -> tuple[int, SizePolicy]:
+    """Return the smallest image side and the policy for other sides.
+
+    CHOSEN means that other sides need another network, ANY that this network runs on them.
+    """
+    smaller_sides = [smaller for smaller in _PROBE_SIDES if smaller < side]
+    for smaller in smaller_sides:
+        if _runs_at_other_sizes(network, smaller, side):
+            return smaller, SizePolicy.ANY
+    for smaller in smaller_sides:
+        if _runs_at(_try_create(name, smaller), smaller):
+            return smaller, SizePolicy.CHOSEN
+    return side, SizePolicy.FIXED
 
 
-def _count(module: nn.Module) -> int:
-    return sum(one.numel() for one in module.parameters())
+def _runs_at_other_sizes(network: Network, small_side: int, side: int) -> bool:
+    """Return whether a network made for `side` runs at a smaller side and at one more.
+
+    A single other side proves nothing, because a table of positions may fit it by coincidence.
+    """
+    return _runs_at(network, small_side) and any(
+        _runs_at(network, other) for other in _PROBE_SIDES if small_side < other != side
+    )
 
 
-def _runs_besides(network: Network, small: int, side: int) -> bool:
-    """At that side and at a larger one that it is not made for either: a table of places fits a single place by accident."""
-    return _runs(network, small) and any(_runs(network, other) for other in _SIDES if small < other != side)
-
-
-def _bare(network: Network) -> Network:
+def _without_maps(network: Network) -> Network:
     return Network(network.module, network.classifier, ())
 
 
-def _made(name: str, side: int | None) -> Network | None:
-    options = Options() if side is None else ResizableOptions(image_size=side)
-    with suppress(*_REFUSALS), on_meta():
-        return assemble(create(name, options, pretrained=False, num_classes=2), maps=True)
+def _try_create(name: str, side: int | None) -> Network | None:
+    options = ArchitectureOptions() if side is None else ResizableOptions(image_size=side)
+    with suppress(*_PROBE_ERRORS), MetaWeightsMode():
+        module = create_timm_module(name, options, pretrained=False, num_classes=2)
+        return wrap_timm_module(module, maps=True)
     return None
 
 
-def _runs(network: Network | None, side: int) -> bool:
-    """Whether logits, features and maps of images of that side have the shapes that they should have."""
+def _runs_at(network: Network | None, side: int) -> bool:
+    """Return whether logits, features and maps of images of this side have the expected shapes."""
     if network is None:
         return False
     try:
-        tapped = Tapped(network, (0, 0, 0), (1, 1, 1)).eval().to("meta")
+        extractor = FeatureExtractor(network, (0, 0, 0), (1, 1, 1)).eval().to("meta")
         with torch.no_grad():
-            outputs: Any = tapped(torch.zeros(2, 3, side, side, device="meta"))
-    except _REFUSALS:
+            outputs: Outputs = extractor(torch.zeros(2, 3, side, side, device="meta"))
+    except _PROBE_ERRORS:
         return False
-    shapes = outputs.logits.shape == (2, 2) and outputs.features.dim() == 2
-    return shapes and all(one.dim() == 4 and len(one) == 2 for one in outputs.maps)
+    if outputs.logits.shape != (2, 2) or outputs.features.dim() != 2:
+        return False
+    return all(maps.dim() == 4 and len(maps) == 2 for maps in outputs.feature_maps)
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    TIMM_FILE.write_text(index_text())
+    TIMM_FILE.write_text(build_index())

@@ -1,1 +1,1 @@
-"""Teachers: a checkpoint read safely, its architecture recognised, and proved on the data."""
+"""Teacher networks: safe checkpoint reading, architecture recognition and verification."""

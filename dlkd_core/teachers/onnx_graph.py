@@ -1,4 +1,4 @@
-"""What an ONNX graph is: its image input, its logits, the features before its classifier, and maps on the way."""
+"""Analysis of an ONNX graph: image input, logits, features and intermediate feature maps."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,124 +11,154 @@ from onnx import shape_inference
 
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
 
-_WEIGHTED = frozenset({"Gemm", "MatMul", "Conv"})  # what a classifier can be
+_WEIGHTED_OPS = frozenset({"Gemm", "MatMul", "Conv"})  # operators that can be a classifier
 
 Shape = tuple[int | None, ...]  # None: dynamic
 
 
 @dataclass(frozen=True)
 class OnnxGraph:
-    """Names and shapes of the tensors that a teacher shows. `model` has features and maps among its outputs."""
+    """A graph and the tensors that a teacher outputs.
+
+    Attributes:
+        model: The model, with features and maps added to its outputs.
+        image: Name of the image input.
+        logits: Name of the logits.
+        features: Name of the features before the classifier.
+        maps: Names of the last feature map of each size, shallow to deep.
+        image_size: Fixed height and width of the input. None if dynamic.
+        batch_size: Fixed batch size of the input. None if dynamic.
+        num_classes: Number of classes.
+        parameters: Number of parameters.
+    """
 
     model: onnx.ModelProto
     image: str
     logits: str
     features: str
-    maps: tuple[str, ...]  # the last of each size, shallow to deep
-    size: tuple[int | None, int | None]  # height and width that the graph insists on
-    batch: int | None  # as above
+    maps: tuple[str, ...]
+    image_size: tuple[int | None, int | None]
+    batch_size: int | None
     num_classes: int
     parameters: int
 
 
 def read_graph(path: Path, features: str | None = None) -> OnnxGraph:
-    """The graph in a file; `features` names the tensor where the input of the last weighted layer is not meant.
+    """Read and analyze the graph in a file.
+
+    `features` names the feature tensor. By default it is the input of the last weighted layer.
 
     Raises:
-        CheckpointUnreadable: no ONNX model, or damaged.
-        CheckpointRefused: weights outside the file, no image input, no logits, or no tensor of the name in `features`.
+        CheckpointUnreadable: The file is not an ONNX model or is damaged.
+        CheckpointRefused: The weights are in another file, there is no image input or no logits,
+            or no tensor is named `features`.
     """
-    model = _inferred(_read(path))
+    model = _infer_shapes(_load_model(path))
     graph = model.graph
     constants = {tensor.name for tensor in graph.initializer}
-    images = [value for value in graph.input if value.name not in constants and _is_images(_shape(value))]
+    images = [
+        value for value in graph.input if value.name not in constants and _is_image(_shape(value))
+    ]
     logits = [value for value in graph.output if len(_shape(value)) == 2]
     if len(images) != 1 or not logits or not _shape(logits[0])[1]:
-        raise _refused("one input of RGB images (batch, 3, H, W) and an output (batch, classes)")
+        raise _refusal_error(
+            "one input of RGB images (batch, 3, H, W) and an output (batch, classes)"
+        )
     shapes = {value.name: _shape(value) for value in graph.value_info}
-    found = _features(model, logits[0].name, features)
-    maps = _maps(model, shapes)
-    _show(model, [found, *maps])
+    features_name = _find_features(model, logits[0].name, features)
+    maps = _find_maps(model, shapes)
+    _expose_outputs(model, [features_name, *maps])
     batch, _, height, width = _shape(images[0])
     return OnnxGraph(
         model=model,
         image=images[0].name,
         logits=logits[0].name,
-        features=found,
+        features=features_name,
         maps=maps,
-        size=(height, width),
-        batch=batch,
+        image_size=(height, width),
+        batch_size=batch,
         num_classes=_shape(logits[0])[1] or 0,
-        parameters=sum(prod(tensor.dims) for tensor in graph.initializer if tensor.data_type != onnx.TensorProto.INT64),
+        parameters=sum(
+            prod(tensor.dims)
+            for tensor in graph.initializer
+            if tensor.data_type != onnx.TensorProto.INT64
+        ),
     )
 
 
-def _read(path: Path) -> onnx.ModelProto:
+def _load_model(path: Path) -> onnx.ModelProto:
     try:
         model = onnx.load(path, load_external_data=False)
     except (DecodeError, OSError, ValueError) as error:
-        raise CheckpointUnreadable("The file begins like an ONNX model and cannot be read to its end.") from error
+        raise CheckpointUnreadable(
+            "The file starts like an ONNX model but cannot be read to the end."
+        ) from error
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
         raise CheckpointRefused(
-            "The ONNX model keeps its weights in another file.", hint="Save it as one file: onnx.save(onnx.load(...), path)."
+            "The ONNX model keeps its weights in another file.",
+            hint="Save it as a single file: onnx.save(onnx.load(...), path).",
         )
     return model
 
 
-def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
+def _infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         onnx.checker.check_model(model)
         return shape_inference.infer_shapes(model, strict_mode=False)
     except (onnx.checker.ValidationError, shape_inference.InferenceError) as error:
-        raise CheckpointUnreadable(f"The ONNX model is not valid: {str(error).partition(chr(10))[0]}.") from error
+        first_line = str(error).partition("\n")[0]
+        raise CheckpointUnreadable(f"The ONNX model is not valid: {first_line}.") from error
 
 
 def _shape(value: onnx.ValueInfoProto) -> Shape:
     return tuple(dim.dim_value or None for dim in value.type.tensor_type.shape.dim)
 
 
-def _is_images(shape: Shape) -> bool:
+def _is_image(shape: Shape) -> bool:
     return len(shape) == 4 and shape[1] == 3
 
 
-def _features(model: onnx.ModelProto, logits: str, named: str | None) -> str:
-    """The input of the last layer with weights on the way back from the logits."""
-    makers = {output: node for node in model.graph.node for output in node.output}
-    if named is not None:
-        if named not in makers:
+def _find_features(model: onnx.ModelProto, logits: str, requested: str | None) -> str:
+    """Return the input of the last layer with weights, walking back from the logits."""
+    producers = {output: node for node in model.graph.node for output in node.output}
+    if requested is not None:
+        if requested not in producers:
             raise CheckpointRefused(
-                f"The ONNX graph has no tensor {named!r}.", hint="Leave teacher.features out, or name another."
+                f"The ONNX graph has no tensor {requested!r}.",
+                hint="Omit teacher.features or name another tensor.",
             )
-        return named
-    node = makers.get(logits)
-    while node is not None and node.op_type not in _WEIGHTED:
-        node = makers.get(node.input[0])
-    if node is None or node.input[0] not in makers:
-        raise _refused("a classifier behind other layers")
+        return requested
+    node = producers.get(logits)
+    while node is not None and node.op_type not in _WEIGHTED_OPS:
+        node = producers.get(node.input[0])
+    if node is None or node.input[0] not in producers:
+        raise _refusal_error("a classifier after other layers")
     return str(node.input[0])
 
 
-def _maps(model: onnx.ModelProto, shapes: dict[str, Shape]) -> tuple[str, ...]:
-    last: dict[tuple[int, int], str] = {}
+def _find_maps(model: onnx.ModelProto, shapes: dict[str, Shape]) -> tuple[str, ...]:
+    last_of_size: dict[tuple[int, int], str] = {}
     for node in model.graph.node:
         shape = shapes.get(node.output[0], ())
         if len(shape) == 4:
             _, channels, height, width = shape
             if channels and channels > 3 and height and width and height * width > 1:
-                last[height, width] = node.output[0]
-    return tuple(last.values())
+                last_of_size[height, width] = node.output[0]
+    return tuple(last_of_size.values())
 
 
-def _show(model: onnx.ModelProto, names: Iterable[str]) -> None:
+def _expose_outputs(model: onnx.ModelProto, names: Iterable[str]) -> None:
     present = {value.name for value in model.graph.output}
-    kinds = {value.name: value for value in model.graph.value_info}
+    value_infos = {value.name: value for value in model.graph.value_info}
     for name in dict.fromkeys(names):
         if name not in present:
-            model.graph.output.append(kinds.get(name) or onnx.helper.make_empty_tensor_value_info(name))
+            model.graph.output.append(
+                value_infos.get(name) or onnx.helper.make_empty_tensor_value_info(name)
+            )
 
 
-def _refused(wanted: str) -> CheckpointRefused:
+def _refusal_error(requirement: str) -> CheckpointRefused:
     return CheckpointRefused(
-        f"The ONNX graph is no image classifier that can teach: it must have {wanted}.",
-        hint="Export the network with its logits as the first output, float images as input.",
+        f"The ONNX graph cannot be used as an image classifier. It must have {requirement}.",
+        hint="Export the network with float images as input and the logits as the first output.",
     )

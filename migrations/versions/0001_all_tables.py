@@ -1,6 +1,6 @@
-"""All tables.
+"""Create all tables.
 
-Revision 0001, after nothing.
+Revision 0001, the first.
 """
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 revision = "0001"
 down_revision = None
 
-# A migration stays what it was: it names its types itself, whatever becomes of the program's.
+# Defined here, so that later changes to the application's types do not change this migration.
 MOMENT = sa.DateTime(timezone=True)
 JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 AUTO_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -72,7 +72,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("datasets") as batch_op:
         batch_op.create_index(batch_op.f("ix_datasets_owner"), ["owner"], unique=False)
-        batch_op.create_index(batch_op.f("ix_datasets_packed_sha256"), ["packed_sha256"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_datasets_packed_sha256"), ["packed_sha256"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_datasets_sha256"), ["sha256"], unique=False)
 
     op.create_table(
@@ -85,7 +87,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("principal", "key", name=op.f("pk_idempotency_keys")),
     )
     with op.batch_alter_table("idempotency_keys") as batch_op:
-        batch_op.create_index(batch_op.f("ix_idempotency_keys_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_idempotency_keys_expires_at"), ["expires_at"], unique=False
+        )
 
     op.create_table(
         "leaders",
@@ -169,13 +173,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
     with op.batch_alter_table("jobs") as batch_op:
-        batch_op.create_index("ix_jobs_claim", ["queue", "status", "priority", "created_at"], unique=False)
+        batch_op.create_index(
+            "ix_jobs_claim", ["queue", "status", "priority", "created_at"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_jobs_dataset_id"), ["dataset_id"], unique=False)
         batch_op.create_index("ix_jobs_lease", ["status", "lease_until"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_owner"), ["owner"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_subject_id"), ["subject_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_teacher_id"), ["teacher_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_jobs_teacher_model_id"), ["teacher_model_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_jobs_teacher_model_id"), ["teacher_model_id"], unique=False
+        )
 
     op.create_table(
         "attempts",
@@ -243,7 +251,9 @@ def upgrade() -> None:
         sa.Column("top1", sa.Float(precision=53), nullable=True),
         sa.Column("latency_ms", sa.Float(precision=53), nullable=True),
         sa.ForeignKeyConstraint(["model_id"], ["models.id"], name=op.f("fk_model_files_model_id")),
-        sa.ForeignKeyConstraint(["sha256"], ["artifacts.digest"], name=op.f("fk_model_files_sha256")),
+        sa.ForeignKeyConstraint(
+            ["sha256"], ["artifacts.digest"], name=op.f("fk_model_files_sha256")
+        ),
         sa.PrimaryKeyConstraint("model_id", "name", name=op.f("pk_model_files")),
     )
     with op.batch_alter_table("model_files") as batch_op:

@@ -1,6 +1,7 @@
-"""Control of jobs: labels, notes, deadlines, resources, kept logs, progress of attempts.
+"""Add job labels, notes, deadlines, resources, stored logs and progress of attempts.
 
-Revision 0002, after 0001. SQLite adds and drops columns in place: a copied `jobs` would break the keys of what hangs on it.
+Revision 0002, after 0001. On SQLite, columns are added and dropped in place, since
+copying `jobs` would break the foreign keys of the tables that reference it.
 """
 
 import json
@@ -12,7 +13,7 @@ from sqlalchemy.dialects import postgresql
 revision = "0002"
 down_revision = "0001"
 
-# A migration stays what it was: it names its types itself, whatever becomes of the program's.
+# Defined here, so that later changes to the application's types do not change this migration.
 MOMENT = sa.DateTime(timezone=True)
 JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
@@ -26,7 +27,7 @@ _INDEXES = {
 
 
 def _columns() -> dict[str, list[sa.Column]]:
-    """The new columns by table; a column belongs to the operation that it was given to."""
+    """Return the new columns by table, built anew since a column belongs to one operation."""
     return {
         "attempts": [
             sa.Column("resumed_step", sa.BigInteger(), nullable=True),
@@ -75,22 +76,24 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_logs_job_id")),
         sa.PrimaryKeyConstraint("job_id", "seq", name=op.f("pk_job_logs")),
     )
-    _find_by_method_and_student()
+    _fill_method_and_student()
 
 
-def _find_by_method_and_student() -> None:
-    """Jobs of before are found by what their spec says."""
+def _fill_method_and_student() -> None:
+    """Fill the new columns of existing jobs from their spec."""
     names = ("id", "kind", "method", "student")
     jobs = sa.table("jobs", *(sa.column(name) for name in names), sa.column("spec", JSON))
     connection = op.get_bind()
-    for job_id, spec in connection.execute(sa.select(jobs.c.id, jobs.c.spec).where(jobs.c.kind == "distill")).all():
-        read = json.loads(spec) if isinstance(spec, str) else spec
-        found = {"method": read["method"]["name"], "student": read["student"]["architecture"]}
-        connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**found))
+    query = sa.select(jobs.c.id, jobs.c.spec).where(jobs.c.kind == "distill")
+    for job_id, stored in connection.execute(query).all():
+        spec = json.loads(stored) if isinstance(stored, str) else stored
+        values = {"method": spec["method"]["name"], "student": spec["student"]["architecture"]}
+        connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**values))
 
 
 def downgrade() -> None:
-    op.execute("UPDATE jobs SET queue = 'train' WHERE queue LIKE 'train-%'")  # the program of before knows one queue
+    # the previous version knows a single queue
+    op.execute("UPDATE jobs SET queue = 'train' WHERE queue LIKE 'train-%'")
     op.drop_table("job_logs")
     op.drop_table("job_labels")
     for name in _INDEXES:

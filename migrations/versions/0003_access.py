@@ -1,6 +1,7 @@
-"""Access: roles and owners of keys, origins in the audit log, limits and their use, webhooks.
+"""Add roles and owners of API keys, request origins in the audit log, quotas and webhooks.
 
-Revision 0003, after 0002. Keys of before could do everything and go on doing so; each owns what was made with it.
+Revision 0003, after 0002. Existing keys had full access and keep it. Each owns what was created
+with it.
 """
 
 import sqlalchemy as sa
@@ -10,13 +11,13 @@ from sqlalchemy.dialects import postgresql
 revision = "0003"
 down_revision = "0002"
 
-# A migration stays what it was: it names its types itself, whatever becomes of the program's.
+# Defined here, so that later changes to the application's types do not change this migration.
 MOMENT = sa.DateTime(timezone=True)
 JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def _columns() -> dict[str, list[sa.Column]]:
-    """The new columns by table; a column belongs to the operation that it was given to."""
+    """Return the new columns by table, built anew since a column belongs to one operation."""
     return {
         "api_keys": [
             sa.Column("role", sa.String(length=16), server_default="viewer", nullable=False),
@@ -40,11 +41,11 @@ def upgrade() -> None:
             op.add_column(table, column)
     op.create_index("ix_api_keys_owner", "api_keys", ["owner"], unique=False)
     op.execute("UPDATE api_keys SET role = 'admin', owner = id, scopes = '[]'")
-    _limits()
-    _webhooks()
+    _create_quotas()
+    _create_webhooks()
 
 
-def _limits() -> None:
+def _create_quotas() -> None:
     op.create_table(
         "quotas",
         sa.Column("owner", sa.String(length=255), nullable=False),
@@ -63,7 +64,7 @@ def _limits() -> None:
     )
 
 
-def _webhooks() -> None:
+def _create_webhooks() -> None:
     op.create_table(
         "webhooks",
         sa.Column("id", sa.String(length=255), nullable=False),
@@ -89,17 +90,28 @@ def _webhooks() -> None:
         sa.Column("error", sa.String(length=255), nullable=True),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("finished_at", MOMENT, nullable=True),
-        sa.ForeignKeyConstraint(["webhook_id"], ["webhooks.id"], name=op.f("fk_webhook_deliveries_webhook_id")),
+        sa.ForeignKeyConstraint(
+            ["webhook_id"], ["webhooks.id"], name=op.f("fk_webhook_deliveries_webhook_id")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_deliveries")),
     )
-    op.create_index("ix_webhook_deliveries_webhook_id", "webhook_deliveries", ["webhook_id"], unique=False)
-    op.create_index("ix_webhook_deliveries_due", "webhook_deliveries", ["status", "next_at"], unique=False)
-    op.create_index("ix_webhook_deliveries_created_at", "webhook_deliveries", ["created_at"], unique=False)
+    op.create_index(
+        "ix_webhook_deliveries_webhook_id", "webhook_deliveries", ["webhook_id"], unique=False
+    )
+    op.create_index(
+        "ix_webhook_deliveries_due", "webhook_deliveries", ["status", "next_at"], unique=False
+    )
+    op.create_index(
+        "ix_webhook_deliveries_created_at", "webhook_deliveries", ["created_at"], unique=False
+    )
 
 
 def downgrade() -> None:
-    # The program of before would let every key in and do everything: those that could not, go.
-    op.execute("DELETE FROM api_keys WHERE role <> 'admin' OR revoked_at IS NOT NULL OR CAST(scopes AS VARCHAR) <> '[]'")
+    # The previous version gives every key full access, so keys with less are deleted.
+    op.execute(
+        "DELETE FROM api_keys WHERE role <> 'admin' OR revoked_at IS NOT NULL "
+        "OR CAST(scopes AS VARCHAR) <> '[]'"
+    )
     op.drop_table("webhook_deliveries")
     op.drop_table("webhooks")
     op.drop_table("device_use")

@@ -1,6 +1,7 @@
-"""The registry of models: versions under names, aliases, tags, notes, and the service's own secrets.
+"""Add model versions, names, aliases, tags and notes, and the service's own secrets.
 
-Revision 0004, after 0003. Models of before are named by what their jobs were called, and numbered in the order of their making.
+Revision 0004, after 0003. Existing models are named after their jobs and numbered in order of
+creation.
 """
 
 import re
@@ -12,14 +13,18 @@ from alembic import op
 revision = "0004"
 down_revision = "0003"
 
-# A migration stays what it was: it names its types itself, whatever becomes of the program's.
+# Defined here, so that later changes to the application's types do not change this migration.
 MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("model_name", sa.String(length=255), nullable=True))
-    op.add_column("models", sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False))
-    op.add_column("models", sa.Column("notes", sa.String(length=4000), server_default="", nullable=False))
+    op.add_column(
+        "models", sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False)
+    )
+    op.add_column(
+        "models", sa.Column("notes", sa.String(length=4000), server_default="", nullable=False)
+    )
     op.create_table(
         "model_names",
         sa.Column("owner", sa.String(length=255), nullable=False),
@@ -34,7 +39,9 @@ def upgrade() -> None:
         sa.Column("alias", sa.String(length=63), nullable=False),
         sa.Column("model_id", sa.String(length=255), nullable=False),
         sa.Column("updated_at", MOMENT, nullable=False),
-        sa.ForeignKeyConstraint(["model_id"], ["models.id"], name=op.f("fk_model_aliases_model_id")),
+        sa.ForeignKeyConstraint(
+            ["model_id"], ["models.id"], name=op.f("fk_model_aliases_model_id")
+        ),
         sa.PrimaryKeyConstraint("owner", "name", "alias", name=op.f("pk_model_aliases")),
     )
     op.create_index(op.f("ix_model_aliases_model_id"), "model_aliases", ["model_id"], unique=False)
@@ -52,26 +59,35 @@ def upgrade() -> None:
         sa.Column("value", sa.String(length=255), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_secrets")),
     )
-    _number()
+    _number_versions()
     op.create_index("ix_models_version", "models", ["owner", "name", "version"], unique=True)
 
 
-def _number() -> None:
-    models = sa.table("models", *(sa.column(name) for name in ("id", "owner", "name", "architecture", "version")))
+def _number_versions() -> None:
+    models = sa.table(
+        "models", *(sa.column(name) for name in ("id", "owner", "name", "architecture", "version"))
+    )
     connection, counts = op.get_bind(), Counter[tuple[str, str]]()
-    found = sa.select(models.c.id, models.c.owner, models.c.name, models.c.architecture).order_by(models.c.id)
-    for model_id, owner, called, architecture in connection.execute(found).all():
-        name = _plain(called) or _plain(architecture) or "model"
+    query = sa.select(models.c.id, models.c.owner, models.c.name, models.c.architecture).order_by(
+        models.c.id
+    )
+    for model_id, owner, job_name, architecture in connection.execute(query).all():
+        name = _normalize_name(job_name) or _normalize_name(architecture) or "model"
         counts[owner, name] += 1
         values = {"name": name, "version": counts[owner, name]}
         connection.execute(sa.update(models).where(models.c.id == model_id).values(**values))
-    names = sa.table("model_names", *(sa.column(name) for name in ("owner", "name", "last_version")))
-    rows = [{"owner": owner, "name": name, "last_version": last} for (owner, name), last in counts.items()]
+    names = sa.table(
+        "model_names", *(sa.column(name) for name in ("owner", "name", "last_version"))
+    )
+    rows = [
+        {"owner": owner, "name": name, "last_version": last}
+        for (owner, name), last in counts.items()
+    ]
     if rows:
         connection.execute(sa.insert(names), rows)
 
 
-def _plain(text: str) -> str:
+def _normalize_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:128].strip("-._")
 
 

@@ -1,6 +1,7 @@
-"""Uploads in several requests, and models that no job of this service made.
+"""Add resumable uploads, and allow models without a job of this service.
 
-Revision 0005, after 0004. SQLite copies `models` to let a model have no job: what hangs on it steps aside meanwhile.
+Revision 0005, after 0004. On SQLite, making `job_id` nullable copies `models`, so the rows that
+reference it are set aside meanwhile.
 """
 
 from collections.abc import Iterator
@@ -13,11 +14,11 @@ from sqlalchemy.dialects import postgresql
 revision = "0005"
 down_revision = "0004"
 
-# A migration stays what it was: it names its types itself, whatever becomes of the program's.
+# Defined here, so that later changes to the application's types do not change this migration.
 MOMENT = sa.DateTime(timezone=True)
 JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
-_HANGING = ("model_files", "model_aliases", "model_tags")
+_DEPENDENT_TABLES = ("model_files", "model_aliases", "model_tags")
 
 
 def upgrade() -> None:
@@ -41,35 +42,44 @@ def upgrade() -> None:
     for column in ("owner", "digest", "expires_at"):
         op.create_index(op.f(f"ix_uploads_{column}"), "uploads", [column], unique=False)
     op.add_column("models", sa.Column("imported", JSON, nullable=True))
-    with _aside(), op.batch_alter_table("models") as batch_op:
+    with _tables_set_aside(), op.batch_alter_table("models") as batch_op:
         batch_op.alter_column("job_id", existing_type=sa.String(length=255), nullable=True)
 
 
 def downgrade() -> None:
     models = sa.table("models", sa.column("id"), sa.column("job_id"))
     orphans = sa.select(models.c.id).where(models.c.job_id.is_(None))
-    for name in _HANGING:
+    for name in _DEPENDENT_TABLES:
         table = sa.table(name, sa.column("model_id"))
         op.execute(sa.delete(table).where(table.c.model_id.in_(orphans)))
     op.execute(sa.delete(models).where(models.c.job_id.is_(None)))
-    with _aside(), op.batch_alter_table("models") as batch_op:
+    with _tables_set_aside(), op.batch_alter_table("models") as batch_op:
         batch_op.alter_column("job_id", existing_type=sa.String(length=255), nullable=False)
     op.drop_column("models", "imported")
     op.drop_table("uploads")
 
 
 @contextmanager
-def _aside() -> Iterator[None]:
-    """The rows that name models are taken out for the block: SQLite drops the table that it has copied."""
+def _tables_set_aside() -> Iterator[None]:
+    """Remove the rows that reference models during the block, and insert them again afterwards.
+
+    SQLite only, which drops the table after copying it.
+    """
     if op.get_bind().dialect.name != "sqlite":
         yield
         return
     connection = op.get_bind()
-    kept = {name: sa.Table(name, sa.MetaData(), autoload_with=connection, resolve_fks=False) for name in _HANGING}
-    rows = {name: [row._asdict() for row in connection.execute(sa.select(table))] for name, table in kept.items()}
-    for table in kept.values():
+    tables = {
+        name: sa.Table(name, sa.MetaData(), autoload_with=connection, resolve_fks=False)
+        for name in _DEPENDENT_TABLES
+    }
+    rows = {
+        name: [row._asdict() for row in connection.execute(sa.select(table))]
+        for name, table in tables.items()
+    }
+    for table in tables.values():
         connection.execute(sa.delete(table))
     yield
-    for name, table in kept.items():
+    for name, table in tables.items():
         if rows[name]:
             connection.execute(sa.insert(table), rows[name])

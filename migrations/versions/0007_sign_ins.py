@@ -1,4 +1,4 @@
-"""Browsers that are signed in to the portal.
+"""Add the browser sessions of the portal.
 
 Revision 0007, after 0006.
 """
@@ -9,7 +9,7 @@ from alembic import op
 revision = "0007"
 down_revision = "0006"
 
-# A migration stays what it was: it names its types itself, whatever becomes of the program's.
+# Defined here, so that later changes to the application's types do not change this migration.
 MOMENT = sa.DateTime(timezone=True)
 
 

@@ -1,6 +1,7 @@
-"""Data sets: images of each class, and a picture of some of them.
+"""Add image counts per class and a contact sheet of sample images to data sets.
 
-Revision 0008, after 0007. Data sets of before have neither: what they hold is known to their packed files alone.
+Revision 0008, after 0007. Existing data sets get neither, since only their packed files have the
+content.
 """
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 revision = "0008"
 down_revision = "0007"
 
-# A migration stays what it was: it names its types itself, whatever becomes of the program's.
+# Defined here, so that later changes to the application's types do not change this migration.
 JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 

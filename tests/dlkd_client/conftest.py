@@ -1,4 +1,7 @@
-"""A real server on a loopback port, over a real database and store; a worker's part is played by `FakeWorker`."""
+"""Fixtures for a real server on a loopback port with a real database and store.
+
+`FakeWorker` stands in for a worker.
+"""
 
 import json
 import socket
@@ -12,15 +15,25 @@ import uvicorn
 from fastapi import FastAPI
 
 from dlkd_client.client import Client
-from tests.api.conftest import FakeWorker, app, archive, database, key, queue, settings, store, worker
-from tests.dlkd_client.runner import dlkd
+from tests.api.conftest import (
+    app,
+    archive,
+    database,
+    key,
+    queue,
+    settings,
+    store,
+    worker,
+)
+from tests.api.fake_worker import FakeWorker
+from tests.dlkd_client.cli_runner import run_dlkd
 
 __all__ = ["app", "archive", "database", "key", "queue", "settings", "store", "worker"]
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test in folders of its own in place of the user's, and without a service's address in the environment."""
+def isolated_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace the user's folders and remove the address of a service from the environment."""
     monkeypatch.chdir(tmp_path)
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
@@ -48,20 +61,22 @@ def client(url: str, key: str) -> Iterator[Client]:
 
 
 @pytest.fixture
-def connected(url: str, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def service_environment(url: str, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DLKD_URL", url)
     monkeypatch.setenv("DLKD_API_KEY", key)
 
 
 @pytest.fixture
-def dataset(connected: None, worker: FakeWorker, archive: bytes, tmp_path: Path) -> str:
-    assert connected is None
+def dataset(service_environment: None, worker: FakeWorker, archive: bytes, tmp_path: Path) -> str:
+    assert service_environment is None
     (tmp_path / "pets.zip").write_bytes(archive)
-    added = dlkd("dataset", "add", "pets.zip", "--no-wait")
+    added = run_dlkd("dataset", "add", "pets.zip", "--no-wait")
     worker.check_dataset()
     return added.stdout.strip()
 
 
 @pytest.fixture
 def spec(dataset: str) -> str:
-    return json.dumps({"name": "mine", "student": {"architecture": "resnet8"}, "dataset": {"id": dataset}})
+    return json.dumps(
+        {"name": "mine", "student": {"architecture": "resnet8"}, "dataset": {"id": dataset}}
+    )

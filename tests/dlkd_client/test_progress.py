@@ -1,54 +1,74 @@
-"""Progress: bars for people at a terminal, few plain lines elsewhere."""
+"""Progress display on a terminal and elsewhere."""
 
 from io import StringIO
 
 from rich.console import Console
 
-from dlkd_client.answers import Job
-from dlkd_client.progress import Bars, duration
+from dlkd_client.progress import ProgressBars, format_duration
+from dlkd_client.responses import Job
 
 
-def job(status: str, fraction: float, phase: str | None = None, **more: object) -> Job:
+def job(status: str, fraction: float, phase: str | None = None, **fields: object) -> Job:
     progress = {"phase": phase, "fraction": fraction, "epoch": 3, "epochs": 8, "eta_seconds": 61.0}
-    return Job.model_validate({"id": "job_1", "status": status, "progress": progress, **more})
+    return Job.model_validate({"id": "job_1", "status": status, "progress": progress, **fields})
 
 
-def shown(jobs: list[Job], *, terminal: bool) -> str:
+def render(jobs: list[Job], *, terminal: bool) -> str:
     text = StringIO()
-    with Bars(Console(file=text, force_terminal=terminal, width=120, color_system=None)) as bars:
-        line = bars.line("small [one]")
-        for now in jobs:
-            line.show(now)
+    with ProgressBars(
+        Console(file=text, force_terminal=terminal, width=120, color_system=None)
+    ) as bars:
+        line = bars.add_line("small [one]")
+        for state in jobs:
+            line.show_job(state)
     return text.getvalue()
 
 
-RUN = [job("queued", 0), *[job("running", step / 100, "training") for step in range(100)], job("succeeded", 0.99)]
+JOB_STATES = [
+    job("queued", 0),
+    *[job("running", step / 100, "training") for step in range(100)],
+    job("succeeded", 0.99),
+]
 
 
 def test_without_a_terminal_a_line_is_printed_at_each_quarter_and_phase() -> None:
-    lines = shown(RUN, terminal=False).splitlines()
-    assert [line.split("(")[-1] for line in lines] == ["0%)", "0%)", "25%)", "50%)", "75%)", "100%)"]
+    lines = render(JOB_STATES, terminal=False).splitlines()
+    assert [line.split("(")[-1] for line in lines] == [
+        "0%)",
+        "0%)",
+        "25%)",
+        "50%)",
+        "75%)",
+        "100%)",
+    ]
     assert lines[2] == "small [one]: training epoch 3/8 · 1 min 01 s left (25%)"
     assert lines[-1] == "small [one]: succeeded (100%)"
 
 
 def test_a_terminal_gets_a_bar_that_ends_full() -> None:
-    text = shown(RUN, terminal=True)
+    text = render(JOB_STATES, terminal=True)
     assert "small [one]" in text
     assert "100% succeeded" in text
 
 
-def test_a_failure_says_why() -> None:
+def test_a_failed_job_shows_its_error() -> None:
     error = {"code": "out_of_memory", "message": "There is not enough memory."}
-    assert shown([job("failed", 0.4, error=error)], terminal=False) == (
+    assert render([job("failed", 0.4, error=error)], terminal=False) == (
         "small [one]: failed There is not enough memory. (out_of_memory) (40%)\n"
     )
 
 
-def test_a_retry_does_not_move_the_bar_back() -> None:
-    lines = shown([job("running", 0.6, "training"), job("queued", 0.1)], terminal=False).splitlines()
+def test_a_retry_does_not_move_the_bar_backwards() -> None:
+    lines = render(
+        [job("running", 0.6, "training"), job("queued", 0.1)], terminal=False
+    ).splitlines()
     assert lines[-1].endswith("(60%)")
 
 
-def test_durations_are_said_as_people_do() -> None:
-    assert [duration(seconds) for seconds in (0.4, 59, 61, 3720)] == ["0 s", "59 s", "1 min 01 s", "1 h 02 min"]
+def test_durations_are_formatted_in_hours_minutes_and_seconds() -> None:
+    assert [format_duration(seconds) for seconds in (0.4, 59, 61, 3720)] == [
+        "0 s",
+        "59 s",
+        "1 min 01 s",
+        "1 h 02 min",
+    ]

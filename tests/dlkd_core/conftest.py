@@ -1,4 +1,4 @@
-"""Specs over a data set that a small network learns in seconds."""
+"""Specs over a dataset that a small network learns in seconds."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +13,21 @@ MakeSpec = Callable[..., DistillationSpec]
 
 @pytest.fixture
 def make_spec(stripes: Path) -> MakeSpec:
-    """A short plain run over the stripes; keywords replace parts of the spec."""
+    """Return a factory of short plain runs on the stripes; keywords replace parts of the spec."""
 
     def make(**parts: Any) -> DistillationSpec:
-        training = {"epochs": 4, "batch_size": 16, "learning_rate": 0.1, "flip": False, **parts.pop("training", {})}
-        base = {"student": {"architecture": "resnet8"}, "dataset": {"path": stripes}, "export": ["safetensors"]}
+        training = {
+            "epochs": 4,
+            "batch_size": 16,
+            "learning_rate": 0.1,
+            "flip": False,
+            **parts.pop("training", {}),
+        }
+        base = {
+            "student": {"architecture": "resnet8"},
+            "dataset": {"path": stripes},
+            "export": ["safetensors"],
+        }
         return DistillationSpec.model_validate({**base, "training": training, **parts})
 
     return make

@@ -1,4 +1,4 @@
-"""Waiting for a job in a notebook, as its kernel runs it: one bar that moves in place."""
+"""Tests that waiting for a job in a notebook shows one progress bar that is updated in place."""
 
 import os
 from pathlib import Path
@@ -9,43 +9,55 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 from rich.text import Text
 
-from tests.e2e.conftest import service
+from tests.e2e.conftest import run_service
 
-_SYNC = """
+_SYNC_SETUP = """
 from dlkd_client.client import Client
 client = Client("{url}", api_key="{key}")
-dataset = client.ready(client.upload_dataset("{images}")).id
-job = client.submit({{"dataset": {{"id": dataset}}, "student": {{"architecture": "resnet8"}}, "training": {{"epochs": 3}}}})
+dataset = client.wait_until_ready(client.upload_dataset("{images}"))
+job = client.submit({{
+    "dataset": {{"id": dataset.id}},
+    "student": {{"architecture": "resnet8"}},
+    "training": {{"epochs": 3}},
+}})
 """
 _WAIT = "job = job.wait()"
-_ASYNC = """
+_ASYNC_SETUP = """
 from dlkd_client.client import AsyncClient
-async with AsyncClient("{url}", api_key="{key}") as other:
-    again = await (await other.job(job.id)).wait()
+async with AsyncClient("{url}", api_key="{key}") as async_client:
+    same_job = await (await async_client.job(job.id)).wait()
 """
 
 
-class Watched(NotebookClient):
-    """Remembers what the kernel had shown in the notebook, and counts how often it replaced that."""
+class RecordingNotebookClient(NotebookClient):
+    """Counts how often the kernel updates an output."""
 
-    replaced = 0
+    update_count = 0
 
-    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
-        self.replaced += msg["msg_type"] == "update_display_data"
+    def process_message(
+        self, msg: dict[str, Any], cell: NotebookNode, cell_index: int
+    ) -> NotebookNode | None:
+        self.update_count += msg["msg_type"] == "update_display_data"
         return super().process_message(msg, cell, cell_index)
 
 
-def test_waiting_moves_one_bar_in_place(stripes: Path, tmp_path: Path) -> None:
-    with service(tmp_path / "data") as client:
-        facts = {"images": stripes, "url": client.url, "key": (tmp_path / "data" / "api_key").read_text().strip()}
-        cells = [new_code_cell(text.format(**facts)) for text in (_SYNC, _WAIT, _ASYNC)]
-        run = Watched(new_notebook(cells=cells), timeout=240, resources={"metadata": {"path": os.fspath(tmp_path)}})
-        run.execute()
+def test_waiting_updates_one_progress_bar_in_place(stripes: Path, tmp_path: Path) -> None:
+    with run_service(tmp_path / "data") as client:
+        key = (tmp_path / "data" / "api_key").read_text().strip()
+        values = {"images": stripes, "url": client.url, "key": key}
+        sources = [text.format(**values) for text in (_SYNC_SETUP, _WAIT, _ASYNC_SETUP)]
+        cells = [new_code_cell(source) for source in sources]
+        notebook = RecordingNotebookClient(
+            new_notebook(cells=cells),
+            timeout=240,
+            resources={"metadata": {"path": os.fspath(tmp_path)}},
+        )
+        notebook.execute()
         (job,) = client.jobs()
     assert cells[0].outputs == []
-    assert run.replaced > 3
+    assert notebook.update_count > 3
     for cell in cells[1:]:
-        (bar,) = cell.outputs  # one, and no warning beside it
+        (bar,) = cell.outputs  # no warning follows it
         assert bar.output_type == "display_data"
         assert "100% succeeded" in Text.from_ansi(bar.data["text/plain"]).plain
         assert "100%" in bar.data["text/html"]

@@ -1,4 +1,4 @@
-"""The whole service over each set of engines: what comes with the installation, and real servers."""
+"""The whole service over the embedded backends and over real servers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,34 +6,38 @@ from pathlib import Path
 import pytest
 
 from dlkd_client.client import Client
-from tests.engines import rabbitmq, s3, settings_of, valkey
-from tests.service import ready, stopped, up
+from tests.support.backends import make_settings, rabbitmq, s3, valkey
+from tests.support.local_service import read_ready_line, run_local_service, stop
 
 __all__ = ["rabbitmq", "s3", "valkey"]
 
-_HINTS_ONLY = {"DLKD_POLL_SECONDS": "3600", "DLKD_DISPATCH_SECONDS": "0.5"}  # a broker that carries nothing would show
-_LONG = pytest.mark.e2e  # the same once more each: not in every run
+# Without polling, a broker that loses messages fails the tests.
+_NO_POLLING = {
+    "DLKD_POLL_SECONDS": "3600",
+    "DLKD_DISPATCH_SECONDS": "0.5",
+}
+_SLOW = pytest.mark.e2e  # repeats the same tests, so it does not run every time
 _EMBEDDED = {"DLKD_DATABASE_URL": "dlkd.db", "DLKD_BROKER_URL": "queue", "DLKD_STORE_URL": "store"}
-ENGINES = [
+BACKENDS = [
     pytest.param(("embedded", "local"), id="embedded-local"),
     pytest.param(("valkey", "s3"), id="valkey-s3"),
-    pytest.param(("embedded", "s3"), id="embedded-s3", marks=_LONG),
-    pytest.param(("valkey", "local"), id="valkey-local", marks=_LONG),
-    pytest.param(("rabbitmq", "local"), id="rabbitmq-local", marks=_LONG),
-    pytest.param(("rabbitmq", "s3"), id="rabbitmq-s3", marks=_LONG),
+    pytest.param(("embedded", "s3"), id="embedded-s3", marks=_SLOW),
+    pytest.param(("valkey", "local"), id="valkey-local", marks=_SLOW),
+    pytest.param(("rabbitmq", "local"), id="rabbitmq-local", marks=_SLOW),
+    pytest.param(("rabbitmq", "s3"), id="rabbitmq-s3", marks=_SLOW),
 ]
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=BACKENDS)
 def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Client]:
-    settings = settings_of(request, *request.param)
+    settings = make_settings(request, *request.param)
     data = tmp_path / "data"
-    with up(data, **_HINTS_ONLY, **settings) as process:
-        running = ready(process)
-        with Client(running["url"], running["api_key"]) as client:
+    with run_local_service(data, **_NO_POLLING, **settings) as process:
+        ready_line = read_ready_line(process)
+        with Client(ready_line["url"], ready_line["api_key"]) as client:
             yield client
-        assert stopped(process)[0] == 0
-    # What the servers keep, the service does not.
+        assert stop(process)[0] == 0
+    # Data kept by real servers is not in the data folder.
     assert {name for name in _EMBEDDED.values() if (data / name).exists()} == {
         name for setting, name in _EMBEDDED.items() if setting not in settings
     }

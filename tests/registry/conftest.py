@@ -1,6 +1,8 @@
-"""The registry over real databases, and a world in which the checks of uploads are answered by hand."""
+"""Fixtures: empty databases of both kinds, and a harness that plays client and worker."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import count
@@ -10,16 +12,24 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from registry import artifacts, claims, datasets, jobs, keys, models, offers, teachers
-from registry.claims import Claim
-from registry.db import Database, upgrade
-from registry.keys import Principal
-from registry.lifecycle import JobStatus
-from registry.offers import Offer
-from registry.requests import JobRequest
-from registry.store import Store, Stored
-from registry.tables import Job
-from registry.uploads import CHECK_FILES, CHECKS
+from registry.access import api_keys
+from registry.access.permissions import Principal
+from registry.attempts import claims
+from registry.attempts.claims import Claim
+from registry.db.database import Database
+from registry.db.job_tables import Job
+from registry.db.schema_migrations import upgrade
+from registry.inputs import datasets, teachers
+from registry.jobs import submission
+from registry.jobs.job_enums import JobKind
+from registry.jobs.job_request import JobRequest
+from registry.jobs.lifecycle import JobStatus
+from registry.jobs.queue_names import QueueName
+from registry.models import model_versions
+from registry.storage import artifacts
+from registry.storage.object_store import Store, StoredFile
+from registry.uploads.upload_checks import CHECK_FILES
+from registry.workers.capacity import QueueCapacity
 
 LEASE = timedelta(seconds=60)
 IMAGE = {"channels": 3, "height": 32, "width": 32}
@@ -34,30 +44,34 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql_template(postgresql: str) -> str:
-    """The URL of a server that holds a migrated database called ``template_dlkd``."""
+    """The URL of a server with a migrated database called ``template_dlkd``."""
     _execute(postgresql, "CREATE DATABASE template_dlkd")
-    upgrade(make_url(postgresql).set(database="template_dlkd").render_as_string(hide_password=False))
+    upgrade(
+        make_url(postgresql).set(database="template_dlkd").render_as_string(hide_password=False)
+    )
     return postgresql
 
 
 def _execute(url: str, statement: str) -> None:
-    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    engine = create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+    )
     with engine.connect() as connection:
         connection.execute(text(statement))
     engine.dispose()
 
 
-_numbers = count(1)
+_database_numbers = count(1)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A fresh database with all tables."""
+    """The URL of a fresh database with all tables."""
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "dlkd.db")
         yield f"sqlite:///{tmp_path / 'dlkd.db'}"
         return
-    server, name = request.getfixturevalue("postgresql_template"), f"test_{next(_numbers)}"
+    server, name = request.getfixturevalue("postgresql_template"), f"test_{next(_database_numbers)}"
     _execute(server, f"CREATE DATABASE {name} TEMPLATE template_dlkd")
     yield make_url(server).set(database=name).render_as_string(hide_password=False)
     _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
@@ -70,8 +84,8 @@ def database(database_url: str) -> Iterator[Database]:
     database.close()
 
 
-class World:
-    """A client and a worker in one; each method is one transaction."""
+class RegistryHarness:
+    """A client and a worker in one. Each method runs one transaction."""
 
     def __init__(self, database: Database, store: Store) -> None:
         self.database = database
@@ -79,103 +93,136 @@ class World:
         self.principal = Principal("key_test", "test")
         self._contents = count(1)
 
-    def do(self, use_case: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    def run(self, use_case: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         with self.database.write() as session:
             return use_case(session, *arguments, **options)
 
-    def put(self, content: bytes | None = None) -> Stored:
+    def store_file(self, content: bytes | None = None) -> StoredFile:
         return self.store.put([content or f"content {next(self._contents)}".encode()])
 
-    def teacher(self, content: bytes | None = None) -> str:
-        """An uploaded teacher that waits for its check."""
-        stored = self.put(content)
+    def upload_teacher(self, content: bytes | None = None) -> str:
+        """Upload a teacher, which then waits for its check."""
+        stored = self.store_file(content)
         with self.database.write() as session:
             artifacts.record(session, self.store, stored)
             return teachers.create(session, self.principal, stored, filename="resnet.pth").id
 
-    def dataset(self) -> str:
-        """An uploaded data set that waits for its check."""
-        stored = self.put()
+    def upload_dataset(self) -> str:
+        """Upload a data set, which then waits for its check."""
+        stored = self.store_file()
         with self.database.write() as session:
             artifacts.record(session, self.store, stored)
             return datasets.create(session, self.principal, stored, filename="images.zip").id
 
     def pass_check(self, **report: Any) -> list[tuple[str, str]]:
-        """Does the oldest check that waits, which finds nothing wrong; returns the hints."""
-        claim = self.claim(CHECKS)
+        """Run the oldest waiting check with a positive result and return the queue messages."""
+        claim = self.claim(QueueName.CHECKS)
         assert claim is not None
-        return self.pass_claimed(claim, **report)
+        return self.pass_claimed_check(claim, **report)
 
-    def pass_claimed(self, claim: Claim, **report: Any) -> list[tuple[str, str]]:
-        files = {name: self.put() for name in CHECK_FILES} if claim.kind == "check_dataset" else {}
-        found = {"classes": ["a", "b"], "splits": {"train": 8, "val": 4}, "image": IMAGE} if files else NETWORK
+    def pass_claimed_check(self, claim: Claim, **report: Any) -> list[tuple[str, str]]:
+        is_dataset = claim.kind == JobKind.CHECK_DATASET
+        files = {name: self.store_file() for name in CHECK_FILES} if is_dataset else {}
+        default_report = DATASET_REPORT if is_dataset else TEACHER_REPORT
         with self.database.write() as session:
-            claims.enter(session, claim, JobStatus.RUNNING)
+            claims.advance_status(session, claim, JobStatus.RUNNING)
             for stored in files.values():
                 artifacts.record(session, self.store, stored)
-            return claims.finish_check(session, claim, report={**found, **report}, files=files).hints
+            return claims.finish_check(
+                session, claim, report={**default_report, **report}, files=files
+            ).hints
 
-    def fail_check(self, message: str = "It is no archive.") -> None:
-        claim = self.claim(CHECKS)
+    def fail_check(self, message: str = "This is not an archive.") -> None:
+        claim = self.claim(QueueName.CHECKS)
         assert claim is not None
-        error = {"code": "archive_unreadable", "message": message, "hint": "Send a zip.", "retryable": False}
-        settled = self.do(claims.fail, claim, error=error)
-        for digest in settled.forget:
-            self.do(artifacts.forget, self.store, digest)
+        error = {
+            "code": "archive_unreadable",
+            "message": message,
+            "hint": "Send a zip.",
+            "retryable": False,
+        }
+        work = self.run(claims.fail, claim, error=error)
+        for digest in work.orphaned_digests:
+            self.run(artifacts.delete_if_unreferenced, self.store, digest)
 
-    def ready_teacher(self, **report: Any) -> str:
-        teacher = self.teacher()
+    def add_ready_teacher(self, **report: Any) -> str:
+        teacher = self.upload_teacher()
         self.pass_check(**report)
         return teacher
 
-    def ready_dataset(self, **report: Any) -> str:
-        dataset = self.dataset()
+    def add_ready_dataset(self, **report: Any) -> str:
+        dataset = self.upload_dataset()
         self.pass_check(**report)
         return dataset
 
     def submit(self, *, max_attempts: int = 3, **spec: Any) -> str:
-        """A job; without a data set in the spec, on a new one that is ready."""
+        """Submit a job, on a new data set unless the spec names one."""
         spec.setdefault("student", {"architecture": "resnet8"})
         if "dataset" not in spec:
-            spec["dataset"] = {"id": self.ready_dataset()}
+            spec["dataset"] = {"id": self.add_ready_dataset()}
         with self.database.write() as session:
-            return jobs.submit(session, self.principal, JobRequest.model_validate(spec), max_attempts=max_attempts).id
+            return submission.submit(
+                session, self.principal, JobRequest.model_validate(spec), max_attempts=max_attempts
+            ).id
 
     def claim(
-        self, queue: str = offers.TRAIN, worker_id: str = "worker_1", lease: timedelta = LEASE, offer: Offer | None = None
+        self,
+        queue: str = QueueName.TRAIN,
+        worker_id: str = "worker_1",
+        lease: timedelta = LEASE,
+        capacity: QueueCapacity | None = None,
     ) -> Claim | None:
-        return self.do(claims.claim, worker_id=worker_id, offers=[offer or Offer(queue)], lease=lease)
+        return self.run(
+            claims.claim,
+            worker_id=worker_id,
+            capacities=[capacity or QueueCapacity(queue)],
+            lease=lease,
+        )
 
-    def running(self, **options: Any) -> Claim:
-        """A new job that a worker runs."""
+    def start_job(self, **options: Any) -> Claim:
+        """Submit a job that a worker then claims and runs."""
         self.submit(**options)
         claim = self.claim()
         assert claim is not None
-        self.do(claims.enter, claim, JobStatus.RUNNING)
+        self.run(claims.advance_status, claim, JobStatus.RUNNING)
         return claim
 
     def finish(self, claim: Claim, content: bytes | None = None) -> str | None:
-        """Ends a job with a model of one file."""
-        stored = self.put(content)
-        row = models.FileRow("student.safetensors", "safetensors", stored.digest, stored.size, top1=0.9, latency_ms=1.5)
+        """Finish a job with a model of one file."""
+        stored = self.store_file(content)
+        file = model_versions.ExportedFile(
+            "student.safetensors",
+            "safetensors",
+            stored.digest,
+            stored.size,
+            top1=0.9,
+            latency_ms=1.5,
+        )
         with self.database.write() as session:
             artifacts.record(session, self.store, stored)
-            return claims.finish(session, claim, report=REPORT, files=[row])
+            return claims.finish(session, claim, report=TRAINING_REPORT, files=[file])
 
-    def job(self, job_id: str) -> Job:
+    def get_job(self, job_id: str) -> Job:
         with self.database.read() as session:
             return session.get_one(Job, job_id)
 
-    def lose_lease(self, claim: Claim) -> None:
-        """Time passes: the lease has run out."""
-        self.do(claims.heartbeat, claim, lease=timedelta(seconds=-1))
+    def expire_lease(self, claim: Claim) -> None:
+        """Set the claim's lease to a time in the past."""
+        self.run(claims.heartbeat, claim, lease=timedelta(seconds=-1))
 
-    def key(self) -> str:
-        return self.do(keys.create, name="test")[1]
+    def create_key(self) -> str:
+        return self.run(api_keys.create, name="test")[1]
 
 
-NETWORK = {"format": "torch", "architecture": "resnet56", "options": {"shortcut": "pad"}, "num_classes": 2, "parameters": 100}
-REPORT = {
+DATASET_REPORT = {"classes": ["a", "b"], "splits": {"train": 8, "val": 4}, "image": IMAGE}
+TEACHER_REPORT = {
+    "format": "torch",
+    "architecture": "resnet56",
+    "options": {"shortcut": "pad"},
+    "num_classes": 2,
+    "parameters": 100,
+}
+TRAINING_REPORT = {
     "architecture": "resnet8",
     "options": {},
     "parameters": 78_042,
@@ -184,6 +231,54 @@ REPORT = {
     "metrics": {"teacher": None, "student": {"top1": 0.9, "nll": float("nan")}},
 }
 
+# Arguments: database URL, worker id, number of claims to try, limit of running jobs or "none".
+_CLAIM_PROGRAM = """
+import sys
+from datetime import timedelta
+from registry.attempts import claims
+from registry.db.database import Database
+from registry.workers.capacity import QueueCapacity
+
+url, worker_id, rounds, limit = sys.argv[1:]
+database = Database(url)
+sys.stdin.readline()  # all processes start together
+for _ in range(int(rounds)):
+    with database.write() as session:
+        claim = claims.claim(
+            session,
+            worker_id=worker_id,
+            capacities=[QueueCapacity("train")],
+            lease=timedelta(seconds=60),
+            default_running_limit=None if limit == "none" else int(limit),
+        )
+    if claim is not None:
+        print(claim.job_id, claim.attempt)
+"""
+
+
+def claim_in_processes(
+    database_url: str, *, rounds: int, running_limit: int | None = None
+) -> list[tuple[str, int]]:
+    """Claim jobs in three processes at once and return the job id and attempt of each claim."""
+    command = [sys.executable, "-c", _CLAIM_PROGRAM, database_url]
+    limit = "none" if running_limit is None else str(running_limit)
+    processes = [
+        subprocess.Popen(
+            [*command, f"worker_{number}", str(rounds), limit],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(3)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    lines = [line for process in processes for line in process.communicate()[0].splitlines()]
+    assert [process.returncode for process in processes] == [0] * 3
+    return [(job_id, int(attempt)) for job_id, attempt in map(str.split, lines)]
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
@@ -191,5 +286,5 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def world(database: Database, store: Store) -> World:
-    return World(database, store)
+def harness(database: Database, store: Store) -> RegistryHarness:
+    return RegistryHarness(database, store)

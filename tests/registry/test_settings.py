@@ -1,4 +1,4 @@
-"""Settings."""
+"""Settings, and .env.example."""
 
 import re
 from pathlib import Path
@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from registry.queue import make_celery, queue_folder
-from registry.settings import Settings, words
+from registry.jobs.job_queue import filesystem_broker_folder, make_celery
+from registry.settings import Settings, format_errors
 
 EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
 
 
-def test_without_settings_everything_lies_in_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_by_default_everything_is_in_the_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     settings = Settings()
     assert settings.data == tmp_path / "data"
@@ -22,28 +24,28 @@ def test_without_settings_everything_lies_in_the_data_folder(tmp_path: Path, mon
     assert settings.store_url == f"file://{tmp_path}/data/store"
 
 
-def test_urls_replace_the_embedded_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_urls_replace_the_embedded_backends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DLKD_DATABASE_URL", "postgresql://db/dlkd")
     assert Settings().database_url == "postgresql://db/dlkd"
 
 
-def test_an_unknown_name_is_refused_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_variable_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DLKD_SLOT", "2")
-    with pytest.raises(ValidationError, match="no setting called DLKD_SLOT"):
+    with pytest.raises(ValidationError, match="no setting named DLKD_SLOT"):
         Settings()
 
 
-def test_settings_do_not_change() -> None:
+def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
         Settings().port = 1
 
 
-def test_a_lease_is_renewed_well_before_its_end() -> None:
+def test_a_lease_is_renewed_well_before_it_expires() -> None:
     assert Settings(lease_seconds=60).heartbeat_seconds == 1
     assert Settings(lease_seconds=2).heartbeat_seconds == 0.5
 
 
-def test_the_example_lists_every_setting_and_no_other() -> None:
+def test_the_example_lists_exactly_the_settings() -> None:
     names = re.findall(r"^#? ?(DLKD_\w+)=", EXAMPLE.read_text(), re.MULTILINE)
     assert sorted(names) == sorted(f"DLKD_{name.upper()}" for name in Settings.model_fields)
 
@@ -51,63 +53,72 @@ def test_the_example_lists_every_setting_and_no_other() -> None:
 def test_the_file_queue_is_private(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
     make_celery(settings)
-    folder = queue_folder(settings.broker_url)
+    folder = filesystem_broker_folder(settings.broker_url)
     assert folder == tmp_path / "queue"
-    assert [oct(path.stat().st_mode & 0o777) for path in (folder, *folder.iterdir())] == ["0o700"] * 4
+    assert [oct(path.stat().st_mode & 0o777) for path in (folder, *folder.iterdir())] == [
+        "0o700"
+    ] * 4
 
 
-def test_a_name_that_is_unknown_in_the_file_is_refused_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_name_in_the_env_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text("DLKD_SLOTS=3\nDLKD_LEASE=2\nOTHER=1\n")
-    with pytest.raises(ValidationError, match="no setting called DLKD_LEASE;"):
+    with pytest.raises(ValidationError, match="no setting named DLKD_LEASE\\."):
         Settings()
     (tmp_path / ".env").write_text("DLKD_SLOTS=3\nOTHER=1\n")
     assert Settings().slots == 3
 
 
-def test_an_empty_value_is_a_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_value_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DLKD_WORKER_METRICS_PORT", "")
     assert Settings().worker_metrics_port is None
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("values", "message"),
     [
-        ({"database_url": "mysql://db/dlkd"}, "DLKD_DATABASE_URL begins with 'mysql'"),
-        ({"broker_url": "sqla+sqlite:///x"}, "DLKD_BROKER_URL begins with"),
-        ({"store_url": "/srv/store"}, "DLKD_STORE_URL begins with ''"),
-        ({"metrics": "token"}, "needs a DLKD_METRICS_TOKEN"),
-        ({"metrics_token": "0123456789abcdef"}, "would open nothing with DLKD_METRICS=loopback"),
+        (
+            {"database_url": "mysql://db/dlkd"},
+            "DLKD_DATABASE_URL has the unsupported URL scheme 'mysql'",
+        ),
+        ({"broker_url": "sqla+sqlite:///x"}, "DLKD_BROKER_URL has the unsupported URL scheme"),
+        ({"store_url": "/srv/store"}, "DLKD_STORE_URL has the unsupported URL scheme ''"),
+        ({"metrics": "token"}, "requires DLKD_METRICS_TOKEN"),
+        ({"metrics_token": "0123456789abcdef"}, "has no effect with DLKD_METRICS=loopback"),
         ({"metrics": "token", "metrics_token": "short"}, "at least 16"),
-        ({"store_public_url": "https://files.example.org"}, "is for an s3:// store"),
-        ({"worker_metrics_port": 8000}, "is the API's own"),
+        ({"store_public_url": "https://files.example.org"}, "requires an s3:// store"),
+        ({"worker_metrics_port": 8000}, "is the port of the API"),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=re.escape(said)):
-        Settings(**given)
+def test_contradictory_settings_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        Settings(**values)
 
 
-def test_what_is_wrong_is_said_by_name_and_without_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_name_the_setting_but_not_its_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("DLKD_SLOTS", "many")
     monkeypatch.setenv("DLKD_METRICS_TOKEN", "5ecret")
     with pytest.raises(ValidationError) as caught:
         Settings()
-    said = words(caught.value)
-    assert "DLKD_SLOTS: Input should be a valid integer" in said
-    assert "DLKD_METRICS_TOKEN: " in said
-    assert "many" not in said + str(caught.value)
-    assert "5ecret" not in said + str(caught.value)
+    message = format_errors(caught.value)
+    assert "DLKD_SLOTS: Input should be a valid integer" in message
+    assert "DLKD_METRICS_TOKEN: " in message
+    assert "many" not in message + str(caught.value)
+    assert "5ecret" not in message + str(caught.value)
 
 
 def test_secrets_are_not_shown() -> None:
     assert "0123456789" not in repr(Settings(metrics="token", metrics_token="0123456789abcdef"))  # type: ignore[arg-type]
 
 
-def test_the_example_s_values_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = dict(re.findall(r"^# (DLKD_\w+)=(.+)$", EXAMPLE.read_text(), re.MULTILINE))
+def test_the_values_in_the_example_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = dict(re.findall(r"^# (DLKD_\w+)=(.+)$", EXAMPLE.read_text(), re.MULTILINE))
     defaults = Settings()
-    assert len(shown) > 20
-    for name, value in shown.items():
+    assert len(examples) > 20
+    for name, value in examples.items():
         monkeypatch.setenv(name, value)
     assert Settings() == defaults

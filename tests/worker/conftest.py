@@ -1,4 +1,4 @@
-"""A worker's parts over a real SQLite database and a real local store, with trainers that are scripts."""
+"""Fixtures: a worker on a real SQLite database and a local store, with scripted trainers."""
 
 import os
 import sys
@@ -12,23 +12,24 @@ from typing import Any
 
 import pytest
 
-from registry.claims import Claim
-from registry.db import Database
+from registry.attempts.claims import Claim
+from registry.db.database import Database
+from registry.db.job_tables import Job, JobEvent
 from registry.settings import Settings
-from registry.store import Store
-from registry.tables import Job, JobEvent
-from registry.testing import MemoryQueue
-from tests.registry.conftest import World, sqlite_template
-from worker.environment import clean
-from worker.kit import Kit
-from worker.process import Trainer
+from registry.storage.object_store import Store, StoredFile
+from registry.testing import InMemoryJobQueue
+from tests.registry.conftest import RegistryHarness, sqlite_template
+from worker.context import WorkerContext
+from worker.environment import build_environment
 from worker.supervisor import supervise
-from worker.warm import Warm
+from worker.trainer_pool import TrainerPool
+from worker.trainer_process import TrainerProcess
 
 __all__ = ["sqlite_template"]
 
-SCRIPTED = Path(__file__).with_name("scripted.py")
-QUICK = {
+StartTrainer = Callable[[tuple[str, ...]], TrainerProcess]
+SCRIPTED_TRAINER = Path(__file__).with_name("scripted_trainer.py")
+FAST_SETTINGS = {
     "progress_seconds": 0.02,
     "dispatch_seconds": 0.02,
     "poll_seconds": 0.05,
@@ -37,48 +38,74 @@ QUICK = {
 }
 
 
-def scripted(body: str) -> tuple[str, ...]:
-    """The command of a trainer that does what the body says, by the words of scripted.py."""
-    return (sys.executable, "-I", "-S", str(SCRIPTED), body)
+def scripted_command(body: str) -> tuple[str, ...]:
+    """Return the command of a trainer that runs `body` with the helpers of scripted_trainer.py."""
+    return (sys.executable, "-I", "-S", str(SCRIPTED_TRAINER), body)
 
 
-def soon(met: Callable[[], Any]) -> None:
-    """Returns once it is so; the test's timeout is the only limit."""
-    while not met():
+def wait_until(condition: Callable[[], Any]) -> None:
+    """Wait until `condition` is true. The only limit is the test's timeout."""
+    while not condition():
         sleep(0.01)
 
 
-class Workshop(World):
-    """A client, and the parts of a worker."""
+class WorkerHarness(RegistryHarness):
+    """A client and the parts of a worker."""
 
-    def __init__(self, database: Database, store: Store, settings: Settings, open_kits: list[Kit]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        store: Store,
+        settings: Settings,
+        open_contexts: list[WorkerContext],
+    ) -> None:
         super().__init__(database, store)
         self.settings = settings
-        self.queue = MemoryQueue()
-        self._open = open_kits
+        self.queue = InMemoryJobQueue()
+        self._contexts = open_contexts
 
-    def kit(self, body: str | Sequence[str] = "", *, store: Store | None = None, gpus: int = 0, **settings: Any) -> Kit:
-        """What a worker works with; its trainers do what the body says, or are started by a command."""
-        number = len(self._open)
-        changed = self.settings.model_copy(update=settings)
-        scratch = changed.data / f"work-{number}"
+    def create_context(
+        self,
+        body: str | Sequence[str] = "",
+        *,
+        store: Store | None = None,
+        gpus: int = 0,
+        **settings: Any,
+    ) -> WorkerContext:
+        """Create the context of a new worker.
+
+        `body` is the program of its scripted trainers, or the command that starts real ones.
+        """
+        number = len(self._contexts)
+        worker_settings = self.settings.model_copy(update=settings)
+        scratch = worker_settings.data / f"work-{number}"
         scratch.mkdir(parents=True)
-        trainers = Warm(scripted(body) if isinstance(body, str) else body, threads=1)
-        kit = Kit(f"worker_{number}", changed, self.database, store or self.store, self.queue, trainers, scratch, gpus)
-        self._open.append(kit)
-        return kit
+        command = scripted_command(body) if isinstance(body, str) else body
+        trainers = TrainerPool(command, threads=1)
+        context = WorkerContext(
+            f"worker_{number}",
+            worker_settings,
+            self.database,
+            store or self.store,
+            self.queue,
+            trainers,
+            scratch,
+            gpus,
+        )
+        self._contexts.append(context)
+        return context
 
-    def take(self, kit: Kit, queue: str = "train") -> Claim:
-        """A job of the queue, claimed by the kit's worker."""
-        claim = self.claim(queue, worker_id=kit.worker_id)
+    def claim_job(self, context: WorkerContext, queue: str = "train") -> Claim:
+        """Claim the next job of a queue for the context's worker."""
+        claim = self.claim(queue, worker_id=context.worker_id)
         assert claim is not None
         return claim
 
-    def run(self, kit: Kit, queue: str = "train") -> Job:
-        """The next job of the queue, run by the kit's worker to the end of the attempt."""
-        claim = self.take(kit, queue)
-        supervise(kit, claim, (0,), Flag())
-        return self.job(claim.job_id)
+    def run_next_job(self, context: WorkerContext, queue: str = "train") -> Job:
+        """Claim the next job of a queue and run the attempt to its end."""
+        claim = self.claim_job(context, queue)
+        supervise(context, claim, (0,), Flag())
+        return self.get_job(claim.job_id)
 
     def events(self, job_id: str) -> list[tuple[str, dict[str, Any]]]:
         with self.database.read() as session:
@@ -86,48 +113,60 @@ class Workshop(World):
             return [(row.type, row.data) for row in rows]
 
     @contextmanager
-    def away(self) -> Iterator[None]:
-        """The database does not answer for the block; nobody else may use it when that begins."""
+    def database_unavailable(self) -> Iterator[None]:
+        """Make the database unavailable for the block. No other thread may use it on entry."""
         path = Path(self.database.engine.url.database or "")
         hidden = path.with_suffix(".hidden")
         self.database.close()
         path.rename(hidden)
-        path.symlink_to(path.parent / "nowhere" / path.name)
+        path.symlink_to(path.parent / "missing" / path.name)
         try:
             yield
         finally:
-            hidden.rename(path)  # at once: whoever opens the file in between must not make an empty one
+            # The rename is atomic, so that no other thread creates an empty file in between.
+            hidden.rename(path)
 
 
 @pytest.fixture
 def settings(tmp_path: Path, sqlite_template: Path) -> Settings:
-    """Of a worker in a hurry, over an empty database."""
-    settings = Settings(data=tmp_path / "data", trainer_threads=1).model_copy(update=QUICK)
+    """Settings with short intervals and an empty database."""
+    settings = Settings(data=tmp_path / "data", trainer_threads=1).model_copy(update=FAST_SETTINGS)
     settings.data.mkdir()
     copy(sqlite_template, settings.data / "dlkd.db")
     return settings
 
 
 @pytest.fixture
-def workshop(settings: Settings) -> Iterator[Workshop]:
-    kits: list[Kit] = []
+def harness(settings: Settings) -> Iterator[WorkerHarness]:
+    contexts: list[WorkerContext] = []
     database = Database(settings.database_url)
-    yield Workshop(database, Store(settings.store_url), settings, kits)
-    for kit in kits:
-        kit.trainers.close()
+    yield WorkerHarness(database, Store(settings.store_url), settings, contexts)
+    for context in contexts:
+        context.trainer_pool.close()
     database.close()
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[[tuple[str, ...]], Trainer]]:
-    """Starts a trainer that is ended with the test."""
-    started: list[Trainer] = []
+def stripes_harness(harness: WorkerHarness, stripes: Path) -> WorkerHarness:
+    """A harness whose uploaded data sets are the stripes."""
 
-    def begin(command: tuple[str, ...]) -> Trainer:
-        started.append(Trainer(command, clean(os.environ, threads=1)))
-        return started[-1]
+    def store_stripes(content: bytes | None = None) -> StoredFile:
+        return harness.store.put([content or stripes.read_bytes()])
 
-    yield begin
-    for trainer in started:
+    harness.store_file = store_stripes  # type: ignore[method-assign]
+    return harness
+
+
+@pytest.fixture
+def start_trainer() -> Iterator[StartTrainer]:
+    """Start trainer processes that end with the test."""
+    trainers: list[TrainerProcess] = []
+
+    def start(command: tuple[str, ...]) -> TrainerProcess:
+        trainers.append(TrainerProcess(command, build_environment(os.environ, threads=1)))
+        return trainers[-1]
+
+    yield start
+    for trainer in trainers:
         trainer.kill()
         trainer.end()

@@ -1,4 +1,4 @@
-"""What a trainer sees of the machine, and what it may take."""
+"""Tests of a trainer's environment variables and resource limits."""
 
 import json
 import subprocess
@@ -8,39 +8,57 @@ from typing import Any
 
 import pytest
 
-from worker.environment import clean
+from worker.environment import build_environment
 
 MEBIBYTE = 2**20
-SETTLE = """
+ISOLATE_SCRIPT = """
 import json, os, resource, sys, tempfile
 from pathlib import Path
-from worker.environment import settle_in
+from worker.environment import isolate_process
 
-given = json.loads(sys.argv[1])
-tempfile.gettempdir()  # one that was looked up before must not stay
-settle_in(Path(given["directory"]), memory_bytes=given["memory_bytes"], gpu=given["gpu"])
+options = json.loads(sys.argv[1])
+tempfile.gettempdir()  # the folder is cached, which must not matter
+directory = Path(options["directory"])
+isolate_process(directory, memory_bytes=options["memory_bytes"], gpu=options["gpu"])
 try:
-    bytearray(given["wants"])
-    had = True
+    bytearray(options["allocate_bytes"])
+    allocated = True
 except MemoryError:
-    had = False
+    allocated = False
 score = Path("/proc/self/oom_score_adj")
 print(json.dumps({
     "folder": os.getcwd(),
     "temporary": tempfile.gettempdir(),
     "devices": os.environ["CUDA_VISIBLE_DEVICES"],
     "core": resource.getrlimit(resource.RLIMIT_CORE)[0],
-    "had": had,
-    "first_to_go": score.read_text().strip() == "1000" if score.exists() else True,
+    "allocated": allocated,
+    "killed_first": score.read_text().strip() == "1000" if score.exists() else True,
 }))
 """
 
 
-def settled(directory: Path, *, wants: int = 0, memory_bytes: int | None = None, gpu: str = "") -> dict[str, Any]:
-    given = {"directory": str(directory), "memory_bytes": memory_bytes, "gpu": gpu, "wants": wants}
-    done = subprocess.run([sys.executable, "-c", SETTLE, json.dumps(given)], capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+def run_isolated(
+    directory: Path,
+    *,
+    allocate_bytes: int = 0,
+    memory_bytes: int | None = None,
+    gpu: str = "",
+) -> dict[str, Any]:
+    """Isolate a Python process and return its view of its environment."""
+    options = {
+        "directory": str(directory),
+        "memory_bytes": memory_bytes,
+        "gpu": gpu,
+        "allocate_bytes": allocate_bytes,
+    }
+    process = subprocess.run(
+        [sys.executable, "-c", ISOLATE_SCRIPT, json.dumps(options)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    environment: dict[str, Any] = json.loads(process.stdout)
+    return environment
 
 
 @pytest.mark.parametrize(
@@ -66,8 +84,8 @@ def settled(directory: Path, *, wants: int = 0, memory_bytes: int | None = None,
         "my_secret",
     ],
 )
-def test_no_secret_passes_whatever_its_name(name: str) -> None:
-    assert name not in clean({name: "secret"}, threads=1)
+def test_secrets_are_withheld_whatever_their_name(name: str) -> None:
+    assert name not in build_environment({name: "secret"}, threads=1)
 
 
 @pytest.mark.parametrize(
@@ -87,25 +105,32 @@ def test_no_secret_passes_whatever_its_name(name: str) -> None:
         "HF_HUB_OFFLINE",
     ],
 )
-def test_what_python_and_torch_need_passes(name: str) -> None:
-    assert clean({name: "value"}, threads=1)[name] == "value"
+def test_variables_that_python_and_torch_need_are_kept(name: str) -> None:
+    assert build_environment({name: "value"}, threads=1)[name] == "value"
 
 
-def test_a_trainer_has_the_threads_that_it_is_given() -> None:
-    assert clean({"OMP_NUM_THREADS": "64"}, threads=2)["OMP_NUM_THREADS"] == "2"
+def test_a_trainer_uses_the_configured_number_of_threads() -> None:
+    assert build_environment({"OMP_NUM_THREADS": "64"}, threads=2)["OMP_NUM_THREADS"] == "2"
 
 
-def test_a_trainer_works_in_its_own_folder_and_leaves_no_core(tmp_path: Path) -> None:
-    found = settled(tmp_path)
-    assert (found["folder"], found["temporary"]) == (str(tmp_path), str(tmp_path))
-    assert (found["core"], found["first_to_go"]) == (0, True)
+def test_a_trainer_works_in_its_own_folder_and_dumps_no_core(tmp_path: Path) -> None:
+    environment = run_isolated(tmp_path)
+    assert (environment["folder"], environment["temporary"]) == (str(tmp_path), str(tmp_path))
+    assert (environment["core"], environment["killed_first"]) == (0, True)
 
 
 @pytest.mark.parametrize("gpu", ["", "3"])
-def test_a_trainer_sees_its_gpu_alone(tmp_path: Path, gpu: str) -> None:
-    assert settled(tmp_path, gpu=gpu)["devices"] == gpu
+def test_a_trainer_sees_only_its_gpu(tmp_path: Path, gpu: str) -> None:
+    assert run_isolated(tmp_path, gpu=gpu)["devices"] == gpu
 
 
-@pytest.mark.parametrize(("limit", "had"), [(None, True), (1024 * MEBIBYTE, True), (256 * MEBIBYTE, False)])
-def test_a_trainer_gets_no_more_memory_than_its_own(tmp_path: Path, limit: int | None, had: bool) -> None:  # noqa: FBT001 - a column
-    assert settled(tmp_path, wants=512 * MEBIBYTE, memory_bytes=limit)["had"] == had
+@pytest.mark.parametrize(
+    ("limit", "allocated"), [(None, True), (1024 * MEBIBYTE, True), (256 * MEBIBYTE, False)]
+)
+def test_a_trainer_cannot_allocate_more_than_its_memory_limit(
+    tmp_path: Path,
+    limit: int | None,
+    allocated: bool,  # noqa: FBT001 - a test parameter
+) -> None:
+    environment = run_isolated(tmp_path, allocate_bytes=512 * MEBIBYTE, memory_bytes=limit)
+    assert environment["allocated"] == allocated

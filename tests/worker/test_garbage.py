@@ -1,40 +1,43 @@
-"""What is collected on demand and by the dispatcher, and what a dry run leaves alone."""
+"""Tests of garbage collection on demand, by the dispatcher and as a dry run."""
 
 import os
 from pathlib import Path
 from time import time
 
-from registry.garbage import Item
-from tests.worker.conftest import Workshop
+from registry.storage.garbage_collection import GarbageItem, GarbageKind
+from tests.worker.conftest import WorkerHarness
 from worker.garbage import collect
-from worker.housekeeping import search
+from worker.housekeeping import collect_garbage
 
 
-def left_behind(workshop: Workshop, tmp_path: Path) -> list[Item]:
-    """A file without a row and a checkpoint without a job, both old."""
-    stored = workshop.put(b"left behind")
+def create_garbage(harness: WorkerHarness, tmp_path: Path) -> list[GarbageItem]:
+    """Store an old file without a row and an old checkpoint without a job."""
+    stored = harness.store_file(b"left behind")
     (tmp_path / "state").write_text("state")
-    workshop.store.put_key("checkpoints/job_gone/1-1", tmp_path / "state")
-    for path in (workshop.settings.data / "store").rglob("*"):
+    harness.store.put_key("checkpoints/job_gone/1-1", tmp_path / "state")
+    for path in (harness.settings.data / "store").rglob("*"):
         os.utime(path, (time() - 7200,) * 2)
-    return [Item("file", stored.digest, 11), Item("checkpoint", "checkpoints/job_gone/1-1", 5)]
+    return [
+        GarbageItem(GarbageKind.FILE, stored.digest, 11),
+        GarbageItem(GarbageKind.CHECKPOINT, "checkpoints/job_gone/1-1", 5),
+    ]
 
 
-def test_a_dry_run_tells_what_the_real_one_removes(workshop: Workshop, tmp_path: Path) -> None:
-    items = left_behind(workshop, tmp_path)
-    teacher = workshop.put(b"named")
-    assert workshop.teacher(b"named")
-    arguments = (workshop.database, workshop.store, workshop.settings)
+def test_a_dry_run_lists_what_a_real_run_removes(harness: WorkerHarness, tmp_path: Path) -> None:
+    items = create_garbage(harness, tmp_path)
+    teacher = harness.store_file(b"referenced")
+    assert harness.upload_teacher(b"referenced")
+    arguments = (harness.database, harness.store, harness.settings)
     assert list(collect(*arguments, dry_run=True)) == items
-    assert workshop.store.exists(items[0].name)
+    assert harness.store.exists(items[0].name)
     assert list(collect(*arguments)) == items
     assert list(collect(*arguments)) == []
-    assert not workshop.store.exists(items[0].name)
-    assert workshop.store.exists(teacher.digest)
+    assert not harness.store.exists(items[0].name)
+    assert harness.store.exists(teacher.digest)
 
 
-def test_the_leader_searches_the_store(workshop: Workshop, tmp_path: Path) -> None:
-    items = left_behind(workshop, tmp_path)
-    search(workshop.kit())
-    assert not workshop.store.exists(items[0].name)
-    assert [entry.key for entry in workshop.store.listed("checkpoints")] == []
+def test_the_leader_collects_garbage(harness: WorkerHarness, tmp_path: Path) -> None:
+    items = create_garbage(harness, tmp_path)
+    collect_garbage(harness.create_context())
+    assert not harness.store.exists(items[0].name)
+    assert [entry.key for entry in harness.store.list_entries("checkpoints")] == []

@@ -1,4 +1,4 @@
-"""What is removed because nobody needs it, and what stays."""
+"""Tests of the periodic removal of old data."""
 
 import os
 from datetime import timedelta
@@ -7,125 +7,164 @@ from time import time
 
 import obstore
 
-from registry import artifacts, claims, resumable, workers
-from registry.db import now
-from registry.keys import Principal
-from registry.partials import partials
-from registry.tables import IdempotencyKey, Upload, WorkerRow
-from tests.worker.conftest import Workshop
-from worker.housekeeping import search, tidy
-from worker.inventory import facts
+from registry.access.permissions import Principal
+from registry.attempts import claims
+from registry.db.access_tables import IdempotencyKey
+from registry.db.database import now
+from registry.db.input_tables import Upload
+from registry.db.worker_tables import WorkerRow
+from registry.storage import artifacts
+from registry.uploads import resumable_uploads
+from registry.uploads.upload_parts import open_upload_parts
+from registry.workers import membership
+from tests.worker.conftest import WorkerHarness
+from worker.hardware import describe_worker
+from worker.housekeeping import clean_up, collect_garbage
 
 DAY = 24 * 3600
 
 
-def aged(path: Path, seconds: float) -> Path:
+def make_old_file(path: Path, seconds: float) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     os.utime(path, (time() - seconds,) * 2)
     return path
 
 
-def checkpoints(workshop: Workshop) -> int:
-    return sum(len(batch) for batch in obstore.list(workshop.store._store, "checkpoints"))
+def count_checkpoints(harness: WorkerHarness) -> int:
+    return sum(len(batch) for batch in obstore.list(harness.store._store, "checkpoints"))
 
 
-def saved(workshop: Workshop, tmp_path: Path) -> claims.Claim:
-    """A running job with two checkpoints in the store, one of them left behind by an attempt that was killed."""
-    claim = workshop.running()
+def list_stored_uploads(harness: WorkerHarness) -> list[str]:
+    return [entry.key.split("/")[1] for entry in harness.store.list_entries("uploads")]
+
+
+def start_job_with_checkpoints(harness: WorkerHarness, tmp_path: Path) -> claims.Claim:
+    """Start a job with two stored checkpoints, one of them left behind by a killed attempt."""
+    claim = harness.start_job()
     (tmp_path / "checkpoint").write_text("state")
     for name in ("1-1", "1-2"):
-        workshop.store.put_key(f"checkpoints/{claim.job_id}/{name}", tmp_path / "checkpoint")
-    workshop.do(claims.checkpoint, claim, f"checkpoints/{claim.job_id}/1-2", 2)
+        harness.store.put_key(f"checkpoints/{claim.job_id}/{name}", tmp_path / "checkpoint")
+    harness.run(claims.record_checkpoint, claim, f"checkpoints/{claim.job_id}/1-2", 2)
     return claim
 
 
-def test_checkpoints_go_with_the_end_of_their_job(workshop: Workshop, tmp_path: Path) -> None:
-    kit = workshop.kit()
-    ended, running = saved(workshop, tmp_path), saved(workshop, tmp_path)
-    workshop.finish(ended)
-    tidy(kit)
-    assert checkpoints(workshop) == 2
-    assert workshop.job(ended.job_id).checkpoint_key is None
-    assert workshop.job(running.job_id).checkpoint_key == f"checkpoints/{running.job_id}/1-2"
+def test_checkpoints_of_finished_jobs_are_deleted(harness: WorkerHarness, tmp_path: Path) -> None:
+    context = harness.create_context()
+    finished = start_job_with_checkpoints(harness, tmp_path)
+    running = start_job_with_checkpoints(harness, tmp_path)
+    harness.finish(finished)
+    clean_up(context)
+    assert count_checkpoints(harness) == 2
+    assert harness.get_job(finished.job_id).checkpoint_key is None
+    assert harness.get_job(running.job_id).checkpoint_key == f"checkpoints/{running.job_id}/1-2"
 
 
-def test_files_that_no_row_names_go_and_the_others_stay(workshop: Workshop) -> None:
-    named = workshop.put(b"named")
-    left = workshop.put(b"left behind")
-    workshop.do(artifacts.record, workshop.store, left)
-    teacher = workshop.teacher(b"named")
-    tidy(workshop.kit())
-    assert workshop.store.exists(left.digest)  # it may be about to be named
-    tidy(workshop.kit(gc_grace_seconds=0))
-    assert teacher
-    assert (workshop.store.exists(named.digest), workshop.store.exists(left.digest)) == (True, False)
+def test_only_unreferenced_files_are_deleted(harness: WorkerHarness) -> None:
+    referenced = harness.store_file(b"referenced")
+    unreferenced = harness.store_file(b"left behind")
+    harness.run(artifacts.record, harness.store, unreferenced)
+    assert harness.upload_teacher(b"referenced")
+    clean_up(harness.create_context())
+    assert harness.store.exists(unreferenced.digest)  # it may be about to be referenced
+    clean_up(harness.create_context(gc_grace_seconds=0))
+    assert harness.store.exists(referenced.digest)
+    assert not harness.store.exists(unreferenced.digest)
 
 
-def test_workers_and_answers_are_forgotten_after_a_day(workshop: Workshop) -> None:
-    kit = workshop.kit()
+def test_dead_workers_and_expired_idempotency_keys_are_deleted(harness: WorkerHarness) -> None:
+    context = harness.create_context()
     for name in ("worker_old", "worker_new"):
-        workshop.do(workers.announce, name, facts(kit.settings, []))
-    with workshop.database.write() as session:
-        at = now(session)
-        session.get_one(WorkerRow, "worker_old").last_seen = at - timedelta(days=2)
-        for key, expires_at in {"old": at - timedelta(seconds=1), "new": at + timedelta(hours=1)}.items():
-            row = {"principal": Principal("key_test", "test").id, "key": key, "body_hash": "0", "response": None}
+        harness.run(membership.register, name, describe_worker(context.settings, []))
+    with harness.database.write() as session:
+        current_time = now(session)
+        session.get_one(WorkerRow, "worker_old").last_seen = current_time - timedelta(days=2)
+        for key, expires_at in {
+            "old": current_time - timedelta(seconds=1),
+            "new": current_time + timedelta(hours=1),
+        }.items():
+            row = {
+                "principal": Principal("key_test", "test").id,
+                "key": key,
+                "body_hash": "0",
+                "response": None,
+            }
             session.add(IdempotencyKey(**row, expires_at=expires_at))
-    tidy(kit)
-    with workshop.database.read() as session:
+    clean_up(context)
+    with harness.database.read() as session:
         assert [row.id for row in session.query(WorkerRow)] == ["worker_new"]
         assert [row.key for row in session.query(IdempotencyKey)] == ["new"]
 
 
-def test_messages_of_the_file_queue_go_after_an_hour(workshop: Workshop) -> None:
-    folder = workshop.settings.data / "queue"
-    old = [aged(folder / place / "1.msg", 2 * 3600) for place in ("messages", "processed")]
-    young, other = aged(folder / "messages" / "2.msg", 60), aged(folder / "control" / "exchange", DAY)
-    tidy(workshop.kit())
+def test_messages_of_the_filesystem_broker_are_deleted_after_an_hour(
+    harness: WorkerHarness,
+) -> None:
+    folder = harness.settings.data / "queue"
+    old = [make_old_file(folder / name / "1.msg", 2 * 3600) for name in ("messages", "processed")]
+    recent = make_old_file(folder / "messages" / "2.msg", 60)
+    other = make_old_file(folder / "control" / "exchange", DAY)
+    clean_up(harness.create_context())
     assert [path.exists() for path in old] == [False, False]
-    assert young.exists()
+    assert recent.exists()
     assert other.exists()
 
 
-def test_a_broker_without_files_has_nothing_to_tidy(workshop: Workshop) -> None:
-    tidy(workshop.kit(broker_url="redis://127.0.0.1:1/0"))
+def test_other_brokers_have_no_messages_to_delete(harness: WorkerHarness) -> None:
+    clean_up(harness.create_context(broker_url="redis://127.0.0.1:1/0"))
 
 
-def test_uploads_that_broke_off_go_after_a_day_and_nothing_else_beside_them(workshop: Workshop) -> None:
-    scratch = workshop.store.scratch
-    broken, young = aged(scratch / "dlkd-upload-1", 2 * DAY), aged(scratch / "dlkd-upload-2", 60)
-    others: list[Path] = [aged(scratch / "upload-of-somebody-else", 2 * DAY), aged(scratch / "upload-folder" / "x", 2 * DAY)]
+def test_only_interrupted_uploads_are_deleted_after_a_day(
+    harness: WorkerHarness,
+) -> None:
+    scratch = harness.store.scratch
+    interrupted = make_old_file(scratch / "dlkd-upload-1", 2 * DAY)
+    recent = make_old_file(scratch / "dlkd-upload-2", 60)
+    others: list[Path] = [
+        make_old_file(scratch / "upload-of-another-program", 2 * DAY),
+        make_old_file(scratch / "upload-folder" / "x", 2 * DAY),
+    ]
     os.utime(others[1].parent, (0, 0))
-    tidy(workshop.kit())
-    assert not broken.exists()
-    assert all(path.exists() for path in [young, *others])
+    clean_up(harness.create_context())
+    assert not interrupted.exists()
+    assert all(path.exists() for path in [recent, *others])
 
 
-def test_an_upload_in_progress_has_the_name_that_is_looked_for(workshop: Workshop) -> None:
-    with workshop.store.writer() as writer:
+def test_an_upload_in_progress_has_the_expected_file_name(harness: WorkerHarness) -> None:
+    with harness.store.writer() as writer:
         writer.write(b"half")
-        (path,) = workshop.store.scratch.iterdir()
+        (path,) = harness.store.scratch.iterdir()
         assert path.name.startswith("dlkd-upload-")
 
 
-def test_an_upload_goes_whose_next_request_did_not_come(workshop: Workshop) -> None:
-    names = []
-    for kept in (timedelta(seconds=-1), timedelta(days=1)):
-        upload = workshop.do(resumable.create, Principal("key_test", "test"), resumable.Told(10), kept=kept).id
-        partials(workshop.store).write(upload, 0, b"half")
-        names.append(upload)
-    tidy(workshop.kit())
-    with workshop.database.read() as session:
-        assert [session.get(Upload, name) is not None for name in names] == [False, True]
-    assert [entry.key.split("/")[1] for entry in workshop.store.listed("uploads")] == names[1:]
+def test_a_resumable_upload_that_was_not_continued_is_deleted(harness: WorkerHarness) -> None:
+    upload_ids = []
+    for ttl in (timedelta(seconds=-1), timedelta(days=1)):
+        upload_id = harness.run(
+            resumable_uploads.create,
+            Principal("key_test", "test"),
+            resumable_uploads.UploadInfo(10),
+            ttl=ttl,
+        ).id
+        open_upload_parts(harness.store).write(upload_id, 0, b"half")
+        upload_ids.append(upload_id)
+    clean_up(harness.create_context())
+    with harness.database.read() as session:
+        rows = [session.get(Upload, upload_id) for upload_id in upload_ids]
+    assert [row is not None for row in rows] == [False, True]
+    assert list_stored_uploads(harness) == upload_ids[1:]
 
 
-def test_bytes_of_uploads_that_no_row_knows_are_found(workshop: Workshop) -> None:
-    known = workshop.do(resumable.create, Principal("key_test", "test"), resumable.Told(10), kept=timedelta(days=1)).id
+def test_stored_parts_of_uploads_without_a_row_are_deleted(harness: WorkerHarness) -> None:
+    known = harness.run(
+        resumable_uploads.create,
+        Principal("key_test", "test"),
+        resumable_uploads.UploadInfo(10),
+        ttl=timedelta(days=1),
+    ).id
     for name in (known, "upload_0"):
-        partials(workshop.store).write(name, 0, b"half")
-    search(workshop.kit())
-    assert len(list(workshop.store.listed("uploads"))) == 2  # its row may be about to be written
-    search(workshop.kit(gc_grace_seconds=0))
-    assert [entry.key.split("/")[1] for entry in workshop.store.listed("uploads")] == [known]
+        open_upload_parts(harness.store).write(name, 0, b"half")
+    collect_garbage(harness.create_context())
+    # The upload's row may be about to be written.
+    assert len(list_stored_uploads(harness)) == 2
+    collect_garbage(harness.create_context(gc_grace_seconds=0))
+    assert list_stored_uploads(harness) == [known]

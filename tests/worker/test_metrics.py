@@ -1,4 +1,4 @@
-"""What a worker tells Prometheus about itself."""
+"""Tests of a worker's Prometheus metrics."""
 
 import socket
 from collections.abc import Iterator
@@ -10,28 +10,30 @@ import pynvml
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from registry.tables import Job
-from tests.worker.conftest import Workshop, scripted, soon
+from registry.db.job_tables import Job
+from tests.worker.conftest import WorkerHarness, scripted_command, wait_until
 from worker import gpus, metrics
-from worker.kit import Kit
-from worker.main import working
+from worker.context import WorkerContext
+from worker.runner import start_worker
 from worker.slots import Slots
 
 
-def read(port: int) -> dict[str, float]:
+def scrape_metrics(port: int) -> dict[str, float]:
     text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
     return {
-        " ".join([sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items()))]): sample.value
+        " ".join(
+            [sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items()))]
+        ): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
 
 
 @contextmanager
-def serving(kit: Kit) -> Iterator[tuple[Slots, int]]:
-    slots = Slots(kit, [{"kind": "cpu", "cores": 1, "memory_bytes": 2**34}])
+def serve_worker_metrics(context: WorkerContext) -> Iterator[tuple[Slots, int]]:
+    slots = Slots(context, [{"kind": "cpu", "cores": 1, "memory_bytes": 2**34}])
     slots.start()
-    with metrics.served(kit, slots) as port:
+    with metrics.serve_metrics(context, slots) as port:
         assert port is not None
         try:
             yield slots, port
@@ -39,92 +41,103 @@ def serving(kit: Kit) -> Iterator[tuple[Slots, int]]:
             slots.drain()
 
 
-def test_slots_cache_and_ends_are_told(workshop: Workshop) -> None:
-    kit = workshop.kit("export()\nfinish()", slots=2, worker_metrics_port=0)
-    (kit.scratch / "cache").mkdir()
-    (kit.scratch / "cache" / "a").write_bytes(bytes(1000))
-    dataset = {"id": workshop.ready_dataset()}
-    with serving(kit) as (_, port):
-        before = read(port)
-        job_id = workshop.submit(dataset=dataset)
-        soon(lambda: workshop.job(job_id).status == "succeeded")
+def test_slots_cache_size_and_ended_attempts_are_reported(harness: WorkerHarness) -> None:
+    context = harness.create_context("export()\nfinish()", slots=2, worker_metrics_port=0)
+    (context.scratch / "cache").mkdir()
+    (context.scratch / "cache" / "a").write_bytes(bytes(1000))
+    dataset = {"id": harness.add_ready_dataset()}
+    with serve_worker_metrics(context) as (_, port):
+        before = scrape_metrics(port)
+        job_id = harness.submit(dataset=dataset)
+        wait_until(lambda: harness.get_job(job_id).status == "succeeded")
         name = "dlkd_worker_attempts_total kind=distill outcome=finished"
-        soon(lambda: read(port).get(name, 0) == before.get(name, 0) + 1)
-    assert (before["dlkd_worker_slots work=train"], before["dlkd_worker_slots work=checks"]) == (2, 1)
+        wait_until(lambda: scrape_metrics(port).get(name, 0) == before.get(name, 0) + 1)
+    assert before["dlkd_worker_slots work=train"] == 2
+    assert before["dlkd_worker_slots work=checks"] == 1
     assert before["dlkd_worker_slots_busy work=train"] == 0
     assert before["dlkd_worker_cache_bytes"] == 1000
-    assert before[f"dlkd_build_info version={metrics.__version__} worker={kit.worker_id}"] == 1
+    assert before[f"dlkd_build_info version={metrics.__version__} worker={context.worker_id}"] == 1
 
 
-def test_a_slot_that_holds_a_job_is_busy(workshop: Workshop) -> None:
-    kit = workshop.kit("step(1)\nuntil_stopped()\nsave(1)", worker_metrics_port=0)
-    workshop.submit(dataset={"id": workshop.ready_dataset()})
-    with serving(kit) as (_, port):
-        soon(lambda: read(port)["dlkd_worker_slots_busy work=train"] == 1)
-        assert read(port)["dlkd_worker_slots_busy work=checks"] == 0
+def test_a_slot_that_runs_a_job_is_busy(harness: WorkerHarness) -> None:
+    context = harness.create_context("step(1)\nwait_for_stop()\nsave(1)", worker_metrics_port=0)
+    harness.submit(dataset={"id": harness.add_ready_dataset()})
+    with serve_worker_metrics(context) as (_, port):
+        wait_until(lambda: scrape_metrics(port)["dlkd_worker_slots_busy work=train"] == 1)
+        assert scrape_metrics(port)["dlkd_worker_slots_busy work=checks"] == 0
 
 
-def test_without_a_port_nothing_is_served(workshop: Workshop) -> None:
-    kit = workshop.kit()
-    with metrics.served(kit, Slots(kit, [])) as port:
+def test_without_a_port_nothing_is_served(harness: WorkerHarness) -> None:
+    context = harness.create_context()
+    with metrics.serve_metrics(context, Slots(context, [])) as port:
         assert port is None
 
 
-def test_a_port_that_is_taken_is_named_before_a_job_is_claimed(workshop: Workshop) -> None:
+def test_a_port_in_use_is_reported_before_a_job_is_claimed(harness: WorkerHarness) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        changed = workshop.settings.model_copy(update={"worker_metrics_port": other.getsockname()[1]})
-        job_id = workshop.submit(dataset={"id": workshop.ready_dataset()})
-        with pytest.raises(metrics.PortTaken, match="name another DLKD_WORKER_METRICS_PORT"), working(changed, scripted("")):
+        changed = harness.settings.model_copy(
+            update={"worker_metrics_port": other.getsockname()[1]}
+        )
+        job_id = harness.submit(dataset={"id": harness.add_ready_dataset()})
+        with (
+            pytest.raises(metrics.PortInUse, match="Set DLKD_WORKER_METRICS_PORT to a free port"),
+            start_worker(changed, scripted_command("")),
+        ):
             pass
-    assert workshop.job(job_id).attempt == 0
+    assert harness.get_job(job_id).attempt == 0
 
 
-def test_a_job_lost_to_another_worker_is_counted_as_fenced(workshop: Workshop) -> None:
-    kit = workshop.kit("step(1)\nuntil_stopped()", worker_metrics_port=0)
+def test_a_job_lost_to_another_worker_is_counted_as_fenced(harness: WorkerHarness) -> None:
+    context = harness.create_context("step(1)\nwait_for_stop()", worker_metrics_port=0)
     name = "dlkd_worker_attempts_total kind=distill outcome=fenced"
-    job_id = workshop.submit(dataset={"id": workshop.ready_dataset()})
-    with serving(kit) as (_, port):
-        before = read(port).get(name, 0)
-        soon(lambda: workshop.job(job_id).status == "running")
-        with workshop.database.write() as session:
+    job_id = harness.submit(dataset={"id": harness.add_ready_dataset()})
+    with serve_worker_metrics(context) as (_, port):
+        before = scrape_metrics(port).get(name, 0)
+        wait_until(lambda: harness.get_job(job_id).status == "running")
+        with harness.database.write() as session:
             session.get_one(Job, job_id).worker_id = "another"
-        soon(lambda: read(port).get(name, 0) == before + 1)
+        wait_until(lambda: scrape_metrics(port).get(name, 0) == before + 1)
 
 
-class Driver:
-    """NVIDIA's management library on a machine with two GPUs, of which the second does not tell how busy it is."""
+class FakeNvml:
+    """Fakes NVML on a machine with two GPUs, the second of which does not report its load."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.opened = 0
-        monkeypatch.setattr(pynvml, "nvmlInit", lambda: self.open(1))
-        monkeypatch.setattr(pynvml, "nvmlShutdown", lambda: self.open(-1))
+        self.open_handles = 0
+        monkeypatch.setattr(pynvml, "nvmlInit", lambda: self.count_open(1))
+        monkeypatch.setattr(pynvml, "nvmlShutdown", lambda: self.count_open(-1))
         monkeypatch.setattr(pynvml, "nvmlDeviceGetCount", lambda: 2)
         monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda index: index)
         monkeypatch.setattr(pynvml, "nvmlDeviceGetName", lambda _: "NVIDIA H100")
-        monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", lambda index: SimpleNamespace(used=index + 1, total=80))
-        monkeypatch.setattr(pynvml, "nvmlDeviceGetUtilizationRates", self.rates)
+        monkeypatch.setattr(
+            pynvml,
+            "nvmlDeviceGetMemoryInfo",
+            lambda index: SimpleNamespace(used=index + 1, total=80),
+        )
+        monkeypatch.setattr(pynvml, "nvmlDeviceGetUtilizationRates", self.read_rates)
 
-    def open(self, by: int) -> None:
-        self.opened += by
+    def count_open(self, change: int) -> None:
+        self.open_handles += change
 
-    def rates(self, index: int) -> SimpleNamespace:
+    def read_rates(self, index: int) -> SimpleNamespace:
         if index == 1:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
         return SimpleNamespace(gpu=73, memory=12)
 
 
-def test_gpus_are_told_where_there_are_some(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = Driver(monkeypatch)
-    with serving(workshop.kit(worker_metrics_port=0)) as (_, port):
-        found = read(port)
-    assert found["dlkd_gpu_busy_ratio index=0 name=NVIDIA H100"] == 0.73
-    assert "dlkd_gpu_busy_ratio index=1 name=NVIDIA H100" not in found
-    assert found["dlkd_gpu_memory_used_bytes index=1 name=NVIDIA H100"] == 2
-    assert found["dlkd_gpu_memory_bytes index=0 name=NVIDIA H100"] == 80
-    assert driver.opened == 0
+def test_gpus_are_reported(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    nvml = FakeNvml(monkeypatch)
+    with serve_worker_metrics(harness.create_context(worker_metrics_port=0)) as (_, port):
+        values = scrape_metrics(port)
+    assert values["dlkd_gpu_busy_ratio index=0 name=NVIDIA H100"] == 0.73
+    assert "dlkd_gpu_busy_ratio index=1 name=NVIDIA H100" not in values
+    assert values["dlkd_gpu_memory_used_bytes index=1 name=NVIDIA H100"] == 2
+    assert values["dlkd_gpu_memory_bytes index=0 name=NVIDIA H100"] == 80
+    assert nvml.open_handles == 0
 
 
-def test_real_gpus_answer() -> None:
-    for gpu in gpus.use():  # none on most machines that run this
-        assert (gpu.name != "", 0 < gpu.used_bytes <= gpu.memory_bytes) == (True, True)
+def test_real_gpus_are_read() -> None:
+    for gpu in gpus.read_gpu_usage():  # usually empty where tests run
+        assert gpu.name != ""
+        assert 0 < gpu.used_bytes <= gpu.memory_bytes
         assert gpu.busy is None or 0 <= gpu.busy <= 1

@@ -1,4 +1,4 @@
-"""Scores, against sums done by hand."""
+"""Scores compared with values computed by hand."""
 
 import math
 
@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from dlkd_core.data.packed import Split
-from dlkd_core.evaluation.accuracy import logits_of, score_logits, scores
+from dlkd_core.data.dataset import DatasetSplit
+from dlkd_core.evaluation.accuracy import predict, score_logits, score_network
 
 LOGITS = torch.tensor(
     [
-        [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0],  # by rank: 6 5 4 3 2, then 1 0
+        [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0],  # classes by rank: 6 5 4 3 2, then 1 0
         [6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0],
         [0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0],
         [1.0, 2.0, 3.0, 2.0, 1.0, 0.0, 0.0],
@@ -19,9 +19,10 @@ LOGITS = torch.tensor(
 )
 
 
-def test_accuracy_is_what_counting_gives() -> None:
-    found = score_logits(LOGITS, torch.tensor([6, 4, 2, 6]))  # first, fifth, first, sixth or seventh
-    assert (found.top1, found.top5, found.images) == (2 / 4, 3 / 4, 4)
+def test_accuracy_counts_the_hits() -> None:
+    # ranks of the labels: first, fifth, first, sixth or seventh
+    scores = score_logits(LOGITS, torch.tensor([6, 4, 2, 6]))
+    assert (scores.top1, scores.top5, scores.images) == (2 / 4, 3 / 4, 4)
 
 
 def test_the_likelihood_is_the_mean_log_of_the_true_classes_softmax() -> None:
@@ -31,18 +32,20 @@ def test_the_likelihood_is_the_mean_log_of_the_true_classes_softmax() -> None:
         for row, label in zip(LOGITS.tolist(), labels, strict=True)
     ]
     assert score_logits(LOGITS, torch.tensor(labels)).nll == pytest.approx(sum(by_hand) / 4)
-    assert score_logits(torch.zeros(3, 7), torch.tensor([0, 3, 6])).nll == pytest.approx(math.log(7))
+    assert score_logits(torch.zeros(3, 7), torch.tensor([0, 3, 6])).nll == pytest.approx(
+        math.log(7)
+    )
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
-def test_with_five_classes_or_fewer_every_image_is_among_the_first_five(classes: int) -> None:
+def test_top5_is_1_with_five_classes_or_fewer(classes: int) -> None:
     logits = torch.rand(20, classes, generator=torch.Generator().manual_seed(0))
-    found = score_logits(logits, torch.zeros(20, dtype=torch.int64))
-    assert found.top5 == 1.0
-    assert 0 < found.top1 < 1
+    scores = score_logits(logits, torch.zeros(20, dtype=torch.int64))
+    assert scores.top5 == 1.0
+    assert 0 < scores.top1 < 1
 
 
-def test_thousands_of_images_are_counted_to_the_last_one() -> None:
+def test_accuracy_is_exact_for_thousands_of_images() -> None:
     logits = torch.eye(2).repeat(10_000, 1)
     labels = torch.tensor([0, 1]).repeat(10_000)
     labels[123] = 1 - labels[123]
@@ -50,38 +53,50 @@ def test_thousands_of_images_are_counted_to_the_last_one() -> None:
 
 
 def test_scores_are_plain_data() -> None:
-    assert set(score_logits(LOGITS, torch.tensor([6, 4, 2, 6])).facts()) == {"top1", "top5", "nll", "images"}
+    assert set(score_logits(LOGITS, torch.tensor([6, 4, 2, 6])).to_dict()) == {
+        "top1",
+        "top5",
+        "nll",
+        "images",
+    }
 
 
 def brightness(images: Tensor) -> Tensor:
-    """Two logits: bright, dark."""
+    """Return two logits: bright, dark."""
     mean = images.mean(dim=(1, 2, 3))
     return torch.stack([mean, 1 - mean], dim=1)
 
 
-def test_a_network_sees_images_in_the_unit_range_in_batches_and_in_order() -> None:
-    images = torch.arange(10, dtype=torch.uint8).mul(28).view(-1, 1, 1, 1).expand(-1, 3, 2, 2).repeat(30, 1, 1, 1)
+def test_images_are_scaled_to_the_unit_range_and_batched_in_order() -> None:
+    images = (
+        torch.arange(10, dtype=torch.uint8)
+        .mul(28)
+        .view(-1, 1, 1, 1)
+        .expand(-1, 3, 2, 2)
+        .repeat(30, 1, 1, 1)
+    )
     sizes: list[int] = []
 
-    def forward(part: Tensor) -> Tensor:
-        sizes.append(len(part))
+    def forward(batch: Tensor) -> Tensor:
+        sizes.append(len(batch))
         assert not torch.is_grad_enabled()
-        assert part.dtype == torch.float32
-        return brightness(part)
+        assert batch.dtype == torch.float32
+        return brightness(batch)
 
-    logits = logits_of(forward, images)
+    logits = predict(forward, images)
     assert sizes == [256, 44]
     torch.testing.assert_close(logits, brightness(images.float() / 255))
-    labels = torch.tensor([1] * 4 + [0] * 6).repeat(30)  # 4 * 28 = 112 is dark, 5 * 28 = 140 is bright
-    assert scores(forward, Split(images, labels)).top1 == 9 / 10
+    # 4 * 28 = 112 is dark, 5 * 28 = 140 is bright
+    labels = torch.tensor([1] * 4 + [0] * 6).repeat(30)
+    assert score_network(forward, DatasetSplit(images, labels)).top1 == 9 / 10
 
 
-def test_large_images_come_in_smaller_batches() -> None:
+def test_large_images_are_run_in_smaller_batches() -> None:
     sizes: list[int] = []
 
-    def forward(part: Tensor) -> Tensor:
-        sizes.append(len(part))
-        return brightness(part)
+    def forward(batch: Tensor) -> Tensor:
+        sizes.append(len(batch))
+        return brightness(batch)
 
-    logits_of(forward, torch.zeros(1, 3, 224, 224, dtype=torch.uint8).expand(50, -1, -1, -1))
+    predict(forward, torch.zeros(1, 3, 224, 224, dtype=torch.uint8).expand(50, -1, -1, -1))
     assert sizes == [20, 20, 10]

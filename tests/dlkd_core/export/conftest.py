@@ -1,4 +1,4 @@
-"""A small student with weights that were drawn, and images to try it on."""
+"""A small student with random weights, and images."""
 
 from pathlib import Path
 
@@ -6,17 +6,17 @@ import pytest
 import torch
 
 from dlkd_core.data import open_dataset
-from dlkd_core.export import Student, Work
-from dlkd_core.models import build
+from dlkd_core.export import ExportContext, Student
+from dlkd_core.models import build_network
 from dlkd_core.spec import Normalization
 
 
 @pytest.fixture(scope="session")
-def work(stripes: Path) -> Work:
-    """A resnet8 with padding shortcuts: options, batch statistics and an uneven normalisation are all there to be lost."""
+def context(stripes: Path) -> ExportContext:
+    """Return a resnet8 whose options, batch statistics and normalization an exporter could lose."""
     data = open_dataset(stripes)
     torch.manual_seed(0)
-    weights = build("resnet8", len(data.classes), {"shortcut": "pad"}).module.state_dict()
+    weights = build_network("resnet8", len(data.classes), {"shortcut": "pad"}).module.state_dict()
     for name, tensor in weights.items():
         if name.endswith("running_mean"):
             tensor.normal_(0, 0.1)
@@ -27,7 +27,7 @@ def work(stripes: Path) -> Work:
         options={"shortcut": "pad"},
         classes=data.classes,
         normalization=Normalization(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7)),
-        size=data.size,
+        size=data.image_size,
         weights=weights,
     )
-    return Work(student, data.train, data.val)
+    return ExportContext(student, data.train, data.val)

@@ -1,41 +1,68 @@
-"""Supervised contrast between teacher and student."""
+"""Tests of supervised contrast between teacher and student."""
 
 import pytest
 import torch
 
-from dlkd_core.catalog.terms import SupervisedContrast
-from tests.dlkd_core.losses.conftest import TEACHER_WIDTH, Build, Make, targets
+from dlkd_core.catalog.loss_params import SupConParams
+from tests.dlkd_core.losses.conftest import TEACHER_WIDTH, BuildLoss, MakeOutputs, make_targets
 
-TARGETS = targets(torch.tensor([0, 1, 0]))
+TARGETS = make_targets(torch.tensor([0, 1, 0]))
 
 
-def test_the_order_of_the_images_does_not_matter(make: Make, build: Build) -> None:
-    term, student, teacher = build(SupervisedContrast()), make(12), make(12, TEACHER_WIDTH, seed=1)
+def test_the_order_of_the_images_does_not_matter(
+    make_outputs: MakeOutputs, build_loss: BuildLoss
+) -> None:
+    loss = build_loss(SupConParams())
+    student = make_outputs(12)
+    teacher = make_outputs(12, TEACHER_WIDTH, seed=1)
     order = torch.tensor([2, 0, 1])
     rows = (4 * order[:, None] + torch.arange(4)).flatten()
-    turned, taught = (outputs._replace(features=outputs.features[rows]) for outputs in (student, teacher))
-    torch.testing.assert_close(term(turned, taught, targets(TARGETS.labels[order])), term(student, teacher, TARGETS))
+    reordered_student = student._replace(features=student.features[rows])
+    reordered_teacher = teacher._replace(features=teacher.features[rows])
+    torch.testing.assert_close(
+        loss(reordered_student, reordered_teacher, make_targets(TARGETS.labels[order])),
+        loss(student, teacher, TARGETS),
+    )
 
 
-def test_classes_that_lie_apart_cost_less_than_classes_that_are_mixed(make: Make, build: Build) -> None:
-    student, teacher = make(12), make(12, TEACHER_WIDTH, seed=1)
-    each = TARGETS.labels.repeat_interleave(4)
-    apart = student._replace(features=student.features * 0.1 + 5 * torch.eye(12)[each])
-    term = build(SupervisedContrast())
-    assert term(apart, teacher, TARGETS) < term(apart, teacher, targets(torch.tensor([0, 0, 1])))
+def test_separated_classes_cost_less_than_mixed_classes(
+    make_outputs: MakeOutputs, build_loss: BuildLoss
+) -> None:
+    student, teacher = make_outputs(12), make_outputs(12, TEACHER_WIDTH, seed=1)
+    row_labels = TARGETS.labels.repeat_interleave(4)
+    separated = student._replace(features=student.features * 0.1 + 5 * torch.eye(12)[row_labels])
+    loss = build_loss(SupConParams())
+    assert loss(separated, teacher, TARGETS) < loss(
+        separated, teacher, make_targets(torch.tensor([0, 0, 1]))
+    )
 
 
-def test_the_gradient_reaches_both_embeddings(make: Make, build: Build) -> None:
-    term = build(SupervisedContrast())
-    term(make(12), make(12, TEACHER_WIDTH, seed=1), TARGETS).backward()
-    assert all(e.weight.grad is not None and e.weight.grad.any() for e in (term.embed_student, term.embed_teacher))
+def test_the_gradient_reaches_both_embeddings(
+    make_outputs: MakeOutputs, build_loss: BuildLoss
+) -> None:
+    loss = build_loss(SupConParams())
+    loss(make_outputs(12), make_outputs(12, TEACHER_WIDTH, seed=1), TARGETS).backward()
+    assert all(
+        embedding.weight.grad is not None and embedding.weight.grad.any()
+        for embedding in (loss.embed_student, loss.embed_teacher)
+    )
 
 
-def test_an_image_alone_in_its_class_costs_a_finite_amount(make: Make, build: Build) -> None:
-    term = build(SupervisedContrast(), views=1)
-    assert term(make(3), make(3, TEACHER_WIDTH, seed=1), targets(torch.tensor([0, 1, 2]))).isfinite()
+def test_a_single_image_of_a_class_has_a_finite_loss(
+    make_outputs: MakeOutputs, build_loss: BuildLoss
+) -> None:
+    loss = build_loss(SupConParams(), views=1)
+    assert loss(
+        make_outputs(3),
+        make_outputs(3, TEACHER_WIDTH, seed=1),
+        make_targets(torch.tensor([0, 1, 2])),
+    ).isfinite()
 
 
-def test_labels_of_another_batch_are_an_error(make: Make, build: Build) -> None:
+def test_a_wrong_number_of_labels_is_an_error(
+    make_outputs: MakeOutputs, build_loss: BuildLoss
+) -> None:
     with pytest.raises(ValueError, match="labels for 3 images of 4 views"):
-        build(SupervisedContrast())(make(12), make(12, TEACHER_WIDTH), targets(TARGETS.labels[:2]))
+        build_loss(SupConParams())(
+            make_outputs(12), make_outputs(12, TEACHER_WIDTH), make_targets(TARGETS.labels[:2])
+        )

@@ -1,4 +1,4 @@
-"""A real Chromium in front of a real service: `dlkd up` with its worker, where some jobs have run."""
+"""Fixtures for portal tests: Chromium, and a `dlkd up` service with a few finished jobs."""
 
 import os
 import shutil
@@ -13,87 +13,120 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from dlkd_client.client import Client
-from tests.e2e.conftest import service
-from tests.e2e.portal.visitor import Visitor, visiting
+from tests.e2e.conftest import run_service
+from tests.e2e.portal.portal_page import PortalPage, open_portal
 
-_PATIENCE = 900  # seconds: the first test waits for the service and the jobs that it is shown with
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_TIMEOUT_SECONDS = 900  # the first test waits for the service and its jobs
+_CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--pictures", type=Path, help="Folder for pictures of the portal's pages")
+    parser.addoption(
+        "--screenshots", type=Path, help="Folder to write screenshots of the portal's pages to"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.timeout(_PATIENCE))
+            item.add_marker(pytest.mark.timeout(_TIMEOUT_SECONDS))
 
 
-def _chromium() -> str:
-    """The browser of this machine. On a Debian where we are root it is installed; it is not a Python package."""
-    found = next(filter(None, map(shutil.which, _NAMES)), None)
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        for command in (["apt-get", "update", "-q"], ["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium"]):
-            subprocess.run(command, check=False, capture_output=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-        found = shutil.which("chromium")
-    if found is None:
-        pytest.skip("no Chromium here, and it cannot be installed: install it to run the portal's tests")
-    return found
+def _find_chromium() -> str:
+    """Return the path of Chromium, which is no Python package.
+
+    On Debian it is installed first if the tests run as root. Without it the tests are skipped.
+    """
+    path = next(filter(None, map(shutil.which, _CHROMIUM_NAMES)), None)
+    if path is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        for command in (
+            ["apt-get", "update", "-q"],
+            ["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium"],
+        ):
+            subprocess.run(
+                command,
+                check=False,
+                capture_output=True,
+                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+            )
+        path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("Chromium was not found and cannot be installed. Install it to run this test.")
+    return path
 
 
-@pytest.fixture(scope="package")  # no longer: its event loop is in the way of others
+@pytest.fixture(scope="package")  # a session scope would leave its event loop to other tests
 def browser() -> Iterator[Browser]:
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=_chromium(), args=arguments)
-        yield opened
-        opened.close()
+        chromium = playwright.chromium.launch(executable_path=_find_chromium(), args=arguments)
+        yield chromium
+        chromium.close()
 
 
 @dataclass(frozen=True)
-class Portal:
-    """A service, and the ids of what is in it."""
+class PortalService:
+    """A service and the ids of its resources."""
 
     client: Client
     url: str
     key: str
     dataset: str
-    teacher: str  # a model, made by labels alone
-    student: str  # a model, distilled from it
-    distilled: str  # the job that made it
-    failed: str  # a job
-    database: str  # its URL
+    teacher_model: str  # trained on labels only
+    student_model: str  # distilled from teacher_model
+    distilled_job: str  # the job that created student_model
+    failed_job: str
+    database_url: str
 
 
 @pytest.fixture(scope="package")
-def portal(tmp_path_factory: pytest.TempPathFactory, stripes: Path) -> Iterator[Portal]:
+def portal(tmp_path_factory: pytest.TempPathFactory, stripes: Path) -> Iterator[PortalService]:
     folder = tmp_path_factory.mktemp("portal") / "data"
-    with service(folder, DLKD_RATE_PER_MINUTE="0") as client:
-        dataset = client.ready(client.upload_dataset(stripes, name="stripes")).id
-        base: dict[str, Any] = {"dataset": {"id": dataset}, "student": {"architecture": "resnet8"}, "training": {"epochs": 12}}
-        large = {"student": {"architecture": "resnet20"}}
-        teacher = client.wait(client.submit({**base, **large, "name": "teacher by labels"}).id).model_id
-        taught = {**base, "teacher": {"model_id": teacher}}
-        wrong = {**taught["teacher"], "class_map": [1, 2, 0]}
-        failed = client.submit({**base, "name": "wrong class order", "teacher": wrong, "method": {"name": "kd"}}).id
-        job = client.wait(client.submit({**taught, "name": "stripes by dlkd", "labels": {"team": "vision"}}).id)
-        client.wait(failed)
-        key = (folder / "api_key").read_text().strip()
-        yield Portal(
-            client, client.url, key, dataset, teacher or "", job.model_id or "", job.id, failed, f"sqlite:///{folder / 'dlkd.db'}"
+    with run_service(folder, DLKD_RATE_PER_MINUTE="0") as client:
+        dataset = client.wait_until_ready(client.upload_dataset(stripes, name="stripes")).id
+        base: dict[str, Any] = {
+            "dataset": {"id": dataset},
+            "student": {"architecture": "resnet8"},
+            "training": {"epochs": 12},
+        }
+        teacher_spec = {**base, "student": {"architecture": "resnet20"}}
+        teacher_job = client.submit({**teacher_spec, "name": "teacher by labels"})
+        teacher_model = client.wait(teacher_job.id).model_id
+        teacher = {"model_id": teacher_model}
+        wrong_teacher = {**teacher, "class_map": [1, 2, 0]}
+        failed_job = client.submit(
+            {
+                **base,
+                "name": "wrong class order",
+                "teacher": wrong_teacher,
+                "method": {"name": "kd"},
+            }
+        ).id
+        distilled_spec = {**base, "teacher": teacher, "labels": {"team": "vision"}}
+        distilled_job = client.wait(client.submit({**distilled_spec, "name": "stripes by dlkd"}).id)
+        client.wait(failed_job)
+        yield PortalService(
+            client=client,
+            url=client.url,
+            key=(folder / "api_key").read_text().strip(),
+            dataset=dataset,
+            teacher_model=teacher_model or "",
+            student_model=distilled_job.model_id or "",
+            distilled_job=distilled_job.id,
+            failed_job=failed_job,
+            database_url=f"sqlite:///{folder / 'dlkd.db'}",
         )
 
 
-Visit = Callable[..., AbstractContextManager[Visitor]]
+OpenPage = Callable[..., AbstractContextManager[PortalPage]]
 
 
 @pytest.fixture
-def visit(browser: Browser, portal: Portal, request: pytest.FixtureRequest) -> Visit:
-    """How somebody comes: visitors by `with`, options as of a browser context (viewport, color_scheme)."""
+def open_page(browser: Browser, portal: PortalService, request: pytest.FixtureRequest) -> OpenPage:
+    """Return a function that opens the portal in a new browser context with the given options."""
 
-    def make(**context: Any) -> AbstractContextManager[Visitor]:
-        pictures = request.config.getoption("--pictures", default=None)
-        return visiting(browser, portal.url, portal.key, pictures=pictures, **context)
+    def open_in_new_context(**context: Any) -> AbstractContextManager[PortalPage]:
+        folder = request.config.getoption("--screenshots", default=None)
+        return open_portal(browser, portal.url, portal.key, screenshot_folder=folder, **context)
 
-    return make
+    return open_in_new_context

@@ -1,0 +1,1 @@
+"""Wire formats: request and response models, query parameters and serializers."""

@@ -1,0 +1,62 @@
+"""Base classes and field types shared by all wire formats."""
+
+from collections.abc import Collection
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+LIMIT_DESCRIPTION = "Maximum number of items to return. Values above 200 are treated as 200."
+CURSOR_DESCRIPTION = "`next_cursor` of the previous page. Omit it to get the first page."
+
+Item = TypeVar("Item")
+
+
+class ResponseModel(BaseModel):
+    model_config = ConfigDict(from_attributes=True, frozen=True, protected_namespaces=())
+
+
+class Page(ResponseModel, Generic[Item]):
+    """One page of a list, newest first."""
+
+    items: list[Item]
+    next_cursor: str | None = Field(
+        description="Value of `cursor` for the next page. Null on the last page."
+    )
+
+
+class ErrorOut(ResponseModel):
+    """Why a job failed or an upload was rejected.
+
+    Jobs and attempts add `retryable` and `class`, which is `user`, `infrastructure` or
+    `preemption`. Errors of the class `user` are not retried. Jobs also add the failing `attempt`
+    and the last lines of its `log`.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    code: str = Field(description="Stable error code that programs can rely on.")
+    message: str
+    hint: str = Field("", description="How to resolve the error.")
+
+
+def enum_items_schema(choices: Collection[str]) -> JsonDict:
+    """Return the JSON schema that lists the allowed items of an array field.
+
+    The field's validator rejects unknown items with a clearer message than an enum type would.
+    """
+    return {"items": {"type": "string", "enum": [*sorted(choices)]}}
+
+
+def check_choices(values: list[str], choices: set[str], kind: str) -> list[str]:
+    """Return the values sorted and without duplicates.
+
+    Raises:
+        ValueError: A value is not among the choices.
+    """
+    unknown = sorted(set(values) - choices)
+    if unknown:
+        raise ValueError(
+            f"unknown {kind} {', '.join(unknown)}; choose from {', '.join(sorted(choices))}"
+        )
+    return sorted(set(values))

@@ -1,0 +1,198 @@
+"""Wire formats of jobs, their attempts, logs, events and metrics. Fields are only ever added."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from api.schemas.base import ErrorOut, ResponseModel
+from dlkd_core.base import FrozenModel
+from registry.jobs.job_request import LabelKey, LabelValue, Notes, Priority
+from registry.jobs.lifecycle import JobStatus
+
+
+class ProgressOut(ResponseModel):
+    """Progress of a job."""
+
+    phase: str | None
+    epoch: int | None
+    epochs: int | None
+    step: int | None
+    steps: int | None
+    fraction: float = Field(description="Completed fraction of the whole job, from 0 to 1.")
+    eta_seconds: float | None = Field(description="Estimated remaining training time.")
+    images_per_second: float | None = Field(
+        description="Training throughput since the current attempt started training."
+    )
+
+
+class AttemptOut(ResponseModel):
+    """One execution of a job by one worker."""
+
+    number: int
+    worker_id: str
+    status: str
+    error: ErrorOut | None
+    log_tail: list[str] | None
+    resumed_step: int | None = Field(
+        description="Step of the checkpoint that the attempt resumed from."
+    )
+    saved_step: int | None = Field(description="Step of the last checkpoint that it saved.")
+    started_at: datetime
+    finished_at: datetime | None
+
+
+class AttemptList(ResponseModel):
+    items: list[AttemptOut]
+
+
+class ResourcesOut(ResponseModel):
+    """Resources that a worker must provide for the job."""
+
+    device: str
+    gpus: int
+    processes: int
+    memory_gb: float | None = Field(description="Minimum memory in GiB.")
+
+
+class JobOut(ResponseModel):
+    """A submitted spec with its status, progress and result."""
+
+    id: str
+    name: str
+    status: JobStatus
+    progress: ProgressOut
+    error: ErrorOut | None
+    model_id: str | None
+    attempts: list[AttemptOut]
+    spec: dict[str, Any]
+    owner: str = Field(description="Owner of the key that submitted the job.")
+    labels: dict[str, str]
+    notes: str
+    priority: int
+    queue: str
+    resources: ResourcesOut
+    waiting_for: str | None = Field(
+        description="What a queued job needs before it can start. Null if it is only waiting for "
+        "its turn."
+    )
+    checkpoint_step: int | None = Field(
+        description="Step from which a resume or retry would continue."
+    )
+    cloned_from: str | None = Field(description="Id of the job that this job is a copy of.")
+    deadline: datetime | None
+    max_seconds: float | None
+    expires_at: datetime | None = Field(
+        description="When the job expires according to `deadline` and, once it has started, "
+        "`max_seconds`."
+    )
+    teacher_id: str | None
+    dataset_id: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class JobPatch(FrozenModel):
+    """Changes to a job. Omitted fields stay unchanged."""
+
+    name: str | None = Field(None, max_length=200)
+    notes: Notes | None = None
+    labels: dict[LabelKey, LabelValue | None] | None = Field(
+        None, description="Labels to merge into the existing ones. A null value removes a label."
+    )
+    priority: Priority | None = None
+
+
+class JobPlanProblem(ResponseModel):
+    """A reason why the request would be rejected."""
+
+    pointer: str | None = Field(description="JSON pointer into the request.")
+    code: str
+    message: str
+    hint: str
+
+
+class ModelEstimateOut(ResponseModel):
+    """Expected size of the student.
+
+    Exported files are slightly larger: they also hold names and, for ONNX, the graph.
+    """
+
+    parameters: int
+    weight_bytes: int = Field(description="Size of the float32 weights in bytes.")
+    exact: bool = Field(description="False if the classifier is not counted.")
+    teacher_parameters: int | None
+    compression: float | None = Field(
+        description="Parameter count of the teacher divided by that of the student."
+    )
+
+
+class JobPlan(ResponseModel):
+    """Result of validating a request without submitting it."""
+
+    valid: bool
+    status: JobStatus | None = Field(
+        description="Initial status of the job. Null if the request would be rejected."
+    )
+    queue: str
+    spec: dict[str, Any] = Field(description="The spec with all defaults filled in.")
+    problems: list[JobPlanProblem]
+    waiting_for: str | None = Field(
+        description="What the job would need before it can start. Null if it would only wait for "
+        "its turn."
+    )
+    estimate: ModelEstimateOut | None = Field(
+        description="Expected size of the student. Null if the number of classes is not known yet "
+        "or the size cannot be computed from the student's options."
+    )
+
+
+class LogLineOut(ResponseModel):
+    """A line of a job's log."""
+
+    id: int = Field(
+        validation_alias="seq",
+        description="Line number, counted from 1 over all attempts of the job.",
+    )
+    attempt: int = Field(description="Number of the attempt.")
+    at: datetime
+    line: str
+
+
+class LogPage(ResponseModel):
+    items: list[LogLineOut]
+    cursor: str = Field(description="Value of `after` for the next lines.")
+
+
+class EventOut(ResponseModel):
+    """An event of a job."""
+
+    id: int = Field(
+        validation_alias="seq",
+        description="Event number, counted from 1. Also the id of the server-sent event.",
+    )
+    type: str
+    at: datetime
+    attempt: int = Field(description="Number of the attempt.")
+    data: dict[str, Any]
+
+
+class EventPage(ResponseModel):
+    items: list[EventOut]
+    cursor: str = Field(description="Value of `after` for the next events.")
+
+
+class MetricPointOut(ResponseModel):
+    """The value of a metric at one step."""
+
+    step: int
+    epoch: int
+    attempt: int
+    value: float | None = Field(description="Null if the value is not finite.")
+
+
+class JobMetricsOut(ResponseModel):
+    """Metrics of a job."""
+
+    series: dict[str, list[MetricPointOut]] = Field(description="Points of each metric, by name.")

@@ -1,0 +1,256 @@
+"""Wire formats of models, their files, versions, aliases, lineage and comparison."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from api.schemas.base import ResponseModel
+from dlkd_core.base import FrozenModel
+from registry.jobs.job_request import Notes
+from registry.models.import_checks import ImportCheckStatus
+from registry.models.lineage import NodeKind, Relation
+from registry.models.model_names import RegisteredName, Tag
+
+_Ratio = Annotated[float | None, Field(description="Null if either value is unknown.")]
+
+
+class ModelOrigin(StrEnum):
+    DISTILLED = "distilled"
+    IMPORTED = "imported"
+
+
+class ModelFileOut(ResponseModel):
+    """A file of a model, measured after it was exported and loaded back."""
+
+    name: str
+    format: str
+    size: int = Field(description="Size in bytes.")
+    sha256: str
+    top1: float | None = Field(description="Top-1 accuracy on the val split, from 0 to 1.")
+    latency_ms: float | None = Field(description="Latency for one image in milliseconds.")
+    url: str = Field(description="Path of the download.")
+
+
+class ImportCheckOut(ResponseModel):
+    """Result of the import check, in which a worker loads and runs the files."""
+
+    status: ImportCheckStatus
+    tried: list[str] = Field(description="Names of the files that were loaded and run.")
+    left_out: list[str] = Field(
+        description="Names of the files that were skipped because loading their format can run "
+        "code."
+    )
+    error: dict[str, Any] | None = Field(
+        description="Code, message and hint of the error. Null unless the check failed."
+    )
+
+
+class ImportInfoOut(ResponseModel):
+    """The bundle that a model was imported from, and the checks that it passed."""
+
+    sha256: str = Field(description="SHA-256 of the bundle.")
+    name: str = Field(description="Name of the model in the service that exported it.")
+    version: int | None = Field(description="Version of the model in the service that exported it.")
+    checked: list[str] = Field(
+        description="Checks that the bundle passed. `archive`: it contains only plain files within "
+        "the size limits. `manifest` and `report`: they are valid and consistent. `sha256`: every "
+        "file matches its digest. Accuracy is taken from the report and not measured again."
+    )
+    trial: ImportCheckOut | None = Field(
+        None,
+        description="Result of the import check. Null for models imported before it existed.",
+    )
+
+
+class ModelImportForm(FrozenModel):
+    """Properties of an imported model."""
+
+    name: RegisteredName | None = Field(
+        None, description="Name to register the model under. Defaults to the name in the bundle."
+    )
+    notes: Notes = ""
+
+
+class ModelOut(ResponseModel):
+    """A student model that was distilled here or imported from a bundle."""
+
+    id: str
+    job_id: str | None = Field(
+        description="Job that produced the model. Null for an imported model."
+    )
+    origin: ModelOrigin
+    imported: ImportInfoOut | None = Field(
+        description="Source of an imported model. Its metrics were measured before the export. "
+        "Null for a model that was distilled here."
+    )
+    owner: str
+    name: str = Field(description="Registered name. Versions are counted per name.")
+    version: int
+    aliases: list[str]
+    tags: list[str]
+    notes: str
+    architecture: str
+    options: dict[str, Any] = Field(description="Architecture options.")
+    parameters: int = Field(description="Parameter count.")
+    classes: list[str] = Field(description="Class names in index order.")
+    normalization: dict[str, Any] | None
+    metrics: dict[str, Any]
+    files: list[ModelFileOut]
+    created_at: datetime
+
+
+class ModelPatch(FrozenModel):
+    """Changes to a model. Omitted fields stay unchanged.
+
+    Name and version cannot be changed, because others may rely on them.
+    """
+
+    notes: Notes | None = None
+    tags: Annotated[list[Tag], Field(max_length=32)] | None = Field(
+        None, description="Replaces all tags of the model."
+    )
+
+
+class RegisteredNameOut(ResponseModel):
+    """A registered model name with its versions and aliases."""
+
+    name: str
+    owner: str
+    last_version: int = Field(
+        description="Highest version number so far. Numbers of deleted versions are not reused."
+    )
+    versions: int = Field(description="Number of existing versions.")
+    latest: str | None = Field(description="Id of the existing version with the highest number.")
+    aliases: dict[str, str] = Field(description="Model id of each alias.")
+
+
+class AliasRequest(FrozenModel):
+    """The target of an alias."""
+
+    model: str = Field(
+        description="Model id, or `name@version` with the same name.",
+        examples=["model_01jd…", "cifar10-small@3"],
+    )
+
+
+class AliasOut(ResponseModel):
+    """An alias and its current target."""
+
+    name: str
+    alias: str
+    model_id: str
+    previous: str | None = Field(description="Model id that the alias pointed to before.")
+
+
+class LineageNodeOut(ResponseModel):
+    """A model, job, teacher, data set, published checkpoint (`pretrained`) or imported bundle."""
+
+    id: str
+    kind: NodeKind
+    name: str
+    facts: dict[str, Any]
+    deleted: bool = Field(
+        description="Whether it was deleted. Its name and facts are then those that the job "
+        "recorded."
+    )
+
+
+class LineageEdgeOut(ResponseModel):
+    """How one node contributed to another."""
+
+    source: str
+    target: str
+    relation: Relation
+
+
+class LineageOut(ResponseModel):
+    """Lineage of a model, from the first teacher to the students distilled from the model."""
+
+    nodes: list[LineageNodeOut]
+    edges: list[LineageEdgeOut]
+
+
+class ComparedFileOut(ResponseModel):
+    """A file of a compared model.
+
+    Ratios are relative to the file of the same format of the first model.
+    """
+
+    name: str
+    format: str
+    size: int
+    top1: float | None
+    latency_ms: float | None
+    size_ratio: _Ratio
+    latency_ratio: _Ratio
+
+
+class ComparedModelOut(ResponseModel):
+    """A compared model.
+
+    Ratios are its values of top1, parameters, macs, latency_ms and throughput, divided by those of
+    the other model.
+    """
+
+    id: str
+    name: str
+    version: int
+    architecture: str
+    numbers: dict[str, float | None] = Field(
+        description="Quality and cost, with the same names as in the metrics of a model."
+    )
+    files: list[ComparedFileOut]
+    against_first: dict[str, float | None] = Field(description="Ratios to the first model.")
+    against_teacher: dict[str, float | None] | None = Field(
+        description="Ratios to the model's teacher. Null if it has none."
+    )
+
+
+class ComparedClassOut(ResponseModel):
+    """Accuracy on one class of the first model, with one entry per compared model."""
+
+    name: str
+    top1: list[float | None] = Field(description="Top-1 accuracy, from 0 to 1.")
+    difference: list[float | None] = Field(description="Difference to the first model.")
+
+
+class ComparisonOut(ResponseModel):
+    """Comparison of models, in the requested order."""
+
+    models: list[ComparedModelOut]
+    classes: list[ComparedClassOut]
+
+
+class ModelCardOut(ResponseModel):
+    """Model card: the model, its quality and its origin."""
+
+    id: str
+    name: str
+    version: int
+    notes: str
+    config: dict[str, Any] = Field(
+        description="Architecture, options, classes, image size, normalization, parameter count "
+        "and input format."
+    )
+    metrics: dict[str, Any] = Field(description="Metrics of the student and its teacher.")
+    files: list[ModelFileOut]
+    lineage: dict[str, Any] = Field(
+        description="Method, seed, digest, code version and device of the run."
+    )
+
+
+class SignedUrlRequest(FrozenModel):
+    """Options of a signed URL."""
+
+    expires_seconds: int = Field(
+        900, ge=1, le=604_800, description="Lifetime in seconds. At most one week."
+    )
+
+
+class SignedUrlOut(ResponseModel):
+    """A URL that can be used without an API key."""
+
+    url: str
+    expires_at: datetime

@@ -1,0 +1,1 @@
+"""Uploads: forms with files, resumable uploads and direct uploads to the store."""

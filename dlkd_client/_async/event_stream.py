@@ -1,0 +1,43 @@
+"""Follows a job's server-sent events and resumes after a lost connection."""
+
+import json
+from collections.abc import AsyncIterator
+
+import httpx
+from httpx_sse import aconnect_sse
+
+from dlkd_client import responses
+from dlkd_client._async.base_client import AsyncBaseClient, raise_for_problem
+from dlkd_client.concurrency import async_sleep
+from dlkd_client.retries import is_retryable, retry_delay
+
+
+async def follow_events(
+    client: AsyncBaseClient, job_id: str, after: str
+) -> AsyncIterator[responses.Event]:
+    """Yield events until the job has ended.
+
+    Raises:
+        ServiceUnreachable: The connection cannot be resumed.
+    """
+    failures = 0
+    while True:
+        try:
+            headers = {"Last-Event-ID": after} if after else {}
+            async with aconnect_sse(
+                client.http, "GET", f"/v1/jobs/{job_id}/events", headers=headers
+            ) as source:
+                if source.response.status_code == httpx.codes.NO_CONTENT:
+                    return  # the job has ended and all events were sent
+                if is_retryable(source.response) and failures < client.retries:
+                    raise httpx.RemoteProtocolError("The service is not ready.")
+                await raise_for_problem(source.response)
+                async for event in source.aiter_sse():
+                    if event.data:
+                        failures, after = 0, event.id
+                        yield responses.Event.model_validate(json.loads(event.data))
+        except httpx.TransportError as error:
+            failures += 1
+            if failures > client.retries:
+                raise client.unreachable_error(error) from error
+            await async_sleep(retry_delay(failures))

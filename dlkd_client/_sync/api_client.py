@@ -1,0 +1,19 @@
+"""The client: one method for each operation of the service."""
+
+from typing import Any
+
+from dlkd_client._sync.inputs_api import InputsAPI
+from dlkd_client._sync.jobs_api import JobsAPI
+from dlkd_client._sync.models_api import ModelsAPI
+
+
+class Client(InputsAPI, JobsAPI, ModelsAPI):
+    """A client of one service. Close it, or use it as a context manager."""
+
+    def catalog(self) -> dict[str, Any]:
+        """Return methods, architectures and exporters with the JSON schemas of their parameters."""
+        return self.send_json("GET", "/v1/catalog")
+
+    def me(self) -> dict[str, Any]:
+        """Return the identity of the API key: name, role, owner and scopes."""
+        return self.send_json("GET", "/v1/me")

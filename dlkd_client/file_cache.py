@@ -1,0 +1,37 @@
+"""The client's cache folder: downloaded models, and state that lets uploads be resumed."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import platformdirs
+
+
+def cached_model_path(sha256_digest: str, suffix: str) -> Path:
+    """Return where a model file with the given digest is cached between runs."""
+    return _cache_folder() / "models" / f"{sha256_digest}{suffix}"
+
+
+class UploadState:
+    """The unfinished upload of a file, identified by its digest, to a service."""
+
+    def __init__(self, url: str, digest: str) -> None:
+        name = sha256(f"{url} {digest}".encode()).hexdigest()
+        self._file = _cache_folder() / "uploads" / name
+
+    def load(self) -> str | None:
+        """Return the path of the upload at the service, or None."""
+        return self._file.read_text() if self._file.exists() else None
+
+    def save(self, upload_path: str) -> str:
+        """Store the path of the upload and return it."""
+        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file.write_text(upload_path)
+        return upload_path
+
+    def delete(self) -> None:
+        """Forget the upload."""
+        self._file.unlink(missing_ok=True)
+
+
+def _cache_folder() -> Path:
+    return Path(platformdirs.user_cache_dir("dlkd"))

@@ -1,0 +1,51 @@
+"""Networks by name: the paper's, torchvision's, timm's and those of installed packages."""
+
+from difflib import get_close_matches
+from functools import cache
+
+from dlkd_core.catalog.architectures.architecture import (
+    Architecture,
+    ArchitectureOptions,
+    CifarResNetOptions,
+    MobileNetV2Options,
+    ResizableOptions,
+    WideResNetOptions,
+)
+from dlkd_core.catalog.architectures.cifar_architectures import CIFAR_ARCHITECTURES
+from dlkd_core.catalog.architectures.plugins import load_installed_architectures
+from dlkd_core.catalog.architectures.timm_architectures import TIMM_ARCHITECTURES
+from dlkd_core.catalog.architectures.torchvision_architectures import TORCHVISION_ARCHITECTURES
+from dlkd_core.errors import UnknownChoice
+
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "ArchitectureOptions",
+    "CifarResNetOptions",
+    "MobileNetV2Options",
+    "ResizableOptions",
+    "WideResNetOptions",
+    "find_architecture",
+]
+
+ARCHITECTURES: dict[str, Architecture] = {
+    entry.name: entry
+    for entry in [*CIFAR_ARCHITECTURES, *TORCHVISION_ARCHITECTURES, *TIMM_ARCHITECTURES]
+}
+ARCHITECTURES |= {entry.name: entry for entry in load_installed_architectures(ARCHITECTURES)}
+
+
+@cache
+def find_architecture(name: str) -> Architecture:
+    """Return the architecture of that name.
+
+    Raises:
+        UnknownChoice: There is none. The hint suggests the closest names.
+    """
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]
+    suggestions = get_close_matches(name, ARCHITECTURES, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(suggestions)}? " if suggestions else ""
+    raise UnknownChoice(
+        f"There is no architecture called {name!r}.", hint=hint + UnknownChoice.default_hint
+    )

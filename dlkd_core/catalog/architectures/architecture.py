@@ -1,0 +1,116 @@
+"""The catalog entry of a network and its options.
+
+Installed packages can add entries of their own; see `plugins`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from dlkd_core.base import FrozenModel
+
+# Families whose networks are recognized by stored fingerprints.
+TORCHVISION_FAMILY = "torchvision"
+TIMM_FAMILY = "timm"
+DEFAULT_MIN_SIZE = 4  # most networks run on a single pixel, but nothing can be learned from it
+
+
+class ArchitectureOptions(FrozenModel):
+    """Options of a network that has none."""
+
+
+class CifarResNetOptions(ArchitectureOptions):
+    """Options of the CIFAR ResNets."""
+
+    shortcut: Literal["conv", "pad"] = Field(
+        "conv",
+        description="Shortcut where the shape changes. conv: 1x1 convolution (RepDistiller); pad:"
+        " zero padding without parameters (He et al., option A).",
+    )
+    width: int = Field(1, ge=1, le=16, description="Factor on the channels of the named network")
+
+
+class WideResNetOptions(ArchitectureOptions):
+    """Options of a wide ResNet of any size. The default is WRN-28-10."""
+
+    depth: int = Field(28, ge=10, le=1000, description="Number of layers: a multiple of 6, plus 4")
+    widen_factor: int = Field(10, ge=1, le=20, description="Factor on the channels of a ResNet")
+
+
+class MobileNetV2Options(ArchitectureOptions):
+    """Options of torchvision's MobileNetV2."""
+
+    width_mult: float = Field(
+        1.0, ge=0.1, le=4, description="Factor on the channels of the published network"
+    )
+
+
+class ResizableOptions(ArchitectureOptions):
+    """Options of networks that are built for one image size, which can be chosen."""
+
+    image_size: int | None = Field(
+        None,
+        ge=4,
+        le=4096,
+        description="Side of the images in pixels. Default: that of the dataset's images.",
+    )
+
+
+class Architecture(FrozenModel):
+    """A network that a spec can name.
+
+    `target` builds it: ``module:function(name, num_classes, options) -> Network``.
+    `weights_target` builds it with published weights, if there are any:
+    ``module:function(name, options) -> Pretrained``.
+    """
+
+    name: str
+    family: str
+    target: str
+    options: type[ArchitectureOptions] = ArchitectureOptions
+    min_size: int = Field(DEFAULT_MIN_SIZE, description="Smallest image side in pixels")
+    max_size: int | None = Field(
+        None,
+        description="Largest image side in pixels, if limited. If equal to min_size, the network"
+        " accepts only this size.",
+    )
+    default_image_size: int | None = Field(
+        None,
+        description="Default image side in pixels of a network whose image size can be chosen",
+    )
+    source: str = ""
+    weights_target: str | None = None
+
+    @property
+    def is_resizable(self) -> bool:
+        """Whether the network is built for an image size that can be chosen."""
+        return issubclass(self.options, ResizableOptions)
+
+    def with_image_size(self, options: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+        """Return the options, with a missing image size set for images of (height, width)."""
+        if not self.is_resizable or options.get("image_size") is not None:
+            return dict(options)
+        return {**options, "image_size": max(size)}
+
+    def describe_size_mismatch(
+        self, options: Mapping[str, Any], size: tuple[int, int]
+    ) -> str | None:
+        """Return why the network does not accept images of (height, width), or None if it does."""
+        fixed_size = options.get("image_size") or (max(size) if self.is_resizable else None)
+        if min(size) < self.min_size:
+            return (
+                f"{self.name} needs images of at least {self.min_size} pixels, but these have"
+                f" {min(size)}"
+            )
+        if self.max_size is not None and max(size) > self.max_size:
+            return (
+                f"{self.name} accepts images of at most {self.max_size} pixels, but these have"
+                f" {max(size)}"
+            )
+        if fixed_size is not None and size != (fixed_size, fixed_size):
+            return (
+                f"{self.name} is built for images of {fixed_size} x {fixed_size} pixels, but these"
+                f" have {size[0]} x {size[1]}"
+            )
+        return None

@@ -1,0 +1,86 @@
+"""Dataset formats, recognized by the names of their files."""
+
+import re
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from dlkd_core.base import FrozenModel
+
+
+class DatasetFormat(FrozenModel):
+    """A dataset format.
+
+    `target` names its reader (``module:read``; see `dlkd_core.data.formats.reader`).
+    """
+
+    name: str
+    summary: str
+    pattern: str  # matches a file name without its folders; one such file identifies the format
+    target: str
+
+    def matches(self, names: Iterable[PurePosixPath]) -> bool:
+        """Return whether one of the file names identifies this format."""
+        pattern = re.compile(self.pattern, re.IGNORECASE)
+        return any(pattern.fullmatch(name.name) for name in names if name.parts)
+
+
+FOLDERS = "folders"  # the format of everything that matches no other one
+
+# The first format that matches is used.
+DATASET_FORMATS: dict[str, DatasetFormat] = {
+    dataset_format.name: dataset_format
+    for dataset_format in (
+        DatasetFormat(
+            name="arrays",
+            summary="NumPy .npz with train_images and train_labels (or x_train and y_train), and"
+            " the same for val or test. Labels are optional.",
+            pattern=r".*\.npz|(train_images|x_train)\.npy",
+            target="dlkd_core.data.formats.arrays:read",
+        ),
+        DatasetFormat(
+            name="idx",
+            summary="IDX files named as in MNIST: train-images-idx3-ubyte, t10k-labels-idx1-ubyte,"
+            " plain or .gz",
+            pattern=r"train-images[-.]idx[34]-ubyte(\.gz)?",
+            target="dlkd_core.data.formats.idx:read",
+        ),
+        DatasetFormat(
+            name="cifar_binary",
+            summary="The binary version of CIFAR-10 (data_batch_1.bin, ...) and CIFAR-100"
+            " (train.bin, test.bin)",
+            pattern=r"data_batch_\d+\.bin|train\.bin",
+            target="dlkd_core.data.formats.cifar_binary:read",
+        ),
+        DatasetFormat(
+            name="parquet",
+            summary="Parquet as on the Hugging Face Hub: a column of images and optionally one of"
+            " labels, with the split in the file name",
+            pattern=r".*\.parquet",
+            target="dlkd_core.data.formats.parquet:read",
+        ),
+        DatasetFormat(
+            name="webdataset",
+            summary="WebDataset: samples with .jpg or another image and optionally .cls under one"
+            " key, in shards or folders named train and val",
+            pattern=r".+\.cls|.*(train|val).*\.tar",
+            target="dlkd_core.data.formats.webdataset:read",
+        ),
+        DatasetFormat(
+            name=FOLDERS,
+            summary="train/<class>/<image> and val/<class>/<image>. Labels are the sorted class"
+            " folders, if there are any.",
+            pattern=r".*",
+            target="dlkd_core.data.formats.folders:read",
+        ),
+    )
+}
+
+
+def detect_dataset_format(names: Iterable[PurePosixPath]) -> DatasetFormat:
+    """Return the format of a dataset with these file names."""
+    file_names = list(names)
+    return next(
+        dataset_format
+        for dataset_format in DATASET_FORMATS.values()
+        if dataset_format.matches(file_names) or dataset_format.name == FOLDERS
+    )

@@ -1,0 +1,348 @@
+"""Parameters of the loss terms. A method's loss is a weighted sum of terms.
+
+The code of the terms is in `dlkd_core.losses`.
+"""
+
+from typing import Annotated, ClassVar, Literal, get_args
+
+from pydantic import Field
+
+from dlkd_core.base import FrozenModel
+
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+
+
+class LossParams(FrozenModel):
+    """Parameters of a loss term.
+
+    `target` names its code (``module:Class``), which only the training process imports.
+    """
+
+    target: ClassVar[str]
+    needs_labels: ClassVar[bool] = False
+    needs_logits: ClassVar[bool] = False  # of the teacher
+    trains_classifier: ClassVar[bool] = False  # of the student
+    needs_feature_maps: ClassVar[bool] = False
+
+    name: str
+    weight: Weight = 1.0
+    warmup_epochs: int = Field(
+        0, ge=0, description="Epochs over which the weight grows linearly to its full value"
+    )
+
+
+class CrossEntropyParams(LossParams):
+    """Cross-entropy with the labels, on the first view."""
+
+    target = "dlkd_core.losses.cross_entropy:CrossEntropyLoss"
+    needs_labels = True
+    trains_classifier = True
+
+    name: Literal["labels"] = "labels"
+
+
+class KDParams(LossParams):
+    """KL divergence of softened logits, times T squared, on the first view (Hinton et al. 2015)."""
+
+    target = "dlkd_core.losses.kd:KDLoss"
+    needs_logits = True
+    trains_classifier = True
+
+    name: Literal["kd"] = "kd"
+    temperature: float = Field(4.0, gt=0)
+
+
+class AlignmentParams(LossParams):
+    """Squared distance of each sample's unit feature vector to the teacher's, over all views."""
+
+    target = "dlkd_core.losses.alignment:AlignmentLoss"
+
+    name: Literal["alignment"] = "alignment"
+    hidden_factor: int = Field(
+        16, ge=1, le=64, description="Hidden width of the head as a multiple of the teacher's width"
+    )
+
+
+class CorrelationParams(LossParams):
+    """KL divergence of the batch's similarities, softmax(cosine / temperature), to the teacher's.
+
+    The similarities are those of the other views to the first views.
+    """
+
+    target = "dlkd_core.losses.correlation:CorrelationLoss"
+
+    name: Literal["correlation"] = "correlation"
+    temperature: float = Field(0.5, gt=0)
+
+
+class SupConParams(LossParams):
+    """Supervised contrastive loss over embeddings of both networks (Khosla et al. 2020)."""
+
+    target = "dlkd_core.losses.supcon:SupConLoss"
+    needs_labels = True
+
+    name: Literal["supcon"] = "supcon"
+    temperature: float = Field(0.07, gt=0)
+    dimensions: int = Field(128, ge=1, le=4096)
+
+
+class DKDParams(LossParams):
+    """Target and non-target classes separately, on the first view (Zhao et al. 2022)."""
+
+    target = "dlkd_core.losses.dkd:DKDLoss"
+    needs_labels = True
+    needs_logits = True
+    trains_classifier = True
+
+    name: Literal["dkd"] = "dkd"
+    temperature: float = Field(4.0, gt=0)
+    alpha: float = Field(1.0, ge=0, description="Weight of the target class against all others")
+    beta: float = Field(8.0, ge=0, description="Weight of the distribution over the other classes")
+
+
+class DISTParams(LossParams):
+    """Pearson correlation between and within classes, on the first view (Huang et al. 2022)."""
+
+    target = "dlkd_core.losses.dist:DISTLoss"
+    needs_logits = True
+    trains_classifier = True
+
+    name: Literal["dist"] = "dist"
+    temperature: float = Field(4.0, gt=0)
+    beta: float = Field(
+        1.0, ge=0, description="Weight of the correlation over the classes of an image"
+    )
+    gamma: float = Field(
+        1.0, ge=0, description="Weight of the correlation over the images of a class"
+    )
+
+
+class ATParams(LossParams):
+    """Attention maps of all paired blocks (Zagoruyko, Komodakis 2017)."""
+
+    target = "dlkd_core.losses.at:ATLoss"
+    needs_feature_maps = True
+
+    name: Literal["at"] = "at"
+
+
+class SPParams(LossParams):
+    """Similarities of the batch in the last block (Tung, Mori 2019)."""
+
+    target = "dlkd_core.losses.sp:SPLoss"
+    needs_feature_maps = True
+
+    name: Literal["sp"] = "sp"
+
+
+class NSTParams(LossParams):
+    """Distributions of the channels of all paired blocks (Huang, Wang 2017)."""
+
+    target = "dlkd_core.losses.nst:NSTLoss"
+    needs_feature_maps = True
+
+    name: Literal["nst"] = "nst"
+
+
+class FitNetParams(LossParams):
+    """Output of a middle block through a regressor (Romero et al. 2015)."""
+
+    target = "dlkd_core.losses.fitnet:FitNetLoss"
+    needs_feature_maps = True
+
+    name: Literal["fitnet"] = "fitnet"
+
+
+class VIDParams(LossParams):
+    """Mutual information of all paired blocks (Ahn et al. 2019)."""
+
+    target = "dlkd_core.losses.vid:VIDLoss"
+    needs_feature_maps = True
+
+    name: Literal["vid"] = "vid"
+
+
+class RKDParams(LossParams):
+    """Distances and angles between the samples of the batch (Park et al. 2019)."""
+
+    target = "dlkd_core.losses.rkd:RKDLoss"
+
+    name: Literal["rkd"] = "rkd"
+    distance: float = Field(25.0, ge=0)
+    angle: float = Field(50.0, ge=0)
+
+
+class PKTParams(LossParams):
+    """Neighbor probabilities in the batch (Passalis, Tefas 2018)."""
+
+    target = "dlkd_core.losses.pkt:PKTLoss"
+
+    name: Literal["pkt"] = "pkt"
+
+
+class CCParams(LossParams):
+    """Differences between the embeddings of neighboring samples (Peng et al. 2019)."""
+
+    target = "dlkd_core.losses.cc:CCLoss"
+
+    name: Literal["cc"] = "cc"
+    dimensions: int = Field(128, ge=1, le=4096)
+
+
+class CRDParams(LossParams):
+    """Contrast with a memory bank of all training images, first view (Tian et al. 2020)."""
+
+    target = "dlkd_core.losses.crd:CRDLoss"
+    needs_labels = True
+
+    name: Literal["crd"] = "crd"
+    temperature: float = Field(0.07, gt=0)
+    dimensions: int = Field(128, ge=1, le=4096)
+    negatives: int = Field(
+        16_384,
+        ge=1,
+        le=1_000_000,
+        description="Number of negatives, limited to the number of images of other classes",
+    )
+    momentum: float = Field(0.5, ge=0, lt=1, description="Momentum of the memory bank")
+
+
+class SSKDLogitsParams(LossParams):
+    """Softened logits of all views except the first (Xu et al. 2020)."""
+
+    target = "dlkd_core.losses.sskd:SSKDLogitsLoss"
+    needs_logits = True
+    trains_classifier = True
+
+    name: Literal["sskd_logits"] = "sskd_logits"
+    temperature: float = Field(4.0, gt=0)
+
+
+class SSKDParams(LossParams):
+    """Similarities of the other views to the first (Xu et al. 2020).
+
+    The rows that are hardest for the teacher are excluded.
+    """
+
+    target = "dlkd_core.losses.sskd:SSKDLoss"
+
+    name: Literal["sskd"] = "sskd"
+    temperature: float = Field(0.5, gt=0)
+    keep: float = Field(
+        0.75,
+        ge=0,
+        le=1,
+        description="Fraction kept of the rows for which the teacher does not rank the own image"
+        " first",
+    )
+
+
+class SRRLParams(LossParams):
+    """Features and the logits of the teacher's classifier for them (Yang et al. 2021)."""
+
+    target = "dlkd_core.losses.srrl:SRRLLoss"
+    needs_logits = True
+
+    name: Literal["srrl"] = "srrl"
+    regression: float = Field(
+        1.0, ge=0, description="Weight of the logits relative to the features"
+    )
+
+
+class ReviewKDParams(LossParams):
+    """Blocks fused from deep to shallow and compared at several sizes (Chen et al. 2021)."""
+
+    target = "dlkd_core.losses.reviewkd:ReviewKDLoss"
+    needs_feature_maps = True
+
+    name: Literal["reviewkd"] = "reviewkd"
+
+
+class FTParams(LossParams):
+    """Factors of the last block from a paraphraser and a translator (Kim et al. 2018)."""
+
+    target = "dlkd_core.losses.ft:FTLoss"
+    needs_feature_maps = True
+
+    name: Literal["ft"] = "ft"
+    rate: float = Field(
+        0.5,
+        gt=0,
+        le=4,
+        description="Channels of a factor as a fraction of the channels of the teacher's block",
+    )
+
+
+class ABParams(LossParams):
+    """Which neurons of all paired blocks are active (Heo et al. 2019)."""
+
+    target = "dlkd_core.losses.ab:ABLoss"
+    needs_feature_maps = True
+
+    name: Literal["ab"] = "ab"
+    margin: float = Field(1.0, gt=0)
+
+
+class SEEDParams(LossParams):
+    """Similarities to a queue of the teacher's embeddings, without labels (Fang et al. 2021)."""
+
+    target = "dlkd_core.losses.seed:SEEDLoss"
+
+    name: Literal["seed"] = "seed"
+    student_temperature: float = Field(0.2, gt=0)
+    teacher_temperature: float = Field(0.01, gt=0)
+    queue: int = Field(
+        65_536,
+        ge=1,
+        le=1_000_000,
+        description="Queue length, limited to the number of training images",
+    )
+
+
+class CompRessParams(LossParams):
+    """Similarities to feature queues of both networks, no labels (Koohpayegani et al. 2020)."""
+
+    target = "dlkd_core.losses.compress:CompRessLoss"
+
+    name: Literal["compress"] = "compress"
+    temperature: float = Field(0.04, gt=0)
+    queues: Literal[1, 2] = Field(
+        2, description="1: both networks use the teacher's queue; 2: each network has its own"
+    )
+    queue: int = Field(
+        128_000,
+        ge=1,
+        le=1_000_000,
+        description="Queue length, limited to the number of training images",
+    )
+
+
+_LogitsParams = CrossEntropyParams | KDParams | DKDParams | DISTParams | SSKDLogitsParams
+_FeatureParams = (
+    AlignmentParams
+    | CorrelationParams
+    | SupConParams
+    | RKDParams
+    | PKTParams
+    | CCParams
+    | CRDParams
+    | SSKDParams
+    | SEEDParams
+    | CompRessParams
+    | SRRLParams
+)
+_FeatureMapParams = (
+    ATParams
+    | SPParams
+    | NSTParams
+    | FitNetParams
+    | VIDParams
+    | ReviewKDParams
+    | FTParams
+    | ABParams
+)
+_AnyParams = _LogitsParams | _FeatureParams | _FeatureMapParams
+TERMS: dict[str, type[LossParams]] = {
+    str(term.model_fields["name"].default): term for term in get_args(_AnyParams)
+}
+TermChoice = Annotated[_AnyParams, Field(discriminator="name")]

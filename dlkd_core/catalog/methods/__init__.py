@@ -1,0 +1,109 @@
+"""Distillation methods, which expand to weighted loss terms, with published defaults.
+
+Docstrings name the sources and say if one is uncertain; see also docs/decisions.md.
+"""
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
+
+from dlkd_core.catalog.loss_params import (
+    CrossEntropyParams,
+    KDParams,
+    LossParams,
+    TermChoice,
+    Weight,
+)
+from dlkd_core.catalog.methods.base_method import Method
+from dlkd_core.catalog.methods.dlkd import DLKD, DLKDAuto, DLKDSup
+from dlkd_core.catalog.methods.published_methods import (
+    AB,
+    AT,
+    CC,
+    CRD,
+    DIST,
+    DKD,
+    FT,
+    NST,
+    PKT,
+    RKD,
+    SEED,
+    SP,
+    SRRL,
+    SSKD,
+    VID,
+    CompRess,
+    FitNet,
+    ReviewKD,
+)
+
+
+class Plain(Method):
+    """Training on the labels alone, for teachers and for students to compare with."""
+
+    needs_teacher = False
+
+    name: Literal["plain"] = "plain"
+
+    def _build_terms(self) -> list[LossParams]:
+        return [CrossEntropyParams()]
+
+
+class KD(Method):
+    """Softened logits (Hinton, Vinyals, Dean 2015).
+
+    Weights are those of RepDistiller: 0.1 for labels, 0.9 for the teacher, T = 4.
+    """
+
+    source = "https://arxiv.org/abs/1503.02531"
+
+    name: Literal["kd"] = "kd"
+    temperature: float = Field(4.0, gt=0, le=100)
+    labels: Weight = 0.1
+    teacher: Weight = 0.9
+
+    def _build_terms(self) -> list[LossParams]:
+        return [
+            CrossEntropyParams(weight=self.labels),
+            KDParams(weight=self.teacher, temperature=self.temperature),
+        ]
+
+
+class Combine(Method):
+    """Any combination of loss terms with any weights."""
+
+    name: Literal["combine"] = "combine"
+    terms: tuple[TermChoice, ...] = Field(
+        (CrossEntropyParams(weight=0.1), KDParams(weight=0.9)), min_length=1, max_length=40
+    )
+
+    def _build_terms(self) -> list[LossParams]:
+        return list(self.terms)
+
+
+_CoreMethods = Plain | KD | DLKD | DLKDSup | DLKDAuto
+_PublishedMethods = (
+    DKD
+    | DIST
+    | FitNet
+    | AT
+    | SP
+    | CC
+    | VID
+    | RKD
+    | PKT
+    | NST
+    | FT
+    | AB
+    | CRD
+    | SSKD
+    | SRRL
+    | ReviewKD
+    | SEED
+    | CompRess
+)
+METHODS: dict[str, type[Method]] = {
+    str(method.model_fields["name"].default): method
+    for method in get_args(_CoreMethods | _PublishedMethods | Combine)
+}
+MethodChoice = Annotated[_CoreMethods | _PublishedMethods | Combine, Field(discriminator="name")]

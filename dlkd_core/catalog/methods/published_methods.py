@@ -1,0 +1,361 @@
+"""The methods that DLKD is compared with, with the weights of their published code."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from dlkd_core.catalog.loss_params import (
+    ABParams,
+    ATParams,
+    CCParams,
+    CompRessParams,
+    CRDParams,
+    DISTParams,
+    DKDParams,
+    FitNetParams,
+    FTParams,
+    KDParams,
+    LossParams,
+    NSTParams,
+    PKTParams,
+    ReviewKDParams,
+    RKDParams,
+    SEEDParams,
+    SPParams,
+    SRRLParams,
+    SSKDLogitsParams,
+    SSKDParams,
+    VIDParams,
+    Weight,
+)
+from dlkd_core.catalog.methods.base_method import PublishedMethod, ViewKind
+
+
+class DKD(PublishedMethod):
+    """Decoupled knowledge distillation (Zhao et al. 2022).
+
+    Published parameters: alpha 1, beta 8, T = 4, warm-up of 20 epochs.
+    """
+
+    source = "https://arxiv.org/abs/2203.08679"
+
+    name: Literal["dkd"] = "dkd"
+    temperature: float = Field(4.0, gt=0, le=100)
+    alpha: Weight = 1.0
+    beta: Weight = Field(
+        8.0,
+        description="Weight of the non-target classes. Published: 8 in general, 6 for similar wide"
+        " networks and vgg, 2 for resnet56 to resnet20.",
+    )
+    warmup_epochs: int = Field(20, ge=0)
+
+    def _build_terms(self) -> list[LossParams]:
+        term = DKDParams(
+            temperature=self.temperature,
+            alpha=self.alpha,
+            beta=self.beta,
+            warmup_epochs=self.warmup_epochs,
+        )
+        return self._with_labels(term)
+
+
+class DIST(PublishedMethod):
+    """Pearson correlation between and within classes (Huang et al. 2022), weight 2, tau = 4."""
+
+    source = "https://arxiv.org/abs/2205.10536"
+
+    name: Literal["dist"] = "dist"
+    relations: Weight = 2.0
+    temperature: float = Field(4.0, gt=0, le=100)
+
+    def _build_terms(self) -> list[LossParams]:
+        return self._with_labels(DISTParams(weight=self.relations, temperature=self.temperature))
+
+
+class FitNet(PublishedMethod):
+    """Hints from a middle block (Romero et al. 2015), weight 100, in one training stage."""
+
+    source = "https://arxiv.org/abs/1412.6550"
+
+    name: Literal["fitnet"] = "fitnet"
+    hint: Weight = 100.0
+
+    def _build_terms(self) -> list[LossParams]:
+        return self._with_labels(FitNetParams(weight=self.hint))
+
+
+class AT(PublishedMethod):
+    """Attention transfer (Zagoruyko, Komodakis 2017), weight 1000."""
+
+    source = "https://arxiv.org/abs/1612.03928"
+
+    name: Literal["at"] = "at"
+    attention: Weight = 1000.0
+
+    def _build_terms(self) -> list[LossParams]:
+        return self._with_labels(ATParams(weight=self.attention))
+
+
+class SP(PublishedMethod):
+    """Similarity-preserving distillation (Tung, Mori 2019), weight 3000."""
+
+    source = "https://arxiv.org/abs/1907.09682"
+
+    name: Literal["sp"] = "sp"
+    similarity: Weight = 3000.0
+
+    def _build_terms(self) -> list[LossParams]:
+        return self._with_labels(SPParams(weight=self.similarity))
+
+
+class CC(PublishedMethod):
+    """Correlation congruence (Peng et al. 2019), weight 0.02."""
+
+    source = "https://arxiv.org/abs/1904.01802"
+
+    name: Literal["cc"] = "cc"
+    congruence: Weight = 0.02
+
+    def _build_terms(self) -> list[LossParams]:
+        return self._with_labels(CCParams(weight=self.congruence))
+
+
+class VID(PublishedMethod):
+    """Variational information distillation (Ahn et al. 2019), weight 1."""
+
+    source = "https://arxiv.org/abs/1904.05835"
+
+    name: Literal["vid"] = "vid"
+    information: Weight = 1.0
+
+    def _build_terms(self) -> list[LossParams]:
+        return self._with_labels(VIDParams(weight=self.information))
+
+
+class RKD(PublishedMethod):
+    """Relational knowledge distillation (Park et al. 2019): distances 25, angles 50."""
+
+    source = "https://arxiv.org/abs/1904.05068"
+
+    name: Literal["rkd"] = "rkd"
+    distance: Weight = 25.0
+    angle: Weight = 50.0
+
+    def _build_terms(self) -> list[LossParams]:
+        return self._with_labels(RKDParams(distance=self.distance, angle=self.angle))
+
+
+class PKT(PublishedMethod):
+    """Probabilistic knowledge transfer (Passalis, Tefas 2018), weight 30000."""
+
+    source = "https://arxiv.org/abs/1803.10837"
+
+    name: Literal["pkt"] = "pkt"
+    probabilities: Weight = 30_000.0
+
+    def _build_terms(self) -> list[LossParams]:
+        return self._with_labels(PKTParams(weight=self.probabilities))
+
+
+class NST(PublishedMethod):
+    """Neuron selectivity transfer (Huang, Wang 2017), weight 50."""
+
+    source = "https://arxiv.org/abs/1707.01219"
+
+    name: Literal["nst"] = "nst"
+    selectivity: Weight = 50.0
+
+    def _build_terms(self) -> list[LossParams]:
+        return self._with_labels(NSTParams(weight=self.selectivity))
+
+
+class CRD(PublishedMethod):
+    """Contrastive representation distillation (Tian et al. 2020).
+
+    Published parameters: weight 0.8, 16,384 negatives. With `kd` = 1 it is CRD+KD.
+    """
+
+    source = "https://arxiv.org/abs/1910.10699"
+
+    name: Literal["crd"] = "crd"
+    contrast: Weight = 0.8
+    kd: Weight = Field(0.0, description="Weight of an additional KD term with T = 4")
+    negatives: int = Field(
+        16_384,
+        ge=1,
+        le=1_000_000,
+        description="Number of negatives, limited to the number of images of other classes",
+    )
+
+    def _build_terms(self) -> list[LossParams]:
+        return [
+            *self._with_labels(CRDParams(weight=self.contrast, negatives=self.negatives)),
+            KDParams(weight=self.kd),
+        ]
+
+
+class FT(PublishedMethod):
+    """Factor transfer (Kim, Park, Kwak 2018), weight 200.
+
+    The paraphraser is trained together with the student, not for 30 epochs beforehand.
+    """
+
+    source = "https://arxiv.org/abs/1802.04977"
+
+    name: Literal["ft"] = "ft"
+    factors: Weight = 200.0
+
+    def _build_terms(self) -> list[LossParams]:
+        return self._with_labels(FTParams(weight=self.factors))
+
+
+class AB(PublishedMethod):
+    """Activation boundaries (Heo et al. 2019), margin 1, weight 1.
+
+    The term is used in every epoch, not in 30 separate epochs beforehand.
+    """
+
+    source = "https://arxiv.org/abs/1811.03233"
+
+    name: Literal["ab"] = "ab"
+    boundaries: Weight = 1.0
+    margin: float = Field(1.0, gt=0, le=100)
+
+    def _build_terms(self) -> list[LossParams]:
+        return self._with_labels(ABParams(weight=self.boundaries, margin=self.margin))
+
+
+class SSKD(PublishedMethod):
+    """Self-supervised knowledge distillation (Xu et al. 2020).
+
+    Published weights: labels 0.1, logits 0.9 (first view) and 2.7 (other views), similarities 10.
+    """
+
+    source = "https://arxiv.org/abs/2006.07114"
+
+    name: Literal["sskd"] = "sskd"
+    views: ViewKind = ViewKind.ROTATION4
+    labels: Weight = 0.1
+    teacher: Weight = Field(0.9, description="Weight of the softened logits of the first view")
+    rotated: Weight = Field(2.7, description="Weight of the softened logits of the other views")
+    similarities: Weight = 10.0
+    temperature: float = Field(4.0, gt=0, le=100, description="Temperature of the logits")
+    keep: float = Field(
+        0.75,
+        ge=0,
+        le=1,
+        description="Fraction kept of the rows for which the teacher does not rank the own image"
+        " first",
+    )
+
+    def _build_terms(self) -> list[LossParams]:
+        return [
+            *self._with_labels(KDParams(weight=self.teacher, temperature=self.temperature)),
+            SSKDLogitsParams(weight=self.rotated, temperature=self.temperature),
+            SSKDParams(weight=self.similarities, keep=self.keep),
+        ]
+
+
+class SRRL(PublishedMethod):
+    """Softmax regression on the teacher's own classifier (Yang et al. 2021).
+
+    Published weights: features 1, regression 1.
+    """
+
+    source = "https://openreview.net/forum?id=ZzwDy_wiWv"
+
+    name: Literal["srrl"] = "srrl"
+    features: Weight = 1.0
+    regression: float = Field(
+        1.0, ge=0, le=1e6, description="Weight of the teacher's logits relative to the features"
+    )
+
+    def _build_terms(self) -> list[LossParams]:
+        return self._with_labels(SRRLParams(weight=self.features, regression=self.regression))
+
+
+class ReviewKD(PublishedMethod):
+    """Knowledge review (Chen et al. 2021): weight 5, warm-up of 20 epochs."""
+
+    source = "https://arxiv.org/abs/2104.09044"
+
+    name: Literal["reviewkd"] = "reviewkd"
+    review: Weight = Field(
+        5.0,
+        description="Weight of the term. Published: 5 in general, 8 for resnet32x4 to ShuffleV2, 1"
+        " for resnet110 to resnet32, 0.6 for resnet110 to resnet20.",
+    )
+    warmup_epochs: int = Field(20, ge=0)
+
+    def _build_terms(self) -> list[LossParams]:
+        return self._with_labels(
+            ReviewKDParams(weight=self.review, warmup_epochs=self.warmup_epochs)
+        )
+
+
+class SEED(PublishedMethod):
+    """Self-supervised distillation for teachers trained without labels (Fang et al. 2021).
+
+    Published parameters: a queue of 65,536, tau 0.2 and 0.01.
+    """
+
+    source = "https://arxiv.org/abs/2101.04731"
+
+    name: Literal["seed"] = "seed"
+    labels: Weight = 0.0
+    instances: Weight = 1.0
+    student_temperature: float = Field(0.2, gt=0, le=100)
+    teacher_temperature: float = Field(
+        0.01,
+        gt=0,
+        le=100,
+        description="Temperature of the teacher, as in the paper. The published code has 0.0001,"
+        " which is nearly one-hot.",
+    )
+    queue: int = Field(
+        65_536,
+        ge=1,
+        le=1_000_000,
+        description="Queue length, limited to the number of training images",
+    )
+
+    def _build_terms(self) -> list[LossParams]:
+        term = SEEDParams(
+            weight=self.instances,
+            student_temperature=self.student_temperature,
+            teacher_temperature=self.teacher_temperature,
+            queue=self.queue,
+        )
+        return self._with_labels(term)
+
+
+class CompRess(PublishedMethod):
+    """Compressed representations for teachers trained without labels (Koohpayegani et al. 2020).
+
+    Published parameters: two queues of 128,000, T = 0.04.
+    """
+
+    source = "https://arxiv.org/abs/2010.14713"
+
+    name: Literal["compress"] = "compress"
+    labels: Weight = 0.0
+    compression: Weight = 1.0
+    temperature: float = Field(0.04, gt=0, le=100)
+    queues: Literal[1, 2] = Field(
+        2, description="1: both networks use the teacher's queue; 2: each network has its own"
+    )
+    queue: int = Field(
+        128_000,
+        ge=1,
+        le=1_000_000,
+        description="Queue length, limited to the number of training images",
+    )
+
+    def _build_terms(self) -> list[LossParams]:
+        term = CompRessParams(
+            weight=self.compression,
+            temperature=self.temperature,
+            queues=self.queues,
+            queue=self.queue,
+        )
+        return self._with_labels(term)

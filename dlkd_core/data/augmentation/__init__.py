@@ -1,0 +1,1 @@
+"""Augmentation: views of images, made in batches on the device."""

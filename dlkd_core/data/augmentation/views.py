@@ -1,0 +1,85 @@
+"""The views of an image, made in batches on the device.
+
+The order is the paper's (Ding et al., ifding/DLKD dataset/cifar100.py): flip once, rotate by 0 to 3
+quarter turns, and crop each zero-padded view at random. The two MoCo crops are made by `moco_crops`
+instead. All random numbers come from one seed, so a step can be reproduced.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dlkd_core.catalog.methods.base_method import ViewKind
+from dlkd_core.data.augmentation.moco_crops import make_moco_views
+from dlkd_core.errors import SpecError
+
+VIEW_COUNTS = {ViewKind.SINGLE: 1, ViewKind.ROTATION4: 4, ViewKind.MOCO: 2}
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """The augmentation of training images.
+
+    Args:
+        kind: kind of views.
+        padding: zero padding of random crops in pixels. Unused by moco, which crops differently.
+        flip: whether to mirror half of the images.
+    """
+
+    kind: ViewKind = ViewKind.SINGLE
+    padding: int = 4
+    flip: bool = True
+
+    @property
+    def view_count(self) -> int:
+        """Number of views per image."""
+        return VIEW_COUNTS[self.kind]
+
+
+def make_views(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """Return augmented views.
+
+    Args:
+        images: (batch, 3, H, W) uint8.
+        augmentation: kind of views, padding and flip.
+        generator: a CPU generator, so that all devices draw the same numbers.
+
+    Returns:
+        (batch * views, 3, H, W) float32 in [0, 1]. The views of an image are adjacent, the least
+        augmented one first.
+
+    Raises:
+        SpecError: rotated views of images that are not square.
+    """
+    if augmentation.kind == ViewKind.MOCO:
+        return make_moco_views(images, generator, flip=augmentation.flip)
+    batch = len(images)
+    if augmentation.flip:
+        mirrored = (torch.rand(batch, generator=generator) < 0.5).to(images.device)
+        images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
+    if augmentation.kind == ViewKind.ROTATION4:
+        images = _rotate(images)
+    if augmentation.padding:
+        images = _random_crop(images, augmentation.padding, generator)
+    return images.float().div_(255)
+
+
+def _rotate(images: Tensor) -> Tensor:
+    height, width = images.shape[2:]
+    if height != width:
+        raise SpecError(
+            f"Rotated views need square images, but these are {height} x {width}.",
+            hint='Set method.views to "single", or make the images square.',
+            pointer="/method/views",
+        )
+    rotated = [torch.rot90(images, turns, (2, 3)) for turns in range(4)]
+    return torch.stack(rotated, dim=1).flatten(0, 1)
+
+
+def _random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
+    count, _, height, width = images.shape
+    offsets = torch.randint(0, 2 * padding + 1, (2, count), generator=generator).to(images.device)
+    windows = F.pad(images, (padding,) * 4).unfold(2, height, 1).unfold(3, width, 1)
+    return windows[torch.arange(count, device=images.device), :, *offsets]  # (count, 3, H, W)

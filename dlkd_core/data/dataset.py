@@ -1,0 +1,147 @@
+"""Image data sets: decoded uint8 images with labels, in a training and an evaluation split."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dlkd_core.data import dataset_cache, packed_file
+from dlkd_core.data.decoding.decoded_dataset import DecodedSplit
+from dlkd_core.data.decoding.image import resize_image
+from dlkd_core.data.formats.reader import decode_dataset
+from dlkd_core.data.host_images import HostImages, Images, move_images
+from dlkd_core.data.read_options import DEFAULT_READ_OPTIONS, ReadOptions
+from dlkd_core.spec import DEFAULT_RESIZE, ResizeMode
+
+
+@dataclass(frozen=True)
+class DatasetSplit:
+    """A split of a data set.
+
+    Args:
+        images: (N, 3, H, W) uint8, in memory or on disk.
+        labels: (N,) int64, -1 for images without a label.
+    """
+
+    images: Images
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def is_labeled(self) -> bool:
+        """Whether the images have labels. Either all images of a split have a label or none has."""
+        return bool((self.labels >= 0).all())
+
+    def to(self, device: torch.device) -> "DatasetSplit":
+        """Return the split on another device."""
+        return DatasetSplit(move_images(self.images, device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """A data set with a training and an evaluation split.
+
+    Args:
+        train: training split.
+        val: evaluation split.
+        classes: class names in label order, empty if no image has a label.
+        notices: messages for the user about how the data set was read.
+        resize: how images of other sizes were resized.
+    """
+
+    train: DatasetSplit
+    val: DatasetSplit
+    classes: tuple[str, ...]
+    notices: tuple[str, ...] = ()
+    resize: ResizeMode = DEFAULT_RESIZE
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        height, width = self.train.images.shape[2:]
+        return height, width
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the images are on disk because they exceed the memory budget."""
+        return isinstance(self.train.images, HostImages)
+
+    def to(self, device: torch.device) -> "ImageDataset":
+        """Return the data set on another device."""
+        return replace(self, train=self.train.to(device), val=self.val.to(device))
+
+    def save(self, path: Path) -> None:
+        """Write the data set as a packed file."""
+        splits = {
+            "train": packed_file.StoredSplit(self.train.images, self.train.labels),
+            "val": packed_file.StoredSplit(self.val.images, self.val.labels),
+        }
+        metadata = packed_file.DatasetMetadata(self.classes, self.notices, self.resize)
+        packed_file.write_packed(path, splits, metadata)
+
+
+def open_dataset(path: Path, read_options: ReadOptions = DEFAULT_READ_OPTIONS) -> ImageDataset:
+    """Open a packed file, or a folder, zip or tar in one of the catalog's formats.
+
+    Images that exceed the memory budget of `read_options` stay on disk. With a cache folder they
+    are decoded only once.
+
+    Raises:
+        DatasetError: the data set is invalid. The message names the file or class.
+    """
+    if path.suffix == ".safetensors":
+        return _load_packed(path, read_options)
+    cached = dataset_cache.find_cached(path, read_options)
+    if cached is not None:
+        return _load_packed(cached, replace(read_options, image_size=None))
+    decoded = decode_dataset(path, read_options)
+    dataset = ImageDataset(
+        _build_split(decoded.train),
+        _build_split(decoded.val),
+        decoded.classes,
+        decoded.notices,
+        read_options.resize,
+    )
+    if read_options.cache_dir is None or not dataset.on_disk:
+        return dataset
+    target = dataset_cache.cache_path(path, read_options.cache_dir, read_options)
+    dataset.save(target)
+    return _load_packed(target, replace(read_options, image_size=None))
+
+
+def _build_split(decoded: DecodedSplit) -> DatasetSplit:
+    labels = torch.from_numpy(decoded.labels)
+    if isinstance(decoded.pixels, np.memmap):
+        return DatasetSplit(HostImages(decoded.pixels, decoded.rows), labels)
+    pixels = decoded.pixels if decoded.rows is None else decoded.pixels[decoded.rows]
+    return DatasetSplit(torch.from_numpy(pixels), labels)
+
+
+def _load_packed(path: Path, read_options: ReadOptions) -> ImageDataset:
+    """Load a packed file and resize its images if `read_options` asks for another size."""
+    splits, metadata = packed_file.read_packed(path, read_options.memory_budget)
+    side = read_options.image_size
+    if side is None or splits["train"].images.shape[2:] == (side, side):
+        return ImageDataset(
+            DatasetSplit(*splits["train"]),
+            DatasetSplit(*splits["val"]),
+            metadata.classes,
+            metadata.notices,
+            metadata.resize,
+        )
+    resized = read_options.allocate(
+        {name: (len(split.labels), 3, side, side) for name, split in splits.items()}
+    )
+    for name, split in splits.items():
+        for row in range(len(split.labels)):
+            image = split.images[row : row + 1][0].numpy()
+            resized[name][row] = resize_image(image, (side, side), read_options.resize)
+    train, val = (
+        _build_split(DecodedSplit(resized[name], split.labels.numpy()))
+        for name, split in splits.items()
+    )
+    return ImageDataset(train, val, metadata.classes, metadata.notices, read_options.resize)

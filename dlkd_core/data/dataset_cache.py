@@ -1,0 +1,49 @@
+"""A cache of packed data sets that do not fit in memory, so that later runs decode nothing."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+from dlkd_core import __version__
+from dlkd_core.base import compute_sha256
+from dlkd_core.data.read_options import ReadOptions
+
+
+def find_cached(path: Path, read_options: ReadOptions) -> Path | None:
+    """Return the packed file of a source, or None if it is not in the cache."""
+    if read_options.cache_dir is None or not any(read_options.cache_dir.glob("*.safetensors")):
+        return None  # an empty cache is not worth the time to hash the source
+    cached = cache_path(path, read_options.cache_dir, read_options)
+    return cached if cached.exists() else None
+
+
+def cache_path(path: Path, cache_dir: Path, read_options: ReadOptions) -> Path:
+    """Return the path of a source's packed file.
+
+    The file name is a digest of the source, the options that affect its images and the version of
+    this package.
+    """
+    key = {
+        "size": read_options.image_size,
+        "resize": read_options.resize,
+        "limits": vars(read_options.limits),
+        "version": __version__,
+    }
+    digest = sha256(json.dumps(key, sort_keys=True).encode())
+    digest.update(_source_digest(path))
+    return cache_dir / f"{digest.hexdigest()}.safetensors"
+
+
+def _source_digest(path: Path) -> bytes:
+    """Return the digest of an archive's bytes, or of the names, sizes and times of a folder.
+
+    Reading all files of a folder would take about half as long as decoding them.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        entries = [
+            (file.relative_to(path).as_posix(), file.stat().st_size, file.stat().st_mtime_ns)
+            for file in files
+        ]
+        return sha256(json.dumps(entries).encode()).digest()
+    return bytes.fromhex(compute_sha256(path))

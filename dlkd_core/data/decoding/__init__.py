@@ -1,0 +1,1 @@
+"""Decoding of the files of a folder or archive to arrays."""

@@ -1,0 +1,242 @@
+"""Reading the files of a folder, zip or tar.
+
+Files are read one at a time, and nothing is written to disk under their names.
+"""
+
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from lzma import LZMAError
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from dlkd_core.data.read_options import DatasetLimits
+from dlkd_core.errors import ArchiveRefused, ArchiveUnreadable
+from dlkd_core.zip_members import find_member_problem
+
+Member = tuple[PurePosixPath, bytes]
+# A name and a function that opens the file. It is valid until the next entry is requested.
+Entry = tuple[PurePosixPath, Callable[[], IO[bytes]]]
+_JUNK_NAMES = {"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"}
+_ARCHIVE_ERRORS = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    OSError,
+)
+_RATIO_CHECK_BYTES = 64 << 20
+_CHUNK_BYTES = 1 << 20
+
+
+def read_members(path: Path, limits: DatasetLimits) -> Iterator[Member]:
+    """Iterate over name and content of all regular files of a folder, zip or tar, in stored order.
+
+    Raises:
+        ArchiveUnreadable: the path is neither a folder nor a complete zip or tar.
+        ArchiveRefused: a path leads out of the archive, a file is a link or device, or a limit is
+            exceeded.
+    """
+    for name, stream in open_members(path, limits):
+        yield name, stream.read()
+
+
+def open_members(
+    path: Path, limits: DatasetLimits
+) -> Iterator[tuple[PurePosixPath, "MemberStream"]]:
+    """Iterate over name and stream of all regular files of a folder, zip or tar, in stored order.
+
+    Each stream must be read before the next one is requested.
+
+    Raises:
+        ArchiveUnreadable: the path is neither a folder nor a complete zip or tar.
+        ArchiveRefused: a path leads out of the archive, a file is a link or device, or a limit is
+            exceeded.
+    """
+    entries = _iter_entries(path, limits)
+    counter = None if path.is_dir() else _LimitCounter(limits, path.stat().st_size)
+    for name, open_file in _guard_entries(entries):
+        if counter is not None:
+            counter.count_file()
+        with _archive_errors():
+            file = open_file()
+        with file:
+            yield name, MemberStream(file, name, counter)
+
+
+class MemberStream:
+    """A file of an archive, read once from its beginning.
+
+    Limits are checked against the bytes actually read. The size in the archive's header is not
+    trusted.
+    """
+
+    def __init__(
+        self, file: IO[bytes], name: PurePosixPath, counter: "_LimitCounter | None"
+    ) -> None:
+        self._file, self._name, self._counter = file, name, counter
+        self._bytes_read = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to `size` bytes, or all remaining bytes, which then have to fit in memory."""
+        if self._counter is None:
+            with _archive_errors():
+                return self._file.read(size)
+        limits = self._counter.limits
+        limit = limits.packed_bytes if size >= 0 else limits.file_bytes
+        with _archive_errors():
+            content = self._file.read(size if size >= 0 else limit + 1 - self._bytes_read)
+        self._bytes_read += len(content)
+        if self._bytes_read > limit:
+            raise ArchiveRefused(
+                f"{str(self._name)!r} is larger than {limit >> 20} MiB.",
+                hint=limits.too_large_hint,
+            )
+        self._counter.count_bytes(len(content))
+        return content
+
+    @contextmanager
+    def seekable(self) -> Iterator[IO[bytes]]:
+        """Copy the file to an unnamed temporary file, for readers that need to seek."""
+        with tempfile.TemporaryFile() as copy:
+            while chunk := self.read(_CHUNK_BYTES):
+                copy.write(chunk)
+            copy.seek(0)
+            yield copy
+
+
+def list_names(path: Path, limits: DatasetLimits) -> list[PurePosixPath]:
+    """Return the names of all regular files, without reading the files of a folder or zip.
+
+    Raises:
+        ArchiveUnreadable: the path is neither a folder nor a complete zip or tar.
+        ArchiveRefused: a path leads out of the archive, or a file is a link or device.
+    """
+    with _archive_errors():
+        return [name for name, _ in _iter_entries(path, limits)]
+
+
+def is_tar(path: Path) -> bool:
+    """Return whether a file is read as a tar, compressed or not."""
+    return path.is_file() and not zipfile.is_zipfile(path) and tarfile.is_tarfile(path)
+
+
+@contextmanager
+def _archive_errors() -> Iterator[None]:
+    try:
+        yield
+    except _ARCHIVE_ERRORS as error:
+        raise ArchiveUnreadable(f"The archive cannot be read: {error}") from error
+
+
+def _guard_entries(entries: Iterator[Entry]) -> Iterator[Entry]:
+    """Translate errors of iterating over an archive, but not those of the code that consumes it."""
+    while True:
+        with _archive_errors():
+            entry = next(entries, None)
+        if entry is None:
+            return
+        yield entry
+
+
+def _iter_entries(path: Path, limits: DatasetLimits) -> Iterator[Entry]:
+    if path.is_dir():
+        return _iter_folder(path)
+    if not path.is_file():
+        raise ArchiveUnreadable(f"There is no file or folder {path.name!r}.")
+    if zipfile.is_zipfile(path):
+        return _iter_zip(path, limits)
+    if is_tar(path):
+        return _iter_tar(path, limits)
+    raise ArchiveUnreadable("The file is neither a zip nor a tar archive.")
+
+
+def _iter_folder(root: Path) -> Iterator[Entry]:
+    for file in sorted(root.rglob("*")):
+        name = PurePosixPath(file.relative_to(root).as_posix())
+        if file.is_file() and not _is_junk(name):
+            yield name, partial(_open_file, file)
+
+
+def _iter_zip(path: Path, limits: DatasetLimits) -> Iterator[Entry]:
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            name = _safe_name(info.filename, limits)
+            problem = find_member_problem(info)
+            if problem is not None:
+                raise ArchiveRefused(
+                    f"{info.filename!r} {problem}.",
+                    hint="Pack only regular files, without a password.",
+                )
+            if not info.is_dir() and not _is_junk(name):
+                yield name, partial(archive.open, info)
+
+
+def _iter_tar(path: Path, limits: DatasetLimits) -> Iterator[Entry]:
+    with tarfile.open(path, mode="r|*") as archive:
+        for info in archive:
+            name = _safe_name(info.name, limits)
+            if info.isdir():
+                continue
+            if not info.isreg():
+                raise ArchiveRefused(f"{info.name!r} is a link or a device.")
+            stream = archive.extractfile(info)
+            if stream is not None and not _is_junk(name):
+                yield name, partial(_return_stream, stream)
+
+
+def _open_file(file: Path) -> IO[bytes]:
+    return file.open("rb")
+
+
+def _return_stream(stream: IO[bytes]) -> IO[bytes]:
+    return stream
+
+
+def _safe_name(name: str, limits: DatasetLimits) -> PurePosixPath:
+    path = PurePosixPath(name.replace("\\", "/"))
+    has_drive = path.parts[0].endswith(":") if path.parts else False
+    if path.is_absolute() or has_drive or ".." in path.parts or "\0" in name:
+        raise ArchiveRefused(f"{name!r} points outside the archive.")
+    if len(path.parts) > limits.path_depth:
+        raise ArchiveRefused(f"{name!r} is nested deeper than {limits.path_depth} folders.")
+    return path
+
+
+def _is_junk(name: PurePosixPath) -> bool:
+    return any(part in _JUNK_NAMES or part.startswith("._") for part in name.parts)
+
+
+@dataclass
+class _LimitCounter:
+    """Counts the files and bytes read from an archive and raises when a limit is exceeded.
+
+    Folders are not limited, because they belong to the user of this machine.
+    """
+
+    limits: DatasetLimits
+    archive_bytes: int
+    files_read: int = 0
+    bytes_read: int = 0
+
+    def count_file(self) -> None:
+        self.files_read += 1
+        if self.files_read > self.limits.max_files:
+            raise ArchiveRefused(f"The archive holds more than {self.limits.max_files} files.")
+
+    def count_bytes(self, count: int) -> None:
+        self.bytes_read += count
+        ratio_limit = max(_RATIO_CHECK_BYTES, self.archive_bytes * self.limits.compression_ratio)
+        if self.bytes_read > self.limits.total_bytes or self.bytes_read > ratio_limit:
+            raise ArchiveRefused(
+                f"The archive of {self.archive_bytes >> 20} MiB unpacks to more than "
+                f"{self.bytes_read >> 20} MiB: it looks like a decompression bomb."
+            )

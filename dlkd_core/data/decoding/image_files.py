@@ -1,0 +1,175 @@
+"""Decoding of image files to arrays, in two passes.
+
+The first pass reads every header, the second decodes into arrays of the right size.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from dlkd_core.data.decoding.archive import Member
+from dlkd_core.data.decoding.decoded_dataset import (
+    NO_LABEL,
+    DecodedDataset,
+    DecodedSplit,
+    Labels,
+    Rows,
+    choose_holdout,
+    holdout_notice,
+    missing_label_notices,
+)
+from dlkd_core.data.decoding.folder_layout import SPLITS, Placement, find_class_names
+from dlkd_core.data.decoding.image import Pixels, decode_image
+from dlkd_core.data.decoding.scan import DatasetScan, Size, display_name, scan_members
+from dlkd_core.data.read_options import DatasetLimits, ReadOptions
+from dlkd_core.errors import ImageUnreadable
+
+_MAX_LISTED = 5  # broken files listed in an error or a notice
+_RESIZE_VERBS = {"crop": "scaled and cropped", "stretch": "stretched", "pad": "scaled and padded"}
+
+
+@dataclass(frozen=True)
+class _RowPlan:
+    rows: dict[PurePosixPath, tuple[str, int]]  # file -> split, row
+    labels: dict[str, Labels]  # split -> labels
+
+
+def dataset_from_files(
+    open_members: Callable[[], Iterator[Member]],
+    read_options: ReadOptions,
+    classes: Sequence[str] | None = None,
+    scan: DatasetScan | None = None,
+) -> DecodedDataset:
+    """Decode every image under train/ and val/, in class folders if they have labels.
+
+    Rows follow the sorted paths, so the order of an archive does not matter.
+
+    Args:
+        open_members: function that returns the files. It is called once per pass.
+        read_options: options for reading the data set.
+        classes: class names in label order. If set, class folders are zero-padded class indices.
+        scan: an existing scan of the files, which saves the first pass.
+
+    Raises:
+        DatasetError: the data set is invalid. The message names the file or class.
+    """
+    scan = scan or scan_members(open_members(), read_options.limits)
+    scan.drop_stray_images()
+    _make_val_split(scan)
+    folders = find_class_names(scan.placements.values())
+    size = _target_size(scan.size_counts, read_options)
+    plan = _plan_rows(scan, folders)
+    images = read_options.allocate(
+        {split: (len(labels), 3, *size) for split, labels in plan.labels.items()}
+    )
+    _decode_into(images, open_members(), plan, scan, read_options)
+    rows = _decodable_rows(plan, scan, read_options.limits)
+    train_labels = plan.labels["train"] if rows is None else plan.labels["train"][rows]
+    names = folders if classes is None else tuple(classes[int(folder)] for folder in folders)
+    notices = (
+        *scan.notices,
+        *_scan_notices(scan, size, read_options),
+        *missing_label_notices(train_labels, names),
+    )
+    return DecodedDataset(
+        DecodedSplit(images["train"], train_labels, rows),
+        DecodedSplit(images["val"], plan.labels["val"]),
+        names,
+        notices,
+    )
+
+
+def _make_val_split(scan: DatasetScan) -> None:
+    """Hold out an evaluation split from the training images if there is none."""
+    placements = scan.placements
+    if not placements or any(placement.split == "val" for placement in placements.values()):
+        return
+    names = sorted(placements)
+    distinct = sorted({placement.label or "" for placement in placements.values()})
+    class_indices = {label: index for index, label in enumerate(distinct)}
+    held_out = choose_holdout([class_indices[placements[name].label or ""] for name in names])
+    for name, is_held_out in zip(names, held_out, strict=True):
+        if is_held_out:
+            placements[name] = Placement("val", placements[name].label)
+    scan.notices.append(holdout_notice(int(held_out.sum())))
+
+
+def _plan_rows(scan: DatasetScan, folders: tuple[str, ...]) -> _RowPlan:
+    class_indices: dict[str | None, int] = {name: index for index, name in enumerate(folders)}
+    rows: dict[PurePosixPath, tuple[str, int]] = {}
+    labels: dict[str, Labels] = {}
+    for split in SPLITS:
+        names = sorted(
+            name for name, placement in scan.placements.items() if placement.split == split
+        )
+        rows.update({name: (split, row) for row, name in enumerate(names)})
+        labels[split] = np.array(
+            [class_indices.get(scan.placements[name].label, NO_LABEL) for name in names], np.int64
+        )
+    return _RowPlan(rows, labels)
+
+
+def _decode_into(
+    images: dict[str, Pixels],
+    members: Iterator[Member],
+    plan: _RowPlan,
+    scan: DatasetScan,
+    read_options: ReadOptions,
+) -> None:
+    """Decode the files into their rows and add those that cannot be decoded to the scan."""
+    size = images["train"].shape[2], images["train"].shape[3]
+    for name, content in members:
+        if name in plan.rows and name not in scan.broken_files:
+            split, row = plan.rows[name]
+            try:
+                images[split][row] = decode_image(
+                    content, display_name(name), read_options.limits, size, read_options.resize
+                )
+            except ImageUnreadable as error:
+                scan.broken_files[name] = error.message
+
+
+def _decodable_rows(plan: _RowPlan, scan: DatasetScan, limits: DatasetLimits) -> Rows | None:
+    """Return the rows of the training images that were decoded, or None for all of them.
+
+    Raises:
+        ImageUnreadable: an evaluation image or too many training images could not be decoded.
+    """
+    if not scan.broken_files:
+        return None
+    broken = [plan.rows[name] for name in scan.broken_files]
+    num_train = len(plan.labels["train"])
+    too_many = len(broken) > limits.broken_fraction * num_train
+    if too_many or any(split == "val" for split, _ in broken):
+        raise ImageUnreadable(_join_messages(scan.broken_files))
+    scan.notices.append(
+        f"{len(broken)} training images were skipped: {_join_messages(scan.broken_files)}"
+    )
+    return np.setdiff1d(np.arange(num_train), [row for _, row in broken])
+
+
+def _join_messages(broken_files: dict[PurePosixPath, str]) -> str:
+    messages = list(broken_files.values())
+    rest = len(messages) - _MAX_LISTED
+    more = f" … and {rest} more files." if rest > 0 else ""
+    return " ".join(messages[:_MAX_LISTED]) + more
+
+
+def _target_size(sizes: Counter[Size], read_options: ReadOptions) -> Size:
+    if read_options.image_size is not None:
+        return read_options.image_size, read_options.image_size
+    return sizes.most_common(1)[0][0] if sizes else (1, 1)
+
+
+def _scan_notices(scan: DatasetScan, size: Size, read_options: ReadOptions) -> Iterator[str]:
+    sizes = scan.size_counts
+    resized = sizes.total() - sizes[size]
+    if resized:
+        target = "the most common size" if read_options.image_size is None else "dataset.image_size"
+        verb = _RESIZE_VERBS[read_options.resize]
+        yield f"{resized} images of other sizes were {verb} to {target}, {size[0]} x {size[1]}."
+    if scan.ignored_files:
+        yield f"{scan.ignored_files} files outside train/<class>/ and val/<class>/ were ignored."

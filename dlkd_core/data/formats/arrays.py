@@ -1,0 +1,79 @@
+"""NumPy archives: .npz files with the images and optionally the labels of each split.
+
+https://numpy.org/doc/stable/reference/generated/numpy.savez.html
+"""
+
+import io
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from dlkd_core.data.decoding.archive import read_members
+from dlkd_core.data.decoding.decoded_dataset import DecodedDataset, dataset_from_arrays
+from dlkd_core.data.read_options import ReadOptions
+from dlkd_core.errors import ArchiveUnreadable, LayoutInvalid
+
+# Array names of the common archives: MedMNIST and the format documented here, then Keras. The first
+# of the val names that is present becomes the val split.
+_SPLIT_NAMES = {"train": ("train",), "val": ("val", "test")}
+_NAME_PATTERNS = (("{}_images", "{}_labels"), ("x_{}", "y_{}"))
+
+
+def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
+    """Read an .npz, alone or in a folder or archive, or the .npy files that it consists of.
+
+    Nothing is unpickled.
+    """
+    arrays: dict[str, Any] = {}
+    for name, content in read_members(path, read_options.array_limits):
+        if name.suffix.lower() == ".npz":
+            arrays.update(_load_arrays(content, name))
+        elif name.suffix.lower() == ".npy":
+            arrays[name.stem] = _load_arrays(content, name)
+    return _build_dataset(arrays, read_options)
+
+
+def _load_arrays(content: bytes, name: PurePosixPath) -> Any:
+    """Return the arrays of an .npz by name, or the array of an .npy."""
+    try:
+        file = np.load(io.BytesIO(content), allow_pickle=False)
+        if isinstance(file, np.lib.npyio.NpzFile):
+            return {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ArchiveUnreadable(
+            f"{name} cannot be read: {error}",
+            hint="Save it with numpy.savez, without object arrays.",
+        ) from error
+    return file
+
+
+def _build_dataset(arrays: dict[str, Any], read_options: ReadOptions) -> DecodedDataset:
+    pairs = {split: _find_split(arrays, names) for split, names in _SPLIT_NAMES.items()}
+    if pairs["train"] is None:
+        raise LayoutInvalid(
+            f"There are no training images. The arrays are {', '.join(sorted(arrays)) or 'none'}.",
+            hint="Name the arrays train_images, train_labels, val_images and val_labels.",
+        )
+    present = {split: pair for split, pair in pairs.items() if pair is not None}
+    images = {split: images for split, (images, _) in present.items()}
+    labels = {
+        split: np.asarray(labels).reshape(-1).astype(np.int64)
+        for split, (_, labels) in present.items()
+        if labels is not None
+    }
+    classes = [str(label) for label in arrays["classes"]] if "classes" in arrays else None
+    return dataset_from_arrays(images, labels, classes, read_options)
+
+
+def _find_split(
+    arrays: dict[str, Any], split_names: tuple[str, ...]
+) -> tuple[Any, Any | None] | None:
+    """Return the images and labels of a split. The labels are None if there are none."""
+    for split_name in split_names:
+        for images_pattern, labels_pattern in _NAME_PATTERNS:
+            images = images_pattern.format(split_name)
+            if images in arrays:
+                return arrays[images], arrays.get(labels_pattern.format(split_name))
+    return None

@@ -1,0 +1,43 @@
+"""Decoding of a folder or archive in any of the catalog's formats."""
+
+from pathlib import Path
+
+from dlkd_core.base import import_target
+from dlkd_core.catalog.dataset_formats import FOLDERS, detect_dataset_format
+from dlkd_core.data.decoding.archive import is_tar, list_names, open_members
+from dlkd_core.data.decoding.decoded_dataset import DecodedDataset
+from dlkd_core.data.decoding.scan import DatasetScan
+from dlkd_core.data.read_options import ReadOptions
+from dlkd_core.errors import ArchiveRefused
+
+
+def decode_dataset(path: Path, read_options: ReadOptions) -> DecodedDataset:
+    """Decode all images. The format is detected from the file names.
+
+    Raises:
+        DatasetError: the data set is invalid. The message names the file or class.
+    """
+    if is_tar(path):
+        return _decode_tar(path, read_options)
+    names = list_names(path, read_options.limits)
+    if len(names) > read_options.limits.max_files:
+        raise ArchiveRefused(f"The archive holds more than {read_options.limits.max_files} files.")
+    read = import_target(detect_dataset_format(names).target)
+    decoded: DecodedDataset = read(path, read_options)
+    return decoded
+
+
+def _decode_tar(path: Path, read_options: ReadOptions) -> DecodedDataset:
+    """Decode a tar in two passes, one over names and headers and one over pixels.
+
+    A tar has no index and may be compressed, so names and headers are read in the same pass.
+    """
+    names, scan = [], DatasetScan()
+    for name, stream in open_members(path, read_options.limits):
+        names.append(name)
+        scan.add_file(name, stream.read, read_options.limits)
+    dataset_format = detect_dataset_format(names)
+    read = import_target(dataset_format.target)
+    arguments = [scan] if dataset_format.name == FOLDERS else []
+    decoded: DecodedDataset = read(path, read_options, *arguments)
+    return decoded

@@ -1,0 +1,103 @@
+"""WebDataset, in which the files of one sample share a key, such as `cat.jpg` and `cat.cls`.
+
+https://github.com/webdataset/webdataset. The shards may be in folders named train and val, or be
+tars in the archive whose names contain the split.
+"""
+
+import tarfile
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, Protocol, cast
+
+from dlkd_core.data.decoding.archive import Member, MemberStream, open_members
+from dlkd_core.data.decoding.decoded_dataset import NO_LABEL, DecodedDataset
+from dlkd_core.data.decoding.folder_layout import INDEX_DIGITS, UNLABELED_FOLDER, split_by_name
+from dlkd_core.data.decoding.image_files import dataset_from_files
+from dlkd_core.data.read_options import DatasetLimits, ReadOptions
+from dlkd_core.errors import ArchiveUnreadable, LayoutInvalid
+
+_IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp", "ppm", "bmp"})
+
+
+class _ReadableStream(Protocol):
+    def read(self) -> bytes: ...
+
+
+def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
+    """Read WebDataset shards.
+
+    Labels are the numbers in the .cls files, and also the class names. The images of a split
+    without .cls files have no labels.
+    """
+    labels: set[int] = set()
+    labeled_splits: set[str] = set()
+    for name, stream in _iter_files(path, read_options.limits):
+        if name.suffix == ".cls":
+            labels.add(_parse_label(stream.read(), name))
+            labeled_splits.add(split_by_name(str(name.parent)))
+    names = [str(label) for label in range(max(labels, default=NO_LABEL) + 1)]
+    return dataset_from_files(
+        lambda: _iter_images(path, read_options.limits, labeled_splits), read_options, names
+    )
+
+
+def _iter_images(path: Path, limits: DatasetLimits, labeled_splits: set[str]) -> Iterator[Member]:
+    """Iterate over the images as train/<index>/<shard>/<key>."""
+    samples: dict[PurePosixPath, dict[str, bytes]] = defaultdict(dict)
+    for name, stream in _iter_files(path, limits):
+        stem, _, suffix = name.name.partition(".")
+        key, suffix = name.with_name(stem), suffix.lower()
+        split = split_by_name(str(name.parent))
+        if suffix in _IMAGE_SUFFIXES and split not in labeled_splits:
+            yield PurePosixPath(split, UNLABELED_FOLDER, *key.parts), stream.read()
+        elif suffix == "cls" or suffix in _IMAGE_SUFFIXES:
+            samples[key]["cls" if suffix == "cls" else "image"] = stream.read()
+            if len(samples[key]) == 2:
+                sample = samples.pop(key)
+                folder = f"{_parse_label(sample['cls'], name):0{INDEX_DIGITS}}"
+                yield PurePosixPath(split, folder, *key.parts), sample["image"]
+
+
+def _iter_files(
+    path: Path, limits: DatasetLimits
+) -> Iterator[tuple[PurePosixPath, _ReadableStream]]:
+    """Iterate over the archive's files, including those of tars in it, under the tars' names.
+
+    Each file must be read before the next one is requested.
+    """
+    for name, stream in open_members(path, limits):
+        if name.suffix == ".tar":
+            yield from _iter_shard(name, stream, limits)
+        else:
+            yield name, stream
+
+
+def _iter_shard(
+    shard: PurePosixPath, shard_stream: MemberStream, limits: DatasetLimits
+) -> Iterator[tuple[PurePosixPath, _ReadableStream]]:
+    try:
+        # Stream mode reads forward only, so the shard is never in memory as a whole.
+        with tarfile.open(fileobj=cast("IO[bytes]", shard_stream), mode="r|") as archive:
+            for info in archive:
+                is_readable = info.isreg() and info.size <= limits.file_bytes
+                stream = archive.extractfile(info) if is_readable else None
+                if stream is not None:
+                    yield shard / PurePosixPath(info.name).name, stream
+    except tarfile.TarError as error:
+        raise ArchiveUnreadable(f"The shard {shard} cannot be read: {error}") from error
+
+
+def _parse_label(content: bytes, name: PurePosixPath) -> int:
+    try:
+        label = int(content)
+    except ValueError as error:
+        raise LayoutInvalid(
+            f"{name} does not contain a class index.",
+            hint="Write the number of the class into the file.",
+        ) from error
+    if not 0 <= label < 10 ** (INDEX_DIGITS - 2):
+        raise LayoutInvalid(
+            f"{name} contains the class index {label}.", hint="Count the classes from 0."
+        )
+    return label

@@ -1,0 +1,44 @@
+"""The check of an uploaded data set, which decodes it once and keeps it as a packed file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dlkd_core.data.contact_sheet import write_contact_sheet
+from dlkd_core.data.dataset import DatasetSplit, open_dataset
+from dlkd_core.data.read_options import DEFAULT_READ_OPTIONS, ReadOptions
+
+PACKED_FILE = "packed.safetensors"
+
+
+def inspect_dataset(
+    path: Path, directory: Path, read_options: ReadOptions = DEFAULT_READ_OPTIONS
+) -> dict[str, Any]:
+    """Check a folder or archive and return a report.
+
+    Writes `packed.safetensors` and a contact sheet into `directory`. The report has the classes,
+    the number of images per split and per split and class (zeros if the split has no labels), the
+    image size, the layout of the contact sheet and notices.
+
+    Raises:
+        DatasetError: the data set is invalid. The message names the file or class.
+    """
+    dataset = open_dataset(path, read_options)
+    dataset.save(directory / PACKED_FILE)
+    height, width = dataset.image_size
+    return {
+        "classes": list(dataset.classes),
+        "splits": {"train": len(dataset.train), "val": len(dataset.val)},
+        "class_counts": {
+            "train": _class_counts(dataset.train, dataset.classes),
+            "val": _class_counts(dataset.val, dataset.classes),
+        },
+        "samples": write_contact_sheet(dataset, directory),
+        "image": {"channels": 3, "height": height, "width": width},
+        "notices": list(dataset.notices),
+    }
+
+
+def _class_counts(split: DatasetSplit, classes: Sequence[str]) -> list[int]:
+    labels = split.labels[split.labels >= 0]
+    return labels.bincount(minlength=len(classes)).tolist()

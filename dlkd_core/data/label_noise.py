@@ -1,0 +1,64 @@
+"""Training with few or wrong labels, as in published comparisons.
+
+Only the training split changes.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from dlkd_core.data.batches import seeded_generator
+from dlkd_core.data.dataset import DatasetSplit, ImageDataset
+from dlkd_core.data.host_images import HostImages, Images
+from dlkd_core.training_spec import TrainingSpec
+
+# Random number streams. 1 and 2 are those of the batches.
+_SUBSAMPLE_STREAM, _NOISE_STREAM = 3, 4
+
+
+def apply_label_options(dataset: ImageDataset, training: TrainingSpec) -> ImageDataset:
+    """Return the data set with the label share and then the label noise of a training spec."""
+    train = dataset.train
+    if training.label_share is not None:
+        train = subsample_labels(train, training.label_share, training.seed)
+    if training.label_noise is not None:
+        train = add_label_noise(train, training.label_noise, training.seed)
+    return replace(dataset, train=train)
+
+
+def subsample_labels(split: DatasetSplit, fraction: float, seed: int) -> DatasetSplit:
+    """Return a random fraction of each class's images, at least one per class.
+
+    The other images are dropped. This is the few-shot setting of Ding et al., who draw regardless
+    of class (https://github.com/ifding/DLKD, dataset/cifar.py).
+    """
+    labels, generator = split.labels.cpu(), seeded_generator(seed, _SUBSAMPLE_STREAM)
+    parts = []
+    for label in sorted(set(labels.tolist())):
+        rows = (labels == label).nonzero().flatten()
+        count = max(1, round(len(rows) * fraction))
+        parts.append(rows[torch.randperm(len(rows), generator=generator)[:count]])
+    kept = torch.cat(parts).sort().values
+    return DatasetSplit(_select_images(split.images, kept), split.labels[kept])
+
+
+def add_label_noise(split: DatasetSplit, fraction: float, seed: int) -> DatasetSplit:
+    """Permute the labels of a random fraction of the images.
+
+    Ding et al. (https://github.com/ifding/DLKD, dataset/cifar.py) do the same with the first images
+    of the file. With n classes, one in n of these images keeps its label by chance on average.
+    """
+    generator = seeded_generator(seed, _NOISE_STREAM)
+    chosen = torch.randperm(len(split), generator=generator)[: round(len(split) * fraction)]
+    labels = split.labels.clone()
+    labels[chosen] = split.labels[chosen[torch.randperm(len(chosen), generator=generator)]]
+    return replace(split, labels=labels)
+
+
+def _select_images(images: Images, rows: Tensor) -> Images:
+    """Return the images of these rows. Images on disk stay there."""
+    if not isinstance(images, HostImages):
+        return images[rows.to(images.device)]
+    indices = rows.numpy()
+    return replace(images, rows=indices if images.rows is None else images.rows[indices])

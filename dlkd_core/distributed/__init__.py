@@ -1,0 +1,1 @@
+"""Training with several processes: process group, collectives and data parallelism."""

@@ -1,0 +1,88 @@
+"""Collective operations of a step that gradients flow through.
+
+All processes compute the same loss from all rows. So the gradient of a gathered tensor is the same
+everywhere, and each process takes the part of its own rows, so nothing is counted twice. A sum over
+shards is different: every process contributes to its gradient.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.autograd import Function
+
+from dlkd_core.distributed.process_group import World
+
+
+def all_gather(shard: Tensor, total: int, world: World) -> Tensor:
+    """Gather the shards (rows, ...) of all processes into (total, ...).
+
+    The gradient flows to the rows of this process.
+    """
+    if world.size == 1:
+        return shard
+    if 0 in shard.shape[1:]:  # the logits of a network without classes: there is nothing to send
+        return shard.new_zeros(total, *shard.shape[1:])
+    rows: Tensor = _AllGather.apply(shard, world.shard_sizes(total), world.rank)
+    return rows
+
+
+def all_reduce_sum(value: Tensor) -> Tensor:
+    """Sum a tensor over all processes. The gradient is the sum over all uses of the result."""
+    total: Tensor = _AllReduceSum.apply(value)
+    return total
+
+
+@torch.no_grad()
+def reduce_gradients(sharded: Iterable[Tensor], replicated: Iterable[Tensor], world: World) -> None:
+    """Make the gradients of all processes equal, in one message.
+
+    Args:
+        sharded: Parameters that saw a shard of the images. Their gradients are summed.
+        replicated: Parameters that saw all images. Their gradients differ only by rounding on a
+            GPU, and are averaged so that the processes do not drift apart.
+        world: The processes.
+    """
+    if world.size == 1:
+        return
+    summed = [parameter.grad for parameter in sharded if parameter.grad is not None]
+    averaged = [
+        parameter.grad.div_(world.size) for parameter in replicated if parameter.grad is not None
+    ]
+    gradients = [*summed, *averaged]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    reduced = torch.split(flat, [gradient.numel() for gradient in gradients])
+    for gradient, total in zip(gradients, reduced, strict=True):
+        gradient.copy_(total.view_as(gradient))
+
+
+class _AllGather(Function):
+    @staticmethod
+    def forward(ctx: Any, shard: Tensor, sizes: list[int], rank: int) -> Tensor:
+        ctx.own_rows = slice(sum(sizes[:rank]), sum(sizes[: rank + 1]))
+        padded = shard.new_zeros(max(sizes), *shard.shape[1:])  # Gloo needs shards of equal size
+        padded[: len(shard)] = shard
+        parts = [torch.empty_like(padded) for _ in sizes]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return gradients[0][ctx.own_rows], None, None
+
+
+class _AllReduceSum(Function):
+    @staticmethod
+    def forward(_ctx: Any, value: Tensor) -> Tensor:
+        total = value.detach().clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_ctx: Any, *gradients: Any) -> Any:
+        total = gradients[0].contiguous().clone()
+        dist.all_reduce(total)
+        return total

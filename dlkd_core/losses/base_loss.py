@@ -1,0 +1,121 @@
+"""The base class of loss terms, the run context they are built from, and their common functions."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dlkd_core.errors import ClassesDoNotFit
+from dlkd_core.outputs import Outputs, OutputShapes, Targets
+
+
+@dataclass(frozen=True)
+class LossContext:
+    """The facts about a run that a loss term is built from.
+
+    Args:
+        student_shapes: shapes of the student's outputs.
+        teacher_shapes: shapes of the teacher's outputs. None in a run without a teacher.
+        num_classes: classes of the data set.
+        num_views: views per image, adjacent in the batch, the least augmented one first.
+        num_images: images in the training split.
+        labels: labels of the training split, (num_images,).
+        teacher_classifier: the teacher's own classifier, pooled features (N, width) to logits
+            (N, classes). None if the teacher exposes none.
+    """
+
+    student_shapes: OutputShapes
+    teacher_shapes: OutputShapes | None
+    num_classes: int
+    num_views: int
+    num_images: int
+    labels: Tensor | None = None
+    teacher_classifier: Callable[[Tensor], Tensor] | None = None
+
+    def require_teacher(self) -> OutputShapes:
+        """Return the shapes of the teacher's outputs.
+
+        Raises:
+            ValueError: the run has no teacher.
+        """
+        if self.teacher_shapes is None:
+            raise ValueError("This loss term needs a teacher, but the run has none.")
+        return self.teacher_shapes
+
+
+class DistillationLoss(nn.Module):
+    """A loss term that owns its trainable heads and compares the outputs of two networks.
+
+    Subclasses are constructed as `Loss(params, context)`.
+    """
+
+    def __init__(self, params: Any, context: LossContext) -> None:
+        super().__init__()
+        self.params = params
+        self.context = context
+
+    def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:
+        """Return the loss, a scalar.
+
+        Args:
+            student: outputs of batch * views rows.
+            teacher: outputs of the same rows, without gradient. None in a run without a teacher,
+                so a term that needs one calls `context.require_teacher()` when it is built.
+            targets: labels and indices per image, (batch,).
+        """
+        raise NotImplementedError(type(self).__name__)
+
+
+def check_same_classes(context: LossContext) -> None:
+    """Check that student and teacher give logits for the same number of classes.
+
+    Raises:
+        ClassesDoNotFit: the numbers differ.
+    """
+    student, teacher = context.student_shapes.classes, context.require_teacher().classes
+    if student != teacher:
+        raise ClassesDoNotFit(f"The teacher gives {teacher} logits and the student {student}.")
+
+
+def group_by_image(rows: Tensor, num_views: int) -> Tensor:
+    """Reshape rows (batch * views, ...) to (batch, views, ...).
+
+    Raises:
+        ValueError: the number of rows is not a multiple of the number of views.
+    """
+    if rows.shape[0] % num_views:
+        raise ValueError(
+            f"{rows.shape[0]} rows are not a whole number of images of {num_views} views each"
+        )
+    return rows.reshape(-1, num_views, *rows.shape[1:])
+
+
+def first_view(rows: Tensor, num_views: int) -> Tensor:
+    """Return the first, least augmented view of each image, (batch, ...)."""
+    return group_by_image(rows, num_views)[:, 0]
+
+
+def other_views(rows: Tensor, num_views: int) -> Tensor:
+    """Return all views except the first of each image, (batch * (views - 1), ...)."""
+    return group_by_image(rows, num_views)[:, 1:].flatten(0, 1)
+
+
+def view_cosines(rows: Tensor, num_views: int) -> Tensor:
+    """Return the cosines of all other views (rows) and the first views (columns) of a batch."""
+    units = F.normalize(rows, dim=-1)
+    return other_views(units, num_views) @ first_view(units, num_views).T
+
+
+def softened_kl_divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Return KL( softmax(teacher / T) || softmax(student / T) ), averaged over rows."""
+    log_p = F.log_softmax(teacher / temperature, dim=1)
+    log_q = F.log_softmax(student / temperature, dim=1)
+    return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
+
+
+def sum_losses(losses: Iterable[Tensor]) -> Tensor:
+    """Return the sum of at least one loss."""
+    first, *others = losses
+    return sum(others, start=first)

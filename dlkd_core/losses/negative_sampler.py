@@ -1,0 +1,48 @@
+"""Negatives for contrastive losses: training images of other classes, drawn for each batch."""
+
+import torch
+from torch import Tensor, nn
+
+from dlkd_core.outputs import Targets
+
+_MAX_SEED = 2**62
+
+
+class NegativeSampler(nn.Module):
+    """Draws K training images of other classes for each image of a batch.
+
+    The random numbers are determined by its buffers, so a run can be resumed.
+
+    Args:
+        labels: labels of the training split, (N,).
+        count: K, reduced to the number of images outside the largest class if that is smaller.
+    """
+
+    by_class: Tensor
+    starts: Tensor
+    sizes: Tensor
+    state: Tensor
+
+    def __init__(self, labels: Tensor, count: int) -> None:
+        super().__init__()
+        sizes = torch.bincount(labels)
+        self.count = min(count, len(labels) - int(sizes.max()))
+        # image indices sorted by class
+        self.register_buffer("by_class", labels.argsort(stable=True), persistent=False)
+        self.register_buffer("sizes", sizes, persistent=False)
+        self.register_buffer("starts", sizes.cumsum(0) - sizes, persistent=False)
+        # seed of the next batch
+        self.register_buffer("state", torch.randint(_MAX_SEED, (1,)))
+
+    def forward(self, targets: Targets) -> Tensor:
+        """Return indices of the image itself, then of its negatives, (batch, 1 + K)."""
+        generator = torch.Generator().manual_seed(int(self.state))
+        self.state += 1
+        class_sizes = self.sizes[targets.labels][:, None]  # (batch, 1)
+        uniform = torch.rand(
+            len(targets.labels), self.count, dtype=torch.float64, generator=generator
+        ).to(class_sizes.device)
+        # positions in `by_class` with the image's own class cut out
+        positions = (uniform * (len(self.by_class) - class_sizes)).long()
+        positions += class_sizes * (positions >= self.starts[targets.labels][:, None])
+        return torch.cat([targets.indices[:, None], self.by_class[positions]], dim=1)

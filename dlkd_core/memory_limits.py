@@ -1,0 +1,42 @@
+"""Memory limits of this machine, container and process. This module is torch-free."""
+
+import os
+import re
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+# The rest is for the networks, prefetched batches and other processes.
+_USABLE_FRACTION = 0.5
+_MEMINFO_FILE = Path("/proc/meminfo")
+_CGROUP_LIMIT_FILE = Path("/sys/fs/cgroup/memory.max")
+
+
+def memory_budget() -> int:
+    """Return half of the memory available to this process, in bytes, as the budget for images.
+
+    Takes into account the machine's available memory, the container's limit and the process limit.
+    """
+    return int(min(_memory_limits()) * _USABLE_FRACTION)
+
+
+def container_memory_limit() -> int | None:
+    """Return the memory limit of the container (cgroup v2) in bytes, or None if there is none."""
+    if not _CGROUP_LIMIT_FILE.exists():
+        return None
+    limit = _CGROUP_LIMIT_FILE.read_text().strip()
+    return None if limit == "max" else int(limit)
+
+
+def _memory_limits() -> Iterator[int]:
+    yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if _MEMINFO_FILE.exists():  # Linux
+        available = re.search(r"^MemAvailable:\s+(\d+) kB", _MEMINFO_FILE.read_text(), re.MULTILINE)
+        if available:
+            yield int(available[1]) << 10
+    container_limit = container_memory_limit()
+    if container_limit is not None:
+        yield container_limit
+    soft_limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    if soft_limit != resource.RLIM_INFINITY:
+        yield soft_limit

@@ -1,0 +1,1 @@
+"""Network families for small images, one per file."""

@@ -1,0 +1,49 @@
+"""Networks on the meta device, which take no memory.
+
+They show the shapes of a network, and the weights of a checkpoint can be loaded into them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from dlkd_core.models.network import Network, build_network
+
+# the functions with which layers create their weights
+_WEIGHT_FACTORIES = {torch.empty, torch.zeros, torch.ones}
+
+
+def build_meta_network(
+    architecture: str, num_classes: int, options: Mapping[str, Any] | None = None
+) -> Network:
+    """Build a network with every weight on the meta device, without drawing random numbers.
+
+    Tables that a network computes (Swin's relative positions) are real. After
+    `load_state_dict(weights, assign=True)` with all weights, nothing is left on the meta device.
+
+    Raises:
+        UnknownChoice: there is no such architecture.
+        pydantic.ValidationError: the architecture has no such options.
+    """
+    with MetaWeightsMode():
+        return build_network(architecture, num_classes, options)
+
+
+class MetaWeightsMode(TorchFunctionMode):
+    """A context in which the weights of networks are created on the meta device.
+
+    Unlike `torch.device("meta")`, it affects weights only. Tensors that networks compute while they
+    are built (RegNet's widths) stay real.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        device = {"device": "meta"} if func in _WEIGHT_FACTORIES else {}
+        return func(*args, **{**(kwargs or {}), **device})

@@ -1,0 +1,112 @@
+"""Report of a run: the student, metrics of student and teacher, and lineage."""
+
+from typing import Any
+
+import torch
+
+from dlkd_core import __version__
+from dlkd_core.device import describe_device
+from dlkd_core.evaluation import measure_cost, measure_quality, protocols
+from dlkd_core.evaluation.feature_quality import knn_quality, measure_knn_top1
+from dlkd_core.export import ExportContext
+from dlkd_core.models import FeatureExtractor
+from dlkd_core.reporting.model_card import ClassifierState
+from dlkd_core.teachers.onnx_teacher import OnnxTeacher
+from dlkd_core.training.loop import TrainingRun
+from dlkd_core.training.run_inputs import RunInputs
+
+
+def build_report(
+    inputs: RunInputs, context: ExportContext, training_run: TrainingRun
+) -> dict[str, Any]:
+    """Build the report as plain data, for the model's page, its card and `report.json`.
+
+    Moves the teacher to the CPU.
+    """
+    student = context.student
+    # The exported form of the student is measured, not the form that was trained.
+    deployable = student.build_deployable()
+    image = context.val.images[:1].float() / 255
+    metrics = {
+        **_student_quality(inputs, context, training_run),
+        **measure_cost(deployable, deployable, image),
+        "protocols": _run_protocols(inputs, training_run.state.eval_student.eval()),
+    }
+    is_trained = inputs.spec.method.trains_classifier
+    classifier = ClassifierState.TRAINED if is_trained else ClassifierState.UNTRAINED
+    return {
+        "name": inputs.spec.name,
+        "architecture": student.architecture,
+        "options": dict(student.options),
+        "parameters": metrics["parameters"],
+        "classifier": str(classifier),
+        "classes": list(student.classes),
+        "image": {
+            "channels": 3,
+            "height": student.size[0],
+            "width": student.size[1],
+            "resize": str(student.resize),
+        },
+        "normalization": student.normalization.model_dump(mode="json"),
+        "metrics": {"teacher": _teacher_metrics(inputs, image), "student": metrics},
+        "lineage": _lineage(inputs, training_run),
+    }
+
+
+def _student_quality(
+    inputs: RunInputs, context: ExportContext, training_run: TrainingRun
+) -> dict[str, Any]:
+    if not inputs.spec.method.trains_classifier:
+        return knn_quality(
+            measure_knn_top1(training_run.state.eval_student.eval(), inputs.data.to(inputs.device)),
+            len(context.val),
+        )
+    labels, teacher = context.val.labels, inputs.teacher
+    return {
+        **measure_quality(context.student_logits, labels),
+        **(teacher.measure_agreement(context.student_logits, labels) if teacher else {}),
+    }
+
+
+def _teacher_metrics(inputs: RunInputs, image: torch.Tensor) -> dict[str, Any] | None:
+    teacher = inputs.teacher
+    if teacher is None:
+        return None
+    protocol_results = _run_protocols(inputs, teacher.extractor)
+    # The teacher's last use in the run: timed on the same processor as the student.
+    extractor = teacher.extractor.to("cpu")
+    return {
+        **teacher.measure_quality(inputs.data.val.labels),
+        **measure_cost(extractor, extractor.logits, image),
+        "protocols": protocol_results,
+        "parameters": teacher.loaded.parameters,  # torch cannot count those of an ONNX graph
+        "architecture": teacher.loaded.title,
+        "normalization": teacher.verification.normalization.model_dump(mode="json"),
+    }
+
+
+def _run_protocols(
+    inputs: RunInputs, network: FeatureExtractor | OnnxTeacher
+) -> list[dict[str, Any]]:
+    return protocols.run_protocols(
+        inputs.spec.evaluation, network, inputs.data, inputs.read_options, inputs.device
+    )
+
+
+def _lineage(inputs: RunInputs, training_run: TrainingRun) -> dict[str, Any]:
+    return {
+        "run": training_run.digest,
+        "method": inputs.spec.method.model_dump(mode="json"),
+        "seed": inputs.spec.training.seed,
+        "training_images": len(inputs.data.train),
+        "label_share": inputs.spec.training.label_share,
+        "label_noise": inputs.spec.training.label_noise,
+        "steps": training_run.state.progress.steps,
+        "precision": training_run.precision.name,
+        "parts_of_a_batch": training_run.state.progress.micro_batches,
+        "dlkd": __version__,
+        "torch": torch.__version__,
+        "device": describe_device(inputs.device),
+        "processes": inputs.world.size,
+        "teacher_sha256": inputs.teacher.sha256 if inputs.teacher else None,
+    }

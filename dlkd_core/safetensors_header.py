@@ -1,0 +1,41 @@
+"""Header of safetensors files: its length in 8 bytes, then JSON, then the tensors' bytes.
+
+See https://huggingface.co/docs/safetensors. This module is torch-free.
+"""
+
+from pathlib import Path
+
+MAX_HEADER_BYTES = 100_000_000  # limit of the format itself
+_LENGTH_BYTES = 8
+_ALIGNMENT = 8
+
+
+def header_length(head: bytes) -> int:
+    """Return the length of the JSON that a file's first 8 bytes claim."""
+    return int.from_bytes(head[:_LENGTH_BYTES], "little")
+
+
+def read_header(path: Path) -> tuple[bytes, int]:
+    """Return the header's JSON, which is not checked, and the offset of the tensors' bytes.
+
+    Raises:
+        ValueError: The header claims to be longer than the file or than the format allows.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = header_length(file.read(_LENGTH_BYTES))
+        if length > min(MAX_HEADER_BYTES, size - _LENGTH_BYTES):
+            raise ValueError(f"the header claims {length} bytes and the file has {size}")
+        return file.read(length), _LENGTH_BYTES + length
+
+
+def split_header(content: bytes) -> tuple[bytes, bytes]:
+    """Split the content of a valid file into the header's JSON and the tensors' bytes."""
+    end = _LENGTH_BYTES + header_length(content)
+    return content[_LENGTH_BYTES:end], content[end:]
+
+
+def encode_header(text: bytes) -> bytes:
+    """Return the header with its length, padded with spaces so that the tensors stay aligned."""
+    padded = text + b" " * (-len(text) % _ALIGNMENT)
+    return len(padded).to_bytes(_LENGTH_BYTES, "little") + padded

@@ -1,0 +1,70 @@
+"""Verification of a teacher without a classifier, by nearest neighbors of its features."""
+
+from collections.abc import Callable
+
+import torch
+
+from dlkd_core.data.dataset import ImageDataset
+from dlkd_core.errors import TeacherAtChance
+from dlkd_core.evaluation.accuracy import LogitsFn
+from dlkd_core.evaluation.feature_quality import (
+    compute_knn_votes,
+    compute_top1,
+    split_bank_and_queries,
+)
+from dlkd_core.spec import Normalization
+from dlkd_core.teachers.normalization import candidate_normalizations, choose_best, sample_split
+from dlkd_core.teachers.verification import (
+    Verification,
+    class_count_unknown_error,
+    describe_chance,
+    is_at_chance,
+)
+
+_MIN_VOTE = 1e-6  # keeps the loss finite for an image whose class got no vote
+
+# Maps a normalization to a function from images to features (N, width).
+FeaturesFactory = Callable[[Normalization], LogitsFn]
+
+
+def verify_by_neighbors(
+    features: FeaturesFactory,
+    data: ImageDataset,
+    requested: Normalization | None,
+    pretrained: Normalization | None = None,
+) -> Verification:
+    """Classify val images by weighted k-NN among training images, as in `verify`.
+
+    If the training images have no labels, half of the val images replace them.
+
+    Raises:
+        ClassesDoNotFit: Neither the images nor the teacher define how many classes there are.
+        TeacherAtChance: The features are no better than guessing. The message lists the
+            normalizations that were tried.
+    """
+    if not data.val.is_labeled:
+        raise class_count_unknown_error()
+    candidates = candidate_normalizations(requested, data, pretrained)
+    bank, queries = split_bank_and_queries(data)
+    sample_bank, sample_queries = sample_split(bank), sample_split(queries)
+    num_classes = len(data.classes)
+    votes = {
+        name: compute_knn_votes(features(choice), sample_bank, sample_queries, num_classes)
+        for name, choice in candidates.items()
+    }
+    sample_labels = sample_queries.labels.cpu()
+    sample_top1 = {name: compute_top1(vote, sample_labels) for name, vote in votes.items()}
+    losses = {
+        name: -vote.double().gather(1, sample_labels[:, None]).squeeze(1).clamp_min(_MIN_VOTE).log()
+        for name, vote in votes.items()
+    }
+    chosen = candidates[choose_best(losses)]
+    all_votes = compute_knn_votes(features(chosen), bank, queries, num_classes)
+    top1 = compute_top1(all_votes, queries.labels)
+    if is_at_chance(top1, num_classes, len(queries)):
+        raise TeacherAtChance(
+            f"The nearest neighbors under the teacher's features classify {top1:.1%} of "
+            f"{len(queries)} images correctly. {describe_chance(num_classes, sample_top1)}",
+            hint="Check teacher.normalization, and that the checkpoint is of a trained network.",
+        )
+    return Verification(chosen, torch.empty(len(data.val), 0), None, sample_top1, knn_top1=top1)

@@ -1,0 +1,179 @@
+"""Loading of a teacher file: reading, recognition and assembly of the network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+
+from dlkd_core.errors import KeysDoNotFit
+from dlkd_core.models import FeatureExtractor, Network
+from dlkd_core.models.feature_extractor import HeadlessFeatureExtractor
+from dlkd_core.models.meta_network import build_meta_network
+from dlkd_core.models.network import count_parameters
+from dlkd_core.spec import Normalization
+from dlkd_core.teachers.onnx_graph import read_graph
+from dlkd_core.teachers.onnx_teacher import OnnxSource, OnnxTeacher
+from dlkd_core.teachers.reading.checkpoint_reader import detect_file_format, read_checkpoint
+from dlkd_core.teachers.reading.file_format import CheckpointFormat
+from dlkd_core.teachers.recognition.recognizer import RecognizedModel, check_class_count, recognize
+
+
+class TeacherSource(Protocol):
+    """A loaded teacher that can be run once its input normalization is known."""
+
+    def build_extractor(
+        self, normalization: Normalization, device: torch.device
+    ) -> FeatureExtractor | OnnxTeacher:
+        """Return a frozen module on the device that maps images in [0, 1] to `Outputs`."""
+
+
+@dataclass(frozen=True)
+class NetworkSource:
+    """A network of the catalog with its weights.
+
+    `headless` means that the classifier is not part of the checkpoint.
+    """
+
+    network: Network
+    headless: bool = False
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, without the classifiers' if the network is headless."""
+        names = self.network.classifiers if self.headless else ()
+        excluded = map(self.network.module.get_submodule, names)
+        return count_parameters(self.network.module) - sum(map(count_parameters, excluded))
+
+    def build_extractor(
+        self, normalization: Normalization, device: torch.device
+    ) -> FeatureExtractor:
+        """Wrap the network. Several wrappers can be used side by side."""
+        self.network.module.to(device).to(memory_format=torch.channels_last)
+        extractor = HeadlessFeatureExtractor if self.headless else FeatureExtractor
+        return extractor(self.network, normalization.mean, normalization.std).eval().to(device)
+
+
+@dataclass(frozen=True)
+class LoadedTeacher:
+    """The content of a teacher file, with floats converted to float32.
+
+    Attributes:
+        source: Builds the runnable teacher.
+        format: File format, or "pretrained" for weights that were loaded by name.
+        architecture: Name in the catalog. None for an ONNX graph.
+        options: Complete architecture options.
+        num_classes: Number of classes. 0 for a network without a classifier.
+        parameters: Number of parameters.
+        notices: Messages for the user.
+        normalization: The publisher's input normalization, known for pretrained weights only.
+    """
+
+    source: TeacherSource
+    format: CheckpointFormat | Literal["pretrained"]
+    architecture: str | None
+    options: dict[str, Any]
+    num_classes: int
+    parameters: int
+    notices: tuple[str, ...] = ()
+    normalization: Normalization | None = None
+
+    @property
+    def title(self) -> str:
+        """Display name."""
+        return self.architecture or "ONNX graph"
+
+
+def load_teacher_file(
+    path: Path,
+    *,
+    architecture: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    num_classes: int | None = None,
+    features: str | None = None,
+) -> LoadedTeacher:
+    """Load a checkpoint or an ONNX graph. Arguments that are omitted are recognized.
+
+    Args:
+        path: File to load.
+        architecture: Expected architecture.
+        options: Expected architecture options.
+        num_classes: Expected number of classes.
+        features: Name of the feature tensor. ONNX graphs only.
+
+    Raises:
+        TeacherError: The file is unreadable or refused, its architecture is unknown, or it does
+            not match the arguments (see `recognize`).
+    """
+    if detect_file_format(path) == CheckpointFormat.ONNX:
+        return _load_graph(path, architecture, num_classes, features)
+    checkpoint = read_checkpoint(path)
+    recognized = recognize(
+        checkpoint.tensors, architecture=architecture, options=options, num_classes=num_classes
+    )
+    source = NetworkSource(_assemble_network(recognized), headless=recognized.num_classes == 0)
+    return LoadedTeacher(
+        source=source,
+        format=checkpoint.format,
+        architecture=recognized.architecture,
+        options=recognized.options,
+        num_classes=recognized.num_classes,
+        parameters=source.parameters,
+        notices=recognized.notices,
+    )
+
+
+def _load_graph(
+    path: Path, architecture: str | None, num_classes: int | None, features: str | None
+) -> LoadedTeacher:
+    if architecture is not None:
+        raise KeysDoNotFit(
+            "The file is an ONNX graph, which defines its own network and cannot be loaded as "
+            f"{architecture}.",
+            hint="Omit the architecture.",
+            pointer="/teacher/architecture",
+        )
+    graph = read_graph(path, features)
+    check_class_count(graph.num_classes, num_classes)
+    return LoadedTeacher(
+        source=OnnxSource(graph),
+        format=CheckpointFormat.ONNX,
+        architecture=None,
+        options={},
+        num_classes=graph.num_classes,
+        parameters=graph.parameters,
+    )
+
+
+def inspect_teacher(
+    path: Path, architecture: str | None = None, num_classes: int | None = None
+) -> dict[str, Any]:
+    """Check an uploaded checkpoint and describe it as plain data.
+
+    Raises:
+        TeacherError: See `load_teacher_file`.
+    """
+    loaded = load_teacher_file(path, architecture=architecture, num_classes=num_classes)
+    return {
+        "format": str(loaded.format),
+        "architecture": loaded.architecture,
+        "options": loaded.options,
+        "num_classes": loaded.num_classes,
+        "parameters": loaded.parameters,
+    }
+
+
+def _assemble_network(recognized: RecognizedModel) -> Network:
+    """Put the weights into a network that was built without drawing initial ones."""
+    network = build_meta_network(
+        recognized.architecture, recognized.num_classes or 1, recognized.options
+    )
+    # Floats are copied as float32: half precision is for storage, not for computation.
+    weights = {
+        name: tensor.to(torch.float32, copy=True) if tensor.is_floating_point() else tensor.clone()
+        for name, tensor in recognized.tensors.items()
+    }
+    network.module.load_state_dict(weights, assign=True)
+    network.module.eval().requires_grad_(requires_grad=False)
+    return network

@@ -1,0 +1,1 @@
+"""Checkpoint readers. No file content is ever executed."""

@@ -1,0 +1,131 @@
+"""Checkpoint reading: any supported file becomes a flat dictionary of dense, finite tensors.
+
+No file content is ever executed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
+from dlkd_core.teachers.reading.file_format import CheckpointFormat, detect_format
+from dlkd_core.teachers.reading.safetensors_reader import read_safetensors, untrained_layers
+from dlkd_core.teachers.reading.state_dict import find_state_dict, strip_prefixes
+from dlkd_core.teachers.reading.torch_reader import read_torch
+
+_HEADER_BYTES = 1024
+_ALLOWED_DTYPES = {
+    *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
+    *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The weights of one network by layer name, without wrappers and prefixes.
+
+    The tensors are on the CPU and have the file's own dtypes.
+    """
+
+    format: CheckpointFormat
+    tensors: dict[str, Tensor]
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read the weights in a file. The format is detected from the content, not from the name.
+
+    Raises:
+        CheckpointUnreadable: The file is not a checkpoint, damaged, or truncated.
+        CheckpointRefused: Reading would execute code, or the file holds anything other than dense,
+            finite weights.
+    """
+    file_format = detect_file_format(path)
+    if file_format == CheckpointFormat.ONNX:
+        raise CheckpointRefused(
+            "The file is an ONNX graph, not the weights of a network.",
+            hint="Send the network's state dict or a safetensors file.",
+        )
+    if file_format == CheckpointFormat.SAFETENSORS:
+        tensors = _read_safetensors(path)
+    else:
+        tensors = find_state_dict(read_torch(path))
+    for name, tensor in tensors.items():
+        _check_dtype(name, tensor)
+    _check_extent(tensors, path.stat().st_size)
+    _check_finite(tensors)
+    return Checkpoint(file_format, strip_prefixes(tensors))
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors, except those of untrained classifiers in our own students."""
+    tensors = read_safetensors(path)
+    untrained = tuple(f"{layer}." for layer in untrained_layers(path))
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(untrained)}
+
+
+def detect_file_format(path: Path) -> CheckpointFormat:
+    """Detect a file's format from its first bytes.
+
+    Raises:
+        CheckpointUnreadable: The file cannot be opened or is not a checkpoint.
+    """
+    try:
+        with path.open("rb") as file:
+            return detect_format(file.read(_HEADER_BYTES))
+    except OSError as error:
+        raise CheckpointUnreadable(
+            f"The file cannot be opened: {error.strerror}.", hint="Check the path."
+        ) from error
+
+
+def _check_dtype(name: str, tensor: Tensor) -> None:
+    if tensor.is_quantized or tensor.dtype not in _ALLOWED_DTYPES:
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        raise CheckpointRefused(
+            f"{name} holds values of type {dtype}.",
+            hint="Send the weights in float32 or float16, not quantized.",
+        )
+    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+        if tensor.is_sparse:
+            kind = "sparse"
+        else:
+            kind = str(tensor.layout if tensor.device.type == "cpu" else tensor.device)
+        raise CheckpointRefused(
+            f"{name} is a {kind} tensor.",
+            hint="Send dense weights: call tensor.to_dense() before saving.",
+        )
+
+
+def _check_extent(tensors: Mapping[str, Tensor], size: int) -> None:
+    """Check that every value is stored in the file.
+
+    A few bytes can claim to be tensors of any size.
+    """
+    for name, tensor in tensors.items():
+        if tensor.nbytes > tensor.untyped_storage().nbytes():
+            raise CheckpointRefused(
+                f"{name} repeats values of a smaller tensor.",
+                hint="Save a copy of it: tensor.contiguous() or tensor.clone().",
+            )
+    if sum(tensor.nbytes for tensor in tensors.values()) > size:
+        raise CheckpointRefused(
+            "The tensors claim more values than the file has bytes for.",
+            hint="Save a copy of each tensor: tensor.clone().",
+        )
+
+
+def _check_finite(tensors: Mapping[str, Tensor]) -> None:
+    not_finite = [
+        name
+        for name, tensor in tensors.items()
+        if tensor.is_floating_point() and not tensor.isfinite().all()
+    ]
+    if not_finite:
+        raise CheckpointRefused(
+            f"{len(not_finite)} of {len(tensors)} tensors contain NaN or infinity. "
+            f"The first is {not_finite[0]}.",
+            hint="The training of this network diverged. Send an earlier checkpoint.",
+        )

@@ -1,0 +1,96 @@
+"""Extraction of the state dict from the nested dictionaries that training scripts save."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from dlkd_core.errors import CheckpointRefused
+
+# Keys under which training scripts store the weights, most likely first. A moving average comes
+# before the raw weights, since scripts that keep one publish it. DINO publishes its teacher.
+_EMA_KEYS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema")
+_STATE_DICT_KEYS = (
+    *_EMA_KEYS,
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "net",
+    "network",
+    "weights",
+    "params",
+    "module",
+    "teacher",
+    "student",
+)
+# Prefixes that DataParallel and torch.compile add around the network or a part of it
+_WRAPPERS = {"module", "_orig_mod"}
+# Attribute names of a class that holds the network
+_MODEL_ATTRIBUTES = {"model", "net", "network", "backbone", "base_model"}
+_MAX_DEPTH = 5
+
+
+def find_state_dict(loaded: Any) -> dict[str, Tensor]:
+    """Return the state dict inside a loaded object.
+
+    Raises:
+        CheckpointRefused: There are no named tensors, or several candidate state dicts.
+    """
+    for _ in range(_MAX_DEPTH):
+        if not isinstance(loaded, Mapping):
+            break
+        candidates = {key: value for key, value in loaded.items() if _contains_weights(value)}
+        if not candidates:
+            return _select_tensors(loaded)
+        loaded = candidates[_choose_key(candidates)]
+    raise CheckpointRefused(f"The file holds a {type(loaded).__name__}, not a state dict.")
+
+
+def strip_prefixes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Remove the prefixes that wrappers add to tensor names.
+
+    The names stay unchanged if removing the prefixes would make two of them equal.
+    """
+    stripped = {_strip_prefix(name): tensor for name, tensor in tensors.items()}
+    return stripped if len(stripped) == len(tensors) else dict(tensors)
+
+
+def _contains_weights(value: Any, depth: int = _MAX_DEPTH) -> bool:
+    # an optimizer's state also holds tensors
+    if not isinstance(value, Mapping) or "param_groups" in value or depth == 0:
+        return False
+    return any(
+        (isinstance(key, str) and isinstance(item, Tensor)) or _contains_weights(item, depth - 1)
+        for key, item in value.items()
+    )
+
+
+def _choose_key(candidates: Mapping[Any, Any]) -> Any:
+    known = [key for key in _STATE_DICT_KEYS if key in candidates]
+    if known or len(candidates) == 1:
+        return [*known, *candidates][0]
+    keys = ", ".join(str(key) for key in candidates)
+    raise CheckpointRefused(
+        f"The file holds several sets of weights: {keys}.",
+        hint="Save the intended one in a file of its own.",
+    )
+
+
+def _select_tensors(state: Mapping[Any, Any]) -> dict[str, Tensor]:
+    tensors = {
+        key: value.detach()
+        for key, value in state.items()
+        if isinstance(key, str) and isinstance(value, Tensor)
+    }
+    if not tensors:
+        keys = ", ".join(str(key) for key in list(state)[:5]) or "nothing"
+        raise CheckpointRefused(f"There are no weights in the file. It holds {keys}.")
+    return tensors
+
+
+def _strip_prefix(name: str) -> str:
+    components = [component for component in name.split(".") if component not in _WRAPPERS]
+    while len(components) > 1 and components[0] in _MODEL_ATTRIBUTES:
+        components = components[1:]
+    return ".".join(components) or name

@@ -1,0 +1,1 @@
+"""Recognition of a checkpoint's architecture by its weight names and shapes."""

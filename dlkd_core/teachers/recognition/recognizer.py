@@ -1,0 +1,244 @@
+"""Recognition of the catalog architecture that a checkpoint belongs to, by its weights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from dlkd_core.catalog import find_architecture
+from dlkd_core.errors import ArchitectureUnknown, ClassesDoNotFit, KeysDoNotFit, SpecError
+from dlkd_core.models.meta_network import build_meta_network
+from dlkd_core.models.weight_names import (
+    CLASSIFIER_NAMES,
+    Shape,
+    classifier_weights,
+    summarize_names,
+)
+from dlkd_core.teachers.recognition import fingerprints
+from dlkd_core.teachers.recognition.backbone_search import Backbone, find_backbone
+from dlkd_core.teachers.recognition.fingerprints import Fingerprint
+from dlkd_core.teachers.recognition.weight_matching import (
+    WeightMatch,
+    find_classifiers,
+    match_weights,
+)
+
+_MIN_SIMILARITY = 0.3  # below it, naming the nearest network does not help
+
+
+@dataclass(frozen=True)
+class RecognizedModel:
+    """A recognized network and its weights, under its own names and in the file's dtypes.
+
+    `options` are complete. If the checkpoint has no classifier, `num_classes` is 0 and the tensors
+    hold a classifier for a single class, all zeros.
+    """
+
+    architecture: str
+    options: dict[str, Any]
+    num_classes: int
+    tensors: dict[str, Tensor]
+    notices: tuple[str, ...] = ()
+
+
+def recognize(
+    tensors: Mapping[str, Tensor],
+    *,
+    architecture: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    num_classes: int | None = None,
+) -> RecognizedModel:
+    """Find the network that the weights belong to.
+
+    Searches the whole catalog, or only the variants of `architecture` if it is given.
+
+    Raises:
+        ArchitectureUnknown: No architecture matches. The message names the nearest.
+        KeysDoNotFit: The weights do not match `architecture`. The message lists the differences,
+            and the hint names an architecture that matches, if there is one.
+        ClassesDoNotFit: The checkpoint's number of classes is not `num_classes`.
+        UnknownChoice: The catalog has no such architecture.
+        SpecError: The architecture has no such options.
+    """
+    if architecture:
+        model = _match_named(tensors, architecture, options)
+    else:
+        model = _search_catalog(tensors)
+    check_class_count(model.num_classes, num_classes)
+    return model
+
+
+def check_class_count(actual: int, expected: int | None) -> None:
+    """Raise `ClassesDoNotFit` if `expected` is given and differs from the checkpoint's count."""
+    if expected is not None and actual != expected:
+        raise ClassesDoNotFit(
+            f"The checkpoint's classifier has {actual} classes, not {expected}.",
+            hint="Omit num_classes to use the checkpoint's own number.",
+            pointer="/num_classes",
+        )
+
+
+def _search_catalog(tensors: Mapping[str, Tensor]) -> RecognizedModel:
+    variant_and_classifier = _find_variant(tensors)
+    if variant_and_classifier is None:
+        backbone = find_backbone(tensors, fingerprints.all_fingerprints())
+        if backbone is None:
+            raise ArchitectureUnknown(_unknown_message(tensors))
+        return _from_backbone(backbone)
+    variant, classifier = variant_and_classifier
+    num_classes = tensors[f"{classifier}.weight"].shape[0]
+    model, match = _match_network(
+        tensors, variant.architecture, variant.options, num_classes, classifier
+    )
+    if match.mismatch_count:  # the backbone matches this network, the classifier does not
+        raise KeysDoNotFit(_mismatch_message(variant.architecture, match))
+    return model
+
+
+def _match_named(
+    tensors: Mapping[str, Tensor], architecture: str, options: Mapping[str, Any] | None
+) -> RecognizedModel:
+    if options:
+        choices = [_validate_options(architecture, options)]
+    else:
+        choices = fingerprints.list_variants(architecture)
+    candidates = [_try_variant(tensors, architecture, choice) for choice in choices]
+    best_model, best_match = min(candidates, key=lambda candidate: candidate[1].mismatch_count)
+    if best_match.mismatch_count == 0:
+        return best_model
+    backbone = find_backbone(
+        tensors, [fingerprints.compute_fingerprint(architecture, choice) for choice in choices]
+    )
+    if backbone:
+        return _from_backbone(backbone)
+    raise KeysDoNotFit(
+        _mismatch_message(architecture, best_match),
+        hint=_suggest_architecture(tensors, architecture),
+        pointer="/teacher/architecture",
+    )
+
+
+def _try_variant(
+    tensors: Mapping[str, Tensor], architecture: str, options: dict[str, Any]
+) -> tuple[RecognizedModel, WeightMatch]:
+    own_classifier = build_meta_network(architecture, 2, options).classifier
+    classifier = next(iter(find_classifiers(tensors, own_classifier)), None)
+    num_classes = tensors[f"{classifier}.weight"].shape[0] if classifier else 2
+    return _match_network(tensors, architecture, options, num_classes, classifier)
+
+
+def _from_backbone(backbone: Backbone) -> RecognizedModel:
+    """Build the result for a backbone, with its classifier if the file holds nothing else."""
+    variant, classifier = backbone.variant, backbone.classifier
+    if classifier:
+        num_classes = len(backbone.tensors[f"{classifier}.weight"])
+        model, match = _match_network(
+            backbone.tensors, variant.architecture, variant.options, num_classes, classifier
+        )
+        if match.mismatch_count == 0:
+            return model
+    network = build_meta_network(variant.architecture, 1, variant.options)
+    head_names = classifier_weights(network.classifier)
+    layers = {name: tensor for name, tensor in backbone.tensors.items() if name not in head_names}
+    match = match_weights(layers, network, None)
+    expected = network.module.state_dict()
+    head = {name: torch.zeros(expected[name].shape) for name in head_names if name in expected}
+    model = _build_result(variant.architecture, variant.options, 0, match, expected)
+    return replace(model, tensors={**model.tensors, **head}, notices=(backbone.describe(),))
+
+
+def _find_variant(tensors: Mapping[str, Tensor]) -> tuple[Fingerprint, str] | None:
+    """Return the variant with exactly these names and shapes, and the file's classifier name."""
+    shapes = _shapes(tensors)
+    # Reversed, so that the first of several equal digests wins.
+    by_digest = {variant.digest: variant for variant in reversed(fingerprints.all_fingerprints())}
+    for classifier in _possible_classifiers(tensors):
+        variant = by_digest.get(fingerprints.compute_digest(shapes, classifier))
+        if variant is not None:
+            return variant, classifier
+    return None
+
+
+def _possible_classifiers(tensors: Mapping[str, Tensor]) -> list[str]:
+    names = dict.fromkeys(
+        [*CLASSIFIER_NAMES, *(variant.classifier for variant in fingerprints.all_fingerprints())]
+    )
+    return [name for name in names if name in find_classifiers(tensors, name)]
+
+
+def _match_network(
+    tensors: Mapping[str, Tensor],
+    architecture: str,
+    options: dict[str, Any],
+    num_classes: int,
+    classifier: str | None,
+) -> tuple[RecognizedModel, WeightMatch]:
+    network = build_meta_network(architecture, num_classes, options)
+    match = match_weights(tensors, network, classifier)
+    expected = network.module.state_dict()
+    return _build_result(architecture, options, num_classes, match, expected), match
+
+
+def _build_result(
+    architecture: str,
+    options: Mapping[str, Any],
+    num_classes: int,
+    match: WeightMatch,
+    expected: Mapping[str, Tensor],
+) -> RecognizedModel:
+    computed = {name: tensor for name, tensor in expected.items() if not tensor.is_meta}
+    return RecognizedModel(architecture, dict(options), num_classes, {**computed, **match.tensors})
+
+
+def _validate_options(architecture: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return find_architecture(architecture).options.model_validate(dict(options)).model_dump()
+    except ValidationError as error:
+        raise SpecError(
+            f"{architecture} does not accept these options: {error.errors()[0]['msg']}.",
+            pointer="/teacher/options",
+        ) from error
+
+
+def _mismatch_message(architecture: str, match: WeightMatch) -> str:
+    return f"The checkpoint is not a {architecture}: {match.describe()}."
+
+
+def _suggest_architecture(tensors: Mapping[str, Tensor], architecture: str) -> str | None:
+    """Return a hint that names another architecture that matches, or None."""
+    match = _find_variant(tensors)
+    if match is None or match[0].architecture == architecture:
+        return None
+    return (
+        f"Its keys and shapes are those of {match[0].architecture}. "
+        "Name that architecture, or omit the field."
+    )
+
+
+def _unknown_message(tensors: Mapping[str, Tensor]) -> str:
+    message = (
+        "The checkpoint does not match any architecture in the catalog. "
+        f"Its weights: {summarize_names(tensors)}."
+    )
+    nearest = max(
+        fingerprints.all_fingerprints(), key=lambda variant: _similarity(variant, tensors)
+    )
+    if _similarity(nearest, tensors) > _MIN_SIMILARITY:
+        message += f" The nearest architecture is {nearest.architecture}."
+    return message
+
+
+def _similarity(variant: Fingerprint, tensors: Mapping[str, Tensor]) -> float:
+    """Return the share of weights under the same first name components, in [0, 1]."""
+    parts = fingerprints.count_parts(_shapes(tensors), variant.classifier)
+    names = {*variant.parts, *parts}
+    common = sum(min(variant.parts.get(name, 0), parts.get(name, 0)) for name in names)
+    total = sum(max(variant.parts.get(name, 0), parts.get(name, 0)) for name in names)
+    return common / max(1, total)
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}

@@ -1,0 +1,89 @@
+"""Verification of a teacher on unlabeled images: its answers must be finite and must vary."""
+
+from math import log
+
+import torch
+from torch import Tensor
+
+from dlkd_core.data.dataset import ImageDataset
+from dlkd_core.errors import TeacherAtChance
+from dlkd_core.evaluation import predict
+from dlkd_core.spec import Normalization
+from dlkd_core.teachers.normalization import candidate_normalizations, choose_best, sample_split
+from dlkd_core.teachers.verification import (
+    LogitsFactory,
+    Verification,
+    class_count_unknown_error,
+    map_logits,
+)
+
+
+def verify_unlabeled(
+    logits: LogitsFactory,
+    data: ImageDataset,
+    requested: Normalization | None,
+    class_map: tuple[int, ...] | None,
+    pretrained: Normalization | None = None,
+) -> Verification:
+    """Check the teacher on an evaluation split without labels.
+
+    The teacher's own classes, or those of `class_map`, become the data set's classes.
+
+    The normalization is the requested one, or the first of the pretrained weights' own and the
+    common ones whose answers are not clearly less informative than the best's. A network is most
+    confident, without always giving the same answer, on images that look like its training images.
+
+    Raises:
+        ClassesDoNotFit: The teacher has no classifier, so the number of classes is unknown.
+        TeacherAtChance: The answers are not finite, or are the same class for every image.
+    """
+    candidates = candidate_normalizations(requested, data, pretrained)
+    sample = sample_split(data.val)
+    sample_logits = {
+        name: _check_finite(predict(logits(choice), sample.images))
+        for name, choice in candidates.items()
+    }
+    losses = {
+        name: _uninformativeness(value.double().log_softmax(dim=1))
+        for name, value in sample_logits.items()
+    }
+    chosen = candidates[choose_best(losses)]
+    own_logits = _check_finite(predict(logits(chosen), data.val.images))
+    classes = default_class_names(len(class_map) if class_map else own_logits.shape[1])
+    val_logits = map_logits(own_logits, classes, class_map)
+    if (val_logits.argmax(dim=1) == val_logits[0].argmax()).all():
+        raise TeacherAtChance(
+            f"The teacher answers class {int(val_logits[0].argmax())} for each of the "
+            f"{len(val_logits)} evaluation images, so a student cannot learn from it."
+        )
+    confidence = {
+        name: value.double().softmax(dim=1).amax(dim=1).mean().item()
+        for name, value in sample_logits.items()
+    }
+    return Verification(chosen, val_logits, None, confidence)
+
+
+def default_class_names(count: int) -> tuple[str, ...]:
+    """Return placeholder names for classes that have none."""
+    return tuple(f"class_{number}" for number in range(count))
+
+
+def _uninformativeness(log_probabilities: Tensor) -> Tensor:
+    """Return minus the KL divergence of each answer from the mean answer, in nats, (N,).
+
+    Takes log-probabilities (N, classes). The mean of the result is minus the mutual information of
+    image and answer, as in Bridle et al. 1991, "Unsupervised classifiers".
+    """
+    mean = log_probabilities.logsumexp(dim=0) - log(len(log_probabilities))
+    return (log_probabilities.exp() * (mean - log_probabilities)).sum(dim=1)
+
+
+def _check_finite(logits: Tensor) -> Tensor:
+    if not logits.shape[1]:
+        raise class_count_unknown_error()
+    if not torch.isfinite(logits).all():
+        raise TeacherAtChance(
+            "The teacher's answers are not finite numbers.",
+            hint="Check the checkpoint and teacher.normalization.",
+        )
+    return logits

@@ -1,0 +1,163 @@
+"""Verification of a teacher on the evaluation split before training, by its accuracy."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from dlkd_core.data.dataset import ImageDataset
+from dlkd_core.errors import ClassesDoNotFit, TeacherAtChance
+from dlkd_core.evaluation import Scores, predict
+from dlkd_core.evaluation.accuracy import LogitsFn, score_logits
+from dlkd_core.spec import Normalization
+from dlkd_core.teachers.normalization import candidate_normalizations, choose_best, sample_split
+
+_CHANCE_SIGMAS = 3  # required margin above chance, in standard deviations of random guessing
+# Share of images that a class order must explain before it is suggested.
+_MIN_EXPLAINED = 0.5
+
+# Maps a normalization to a function from images to logits over the teacher's own classes.
+LogitsFactory = Callable[[Normalization], LogitsFn]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Results of a teacher on the evaluation split.
+
+    Attributes:
+        normalization: The chosen input normalization.
+        logits: Logits over the data set's classes, (N, classes) on the CPU. (N, 0) for a teacher
+            without a classifier.
+        scores: Scores of the logits. None if the images have no labels.
+        normalization_scores: Top-1 by normalization name on a sample of the images, or mean
+            confidence if they have no labels.
+        knn_top1: Top-1 by nearest neighbors, for a teacher without a classifier.
+    """
+
+    normalization: Normalization
+    logits: Tensor
+    scores: Scores | None
+    normalization_scores: dict[str, float]
+    knn_top1: float | None = None
+
+
+def verify(
+    logits: LogitsFactory,
+    data: ImageDataset,
+    requested: Normalization | None,
+    class_map: tuple[int, ...] | None,
+    pretrained: Normalization | None = None,
+) -> Verification:
+    """Measure the teacher's accuracy on the val split under the best normalization.
+
+    The best is `requested` if it is given. Otherwise it is chosen from the pretrained weights' own,
+    the common ones and the data set's statistics.
+
+    Raises:
+        ClassesDoNotFit: The teacher has other classes than the data set and there is no class_map,
+            or the class_map does not match.
+        TeacherAtChance: The teacher is no better than guessing. The message lists the
+            normalizations that were tried.
+    """
+    split, candidates = data.val, candidate_normalizations(requested, data, pretrained)
+    sample = sample_split(split)
+    sample_labels = sample.labels.cpu()
+    own_logits = {
+        name: predict(logits(choice), sample.images) for name, choice in candidates.items()
+    }
+    mapped_logits = {
+        name: map_logits(value, data.classes, class_map) for name, value in own_logits.items()
+    }
+    top1 = {name: score_logits(value, sample_labels).top1 for name, value in mapped_logits.items()}
+    losses = {
+        name: cross_entropy(value.double(), sample_labels, reduction="none")
+        for name, value in mapped_logits.items()
+    }
+    chosen = candidates[choose_best(losses)]
+    val_logits = map_logits(predict(logits(chosen), split.images), data.classes, class_map)
+    scores = score_logits(val_logits, split.labels.cpu())
+    if is_at_chance(scores.top1, len(data.classes), len(split)):
+        hint = _suggest_class_map(own_logits.values(), sample_labels, data.classes)
+        message = (
+            f"The teacher classifies {scores.top1:.1%} of {scores.images} images correctly. "
+            f"{describe_chance(len(data.classes), top1)}"
+        )
+        raise TeacherAtChance(message, hint=hint)
+    return Verification(chosen, val_logits, scores, top1)
+
+
+def map_logits(
+    logits: Tensor, classes: tuple[str, ...], class_map: tuple[int, ...] | None
+) -> Tensor:
+    """Map logits over the teacher's classes (N, own) to the data set's classes (N, classes)."""
+    num_own = logits.shape[1]
+    if class_map is None:
+        if num_own != len(classes):
+            raise ClassesDoNotFit(
+                f"The teacher has {num_own} classes and the data set {len(classes)}.",
+                pointer="/teacher/class_map",
+            )
+        return logits
+    if len(class_map) != len(classes) or max(class_map) >= num_own:
+        raise ClassesDoNotFit(
+            f"class_map must hold {len(classes)} indices below {num_own}. "
+            f"It holds {len(class_map)}, and the largest is {max(class_map)}.",
+            pointer="/teacher/class_map",
+        )
+    return logits[:, list(class_map)]
+
+
+def is_at_chance(top1: float, classes: int, images: int) -> bool:
+    """Check whether random guessing could reach this accuracy by luck."""
+    chance = 1 / classes
+    return top1 <= chance + _CHANCE_SIGMAS * sqrt(chance * (1 - chance) / images)
+
+
+def describe_chance(classes: int, top1: dict[str, float]) -> str:
+    """Return the part of the error message about chance and the normalizations tried."""
+    tried = ", ".join(f"{name} {value:.1%}" for name, value in top1.items())
+    return (
+        f"Random guessing among {classes} classes gets {1 / classes:.1%}. "
+        f"Normalizations tried: {tried}."
+    )
+
+
+def class_count_unknown_error() -> ClassesDoNotFit:
+    """Return the error for data without labels and a teacher without a classifier."""
+    return ClassesDoNotFit(
+        "Neither the images nor the teacher define how many classes there are.",
+        hint="Add labels to the evaluation images (val/<class>/<image>), or use a teacher with a "
+        "classifier.",
+        pointer="/teacher",
+    )
+
+
+def _suggest_class_map(
+    candidate_logits: Iterable[Tensor], labels: Tensor, classes: tuple[str, ...]
+) -> str | None:
+    """Return a hint with a class_map that explains the teacher's answers, or None."""
+    orders = [_find_class_order(logits, labels, len(classes)) for logits in candidate_logits]
+    # Repeated classes are excluded: a teacher with a constant answer would "explain" every image.
+    permutations = [
+        (explained, order) for explained, order in orders if len(set(order)) == len(order)
+    ]
+    explained, order = max(permutations, default=(0.0, []))
+    if explained < _MIN_EXPLAINED:
+        return None
+    return (
+        "The teacher's classes seem to be in another order. "
+        f"class_map {order} would give {explained:.1%}."
+    )
+
+
+def _find_class_order(logits: Tensor, labels: Tensor, classes: int) -> tuple[float, list[int]]:
+    """Return the teacher's most frequent answer per class, and the share of images it explains."""
+    votes = torch.zeros(classes, logits.shape[1], dtype=torch.int64)
+    votes.index_put_(
+        (labels, logits.argmax(dim=1)), torch.ones(1, dtype=torch.int64), accumulate=True
+    )
+    best = votes.max(dim=1)
+    return best.values.sum().item() / len(labels), best.indices.tolist()

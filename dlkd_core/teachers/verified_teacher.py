@@ -1,0 +1,161 @@
+"""Verified teachers: loaded, checked on the evaluation split, and ready for training."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dlkd_core.base import compute_sha256
+from dlkd_core.catalog import find_architecture
+from dlkd_core.data.dataset import ImageDataset
+from dlkd_core.errors import ClassesDoNotFit, ImagesDoNotFit
+from dlkd_core.evaluation import measure_agreement, measure_quality
+from dlkd_core.evaluation.accuracy import LogitsFn
+from dlkd_core.evaluation.feature_quality import knn_quality
+from dlkd_core.models import FeatureExtractor
+from dlkd_core.outputs import Outputs
+from dlkd_core.spec import Normalization, TeacherFile
+from dlkd_core.teachers.knn_verification import verify_by_neighbors
+from dlkd_core.teachers.loading import LoadedTeacher, NetworkSource, load_teacher_file
+from dlkd_core.teachers.onnx_teacher import OnnxTeacher
+from dlkd_core.teachers.pretrained_teacher import load_pretrained_teacher, weights_digest
+from dlkd_core.teachers.unlabeled_verification import default_class_names, verify_unlabeled
+from dlkd_core.teachers.verification import Verification, map_logits, verify
+
+
+@dataclass(frozen=True)
+class VerifiedTeacher:
+    """A teacher that maps images (N, 3, H, W) to outputs, with logits over the data set's classes.
+
+    Attributes:
+        loaded: The loaded network.
+        verification: Results on the evaluation split.
+        extractor: The network on the device, with the chosen normalization.
+        classes: The data set's class names.
+        class_map: Indices of the data set's classes among the teacher's.
+        sha256: Digest of the teacher file, or of pretrained weights.
+    """
+
+    loaded: LoadedTeacher
+    verification: Verification
+    extractor: FeatureExtractor | OnnxTeacher
+    classes: tuple[str, ...]
+    class_map: tuple[int, ...] | None
+    sha256: str
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Outputs:
+        outputs: Outputs = self.extractor(images)
+        if not self.loaded.num_classes:
+            return outputs
+        return outputs._replace(logits=map_logits(outputs.logits, self.classes, self.class_map))
+
+    @property
+    def identity(self) -> str:
+        """Everything that determines the outputs, apart from the images and the arithmetic."""
+        return f"{self.sha256} {self.verification.normalization.model_dump_json()} {self.class_map}"
+
+    def measure_quality(self, labels: Tensor) -> dict[str, Any]:
+        """Measure the teacher against labels (N,) of the val split.
+
+        Uses its logits, or its features if it has no classifier.
+        """
+        if self.loaded.num_classes > 0:
+            return measure_quality(self.verification.logits, labels)
+        return knn_quality(self.verification.knn_top1, len(labels))
+
+    def measure_agreement(self, logits: Tensor, labels: Tensor) -> dict[str, float]:
+        """Compare a student's logits (N, classes) on the val split with the teacher's.
+
+        The result is empty if the teacher has no classifier.
+        """
+        if not self.loaded.num_classes:
+            return {}
+        metrics = measure_agreement(logits, self.verification.logits)
+        return metrics if (labels < 0).any() else {"agreement": metrics["agreement"]}
+
+    @property
+    def classifier(self) -> Callable[[Tensor], Tensor] | None:
+        """The frozen classifier: features (N, width) to logits, differentiable in the features.
+
+        None unless a single linear layer computes the logits from the features. It is None for an
+        ONNX graph, for SqueezeNet with its convolution, and for a network with extra classifiers.
+        """
+        source = self.loaded.source
+        if (
+            not self.loaded.num_classes
+            or not isinstance(source, NetworkSource)
+            or source.network.extra_classifiers
+        ):
+            return None
+        layer = source.network.module.get_submodule(source.network.classifier)
+        if not isinstance(layer, nn.Linear):
+            return None
+        return lambda features: map_logits(layer(features), self.classes, self.class_map)
+
+
+def load_teacher(teacher: TeacherFile, data: ImageDataset, device: torch.device) -> VerifiedTeacher:
+    """Load the teacher and verify it on the evaluation split.
+
+    If that split has no labels, the classes are the teacher's.
+
+    Raises:
+        TeacherError: The checkpoint is unreadable, its architecture is unknown, its image size or
+            classes do not match, or it is at chance.
+        WeightsUnavailable: The pretrained weights cannot be loaded here.
+    """
+    if teacher.path is None:
+        loaded = load_pretrained_teacher(teacher, data)
+        digest = weights_digest(loaded)
+    else:
+        loaded = load_teacher_file(
+            teacher.path,
+            architecture=teacher.architecture,
+            options=teacher.options or None,
+            features=teacher.features,
+        )
+        digest = compute_sha256(teacher.path)
+    _check_image_size(loaded, data)
+    verification = _verify_teacher(loaded, teacher, data, device)
+    classes = data.classes or default_class_names(verification.logits.shape[1])
+    extractor = loaded.source.build_extractor(verification.normalization, device)
+    return VerifiedTeacher(loaded, verification, extractor, classes, teacher.class_map, digest)
+
+
+def _check_image_size(loaded: LoadedTeacher, data: ImageDataset) -> None:
+    if not loaded.architecture:
+        return
+    entry = find_architecture(loaded.architecture)
+    mismatch = entry.describe_size_mismatch(loaded.options, data.image_size)
+    if mismatch:
+        raise ImagesDoNotFit(
+            f"{mismatch}.",
+            hint="Set dataset.image_size or use another teacher.",
+            pointer="/teacher",
+        )
+
+
+def _verify_teacher(
+    loaded: LoadedTeacher, teacher: TeacherFile, data: ImageDataset, device: torch.device
+) -> Verification:
+    def logits(normalization: Normalization) -> LogitsFn:
+        return loaded.source.build_extractor(normalization, device).logits
+
+    def features(normalization: Normalization) -> LogitsFn:
+        extractor = loaded.source.build_extractor(normalization, device)
+        return lambda images: extractor(images).features
+
+    if loaded.num_classes:
+        verify_logits = verify if data.val.is_labeled else verify_unlabeled
+        return verify_logits(
+            logits, data, teacher.normalization, teacher.class_map, loaded.normalization
+        )
+    if teacher.class_map is not None:
+        raise ClassesDoNotFit(
+            "class_map selects among the teacher's classes, but this teacher has no classifier.",
+            hint="Omit class_map. The student learns from the teacher's features.",
+            pointer="/teacher/class_map",
+        )
+    return verify_by_neighbors(features, data, teacher.normalization, loaded.normalization)

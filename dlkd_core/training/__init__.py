@@ -1,0 +1,1 @@
+"""The training loop and its parts: step, optimizer, schedule, precision, EMA and checkpoints."""

@@ -1,0 +1,44 @@
+"""Optimizers by name."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from dlkd_core.training_spec import OptimizerName, TrainingSpec
+
+OptimizerBuilder = Callable[[list[nn.Parameter], TrainingSpec], Optimizer]
+_ADAM_BETA2 = 0.999
+
+
+def build_optimizer(training: TrainingSpec, parameters: Iterable[nn.Parameter]) -> Optimizer:
+    """Build the optimizer of the spec for the student and the heads of the objective."""
+    return OPTIMIZER_BUILDERS[training.optimizer](list(parameters), training)
+
+
+def _build_sgd(parameters: list[nn.Parameter], training: TrainingSpec) -> Optimizer:
+    return torch.optim.SGD(
+        parameters,
+        lr=training.learning_rate,
+        momentum=training.momentum,
+        weight_decay=training.weight_decay,
+        nesterov=training.nesterov,
+        fused=True,
+    )
+
+
+def _build_adamw(parameters: list[nn.Parameter], training: TrainingSpec) -> Optimizer:
+    return torch.optim.AdamW(
+        parameters,
+        lr=training.learning_rate,
+        betas=(training.momentum, _ADAM_BETA2),
+        weight_decay=training.weight_decay,
+        fused=True,
+    )
+
+
+OPTIMIZER_BUILDERS: dict[OptimizerName, OptimizerBuilder] = {
+    OptimizerName.SGD: _build_sgd,
+    OptimizerName.ADAMW: _build_adamw,
+}

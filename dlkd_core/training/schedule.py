@@ -1,0 +1,25 @@
+"""The learning rate as a function of the step, so there is no state to save."""
+
+from bisect import bisect_right
+from math import cos, pi
+
+from dlkd_core.training_spec import LearningRateSchedule, ScheduleName
+
+
+def learning_rate_factor(
+    schedule: LearningRateSchedule, step: int, steps: int, steps_per_epoch: int
+) -> float:
+    """Return the factor on the base learning rate at `step` (from 0) of `steps`.
+
+    Milestones and cosine span the whole run. The paper's schedule multiplies the rate by 0.1 after
+    epochs 150, 180 and 210 of 240.
+    """
+    warmup_steps = schedule.warmup_epochs * steps_per_epoch
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    if schedule.name == ScheduleName.STEP:
+        passed = bisect_right(sorted(schedule.milestones), step / steps + 1e-9)
+        return float(schedule.gamma**passed)
+    if schedule.name == ScheduleName.COSINE:
+        return 0.5 * (1 + cos(pi * step / steps))
+    return 1.0

@@ -1,0 +1,72 @@
+"""Principals and their permissions: roles, scopes and owners.
+
+This module does not import the database, because the settings use it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from registry.errors import RoleTooLow, ScopeMissing
+
+
+class Role(StrEnum):
+    """Roles in ascending order. Each one includes the permissions of those before it."""
+
+    VIEWER = "viewer"  # reads what belongs to its owner
+    SUBMITTER = "submitter"  # uploads files, submits and controls jobs of its owner
+    OPERATOR = "operator"  # reads and controls what belongs to any owner
+    ADMIN = "admin"  # manages API keys and quotas, and reads the audit log
+
+    def at_least(self, minimum: "Role") -> bool:
+        """Return whether the role includes the permissions of `minimum`."""
+        order = list(Role)
+        return order.index(self) >= order.index(minimum)
+
+
+@dataclass(frozen=True)
+class Principal:
+    """The authenticated caller: an API key, or a user that the identity provider authenticated.
+
+    Attributes:
+        owner: Owner of the rows that the principal creates. The keys of a person or team may share
+            one. Defaults to the principal's id.
+        scopes: The only scopes that the principal may use, or empty for all that its role allows.
+        last_used_at: When the key was last used, accurate to a minute.
+        expires_at: When the credentials expire.
+    """
+
+    id: str
+    name: str
+    role: Role = Role.ADMIN
+    owner: str = ""
+    scopes: tuple[str, ...] = ()
+    last_used_at: datetime | None = None
+    expires_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if not self.owner:
+            object.__setattr__(self, "owner", self.id)
+
+    @property
+    def visible_owner(self) -> str | None:
+        """The only owner whose rows the principal sees, or None if it sees all rows."""
+        return None if self.role.at_least(Role.OPERATOR) else self.owner
+
+
+def check(principal: Principal, minimum: Role, scope: str | None) -> None:
+    """Verify that the principal has the role and, unless it is None, the scope.
+
+    Raises:
+        RoleTooLow: The principal's role does not include the minimum.
+        ScopeMissing: The principal is restricted to other scopes.
+    """
+    if not principal.role.at_least(minimum):
+        raise RoleTooLow(
+            f"This request requires the role {minimum}. Your role is {principal.role}."
+        )
+    if scope is not None and principal.scopes and scope not in principal.scopes:
+        raise ScopeMissing(
+            f"This request requires the scope {scope}. Your scopes are "
+            f"{', '.join(principal.scopes)}."
+        )

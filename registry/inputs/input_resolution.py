@@ -1,0 +1,286 @@
+"""Resolution of a job's inputs: load them by id, check that they fit, and collect facts.
+
+The facts are stored in `Job.inputs`, from which the worker fetches the files.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from sqlalchemy.orm import Session
+
+from dlkd_core.catalog import find_architecture
+from dlkd_core.spec import DEFAULT_RESIZE, DatasetRef, JobSpec, TeacherRef, TransferRef
+from registry.db.input_tables import Dataset, Teacher
+from registry.db.model_tables import Model
+from registry.errors import (
+    ArchitectureMismatch,
+    ClassesMismatch,
+    DatasetInvalid,
+    DatasetUnknown,
+    ImageSizeUnsupported,
+    ImageTooSmall,
+    LabelsMissing,
+    LogitsNeeded,
+    ModelUnknown,
+    NotFound,
+    TeacherInvalid,
+    TeacherUnknown,
+)
+from registry.inputs.input_roles import DATASET_ROLE, TEACHER_ROLE, protocol_role
+from registry.models import model_names, model_versions
+from registry.uploads.upload_checks import PACKED_FILE, UploadStatus
+
+InputFacts = dict[str, Any]
+_SpecT = TypeVar("_SpecT", bound=JobSpec)
+_RowT = TypeVar("_RowT", bound=Teacher | Dataset)
+# Keeps the row from being deleted before the job refers to it, but lets its check end meanwhile.
+_SHARE_LOCK = {"read": True, "key_share": True}
+_TEACHER_SUFFIXES = {"torch": ".pt", "safetensors": ".safetensors", "onnx": ".onnx"}
+
+
+def resolve_model_name(session: Session, request: _SpecT, owner: str) -> _SpecT:
+    """Replace a teacher reference such as ``name@champion`` by the id of that model."""
+    teacher = request.teacher
+    if (
+        teacher is None
+        or teacher.model_id is None
+        or model_names.parse_reference(teacher.model_id) is None
+    ):
+        return request
+    try:
+        model = model_versions.find(session, teacher.model_id, owner=owner)
+    except NotFound as error:
+        raise ModelUnknown(error.message, hint=error.hint, pointer="/teacher/model_id") from error
+    return request.model_copy(update={"teacher": teacher.model_copy(update={"model_id": model.id})})
+
+
+def resolve(
+    session: Session, spec: JobSpec, *, visible_owner: str | None = None
+) -> InputFacts | None:
+    """Return the facts about the job's inputs by role, or None while one is still being checked.
+
+    `visible_owner` is the only owner whose inputs may be used, or None for all owners. This is
+    checked only once, when a job is submitted.
+
+    Raises:
+        UnprocessableRequest: The job cannot run. The error points to the field at fault.
+    """
+    dataset = _load_input(session, Dataset, spec.dataset.id, visible_owner, "/dataset/id")
+    transfer_refs = {
+        protocol_role(index): protocol.dataset
+        for index, protocol in enumerate(spec.evaluation)
+        if isinstance(protocol, TransferRef)
+    }
+    transfer_datasets = {
+        role: _load_input(session, Dataset, ref.id, visible_owner, f"/{role}/dataset/id")
+        for role, ref in transfer_refs.items()
+    }
+    teacher = _teacher_facts(session, spec.teacher, visible_owner) if spec.teacher else None
+    datasets = (dataset, *transfer_datasets.values())
+    is_unready = any(row.status == UploadStatus.VALIDATING for row in datasets)
+    if is_unready or (spec.teacher is not None and teacher is None):
+        return None
+    _check_sizes(spec, teacher, dataset)
+    _check_labels(spec, dataset)
+    _check_protocols(spec, dataset, transfer_datasets)
+    if spec.teacher and teacher:
+        _check_logits(spec, teacher)
+        _check_classes(spec.teacher, teacher, dataset)
+    transfer_facts = {
+        role: _dataset_facts(ref, transfer_datasets[role]) for role, ref in transfer_refs.items()
+    }
+    return {
+        TEACHER_ROLE: teacher,
+        DATASET_ROLE: _dataset_facts(spec.dataset, dataset),
+        **transfer_facts,
+    }
+
+
+def _dataset_facts(ref: DatasetRef, dataset: Dataset) -> InputFacts:
+    """Return the facts about the packed file or, for other image sizes, the original archive."""
+    # The name and the archive's digest serve the lineage after the data set is deleted.
+    facts = {"name": dataset.name, "sha256": dataset.sha256}
+    if ref.image_size is None and ref.resize == DEFAULT_RESIZE:
+        return {"digest": dataset.packed_sha256, "filename": PACKED_FILE, **facts}
+    return {"digest": dataset.sha256, "filename": dataset.filename, **facts}
+
+
+def _load_input(
+    session: Session, table: type[_RowT], row_id: str, visible_owner: str | None, pointer: str
+) -> _RowT:
+    noun, unknown, invalid = (
+        ("teacher", TeacherUnknown, TeacherInvalid)
+        if table is Teacher
+        else ("data set", DatasetUnknown, DatasetInvalid)
+    )
+    row = session.get(table, row_id, with_for_update=_SHARE_LOCK)
+    if row is None or _is_hidden(row, visible_owner):
+        raise unknown(f"There is no {noun} {row_id}.", pointer=pointer)
+    if row.status == UploadStatus.INVALID:
+        error = row.error or {}
+        message = f"The {noun} {row_id} is invalid: {error.get('message', '')}"
+        raise invalid(message, hint=error.get("hint"), pointer=pointer)
+    return row
+
+
+def _teacher_facts(
+    session: Session, ref: TeacherRef, visible_owner: str | None
+) -> InputFacts | None:
+    if ref.pretrained:
+        return {
+            "pretrained": ref.pretrained,
+            "architecture": ref.pretrained,
+            "options": {},
+            "num_classes": None,
+        }
+    facts = (
+        _uploaded_teacher_facts(session, ref.id, visible_owner)
+        if ref.id
+        else _model_teacher_facts(session, ref.model_id or "", visible_owner)
+    )
+    if facts is None:
+        return None
+    if ref.architecture and facts["architecture"] and ref.architecture != facts["architecture"]:
+        raise ArchitectureMismatch(
+            f"The teacher's architecture is {facts['architecture']}, not {ref.architecture}.",
+            pointer="/teacher/architecture",
+        )
+    return facts
+
+
+def _uploaded_teacher_facts(
+    session: Session, teacher_id: str, visible_owner: str | None
+) -> InputFacts | None:
+    teacher = _load_input(session, Teacher, teacher_id, visible_owner, "/teacher/id")
+    if teacher.status == UploadStatus.VALIDATING:
+        return None
+    return {
+        "digest": teacher.sha256,
+        "filename": f"teacher{_TEACHER_SUFFIXES.get(teacher.format, '')}",
+        "name": teacher.name,
+        **_network_facts(teacher),
+    }
+
+
+def _model_teacher_facts(session: Session, model_id: str, visible_owner: str | None) -> InputFacts:
+    # The lock keeps the model from being deleted before the job refers to it.
+    model = session.get(Model, model_id, with_for_update={"read": True})
+    if model is None or _is_hidden(model, visible_owner):
+        raise ModelUnknown(f"There is no model {model_id}.", pointer="/teacher/model_id")
+    file = model_versions.find_checkpoint(session, model_id)
+    if file is None:
+        raise TeacherInvalid(
+            f"The model {model_id} has no safetensors file, so it cannot be used as a teacher.",
+            hint="Train it again with safetensors in its export formats.",
+            pointer="/teacher/model_id",
+        )
+    return {
+        "digest": file.sha256,
+        "filename": "teacher.safetensors",
+        "model_id": model.id,
+        "model": f"{model.name}@{model.version}",
+        **_network_facts(model),
+    }
+
+
+def _is_hidden(row: Dataset | Teacher | Model, visible_owner: str | None) -> bool:
+    return visible_owner is not None and row.owner != visible_owner
+
+
+def _network_facts(row: Teacher | Model) -> InputFacts:
+    return {
+        "architecture": row.architecture,
+        "options": row.options,
+        "num_classes": len(row.classes) if isinstance(row, Model) else row.num_classes,
+        "normalization": row.normalization,
+    }
+
+
+def _check_sizes(spec: JobSpec, teacher: InputFacts | None, dataset: Dataset) -> None:
+    image, side = dataset.image or {}, spec.dataset.image_size
+    size = (side, side) if side else (image["height"], image["width"])
+    _check_size(spec.student.architecture, spec.student.options, size, "/student/architecture")
+    if teacher and teacher["architecture"]:
+        pointer = "/teacher/pretrained" if "pretrained" in teacher else "/teacher/id"
+        _check_size(teacher["architecture"], teacher["options"] or {}, size, pointer)
+
+
+def _check_size(name: str, options: InputFacts, size: tuple[int, int], pointer: str) -> None:
+    architecture = find_architecture(name)
+    mismatch = architecture.describe_size_mismatch(options, size)
+    if mismatch:
+        is_too_small = min(size) < architecture.min_size
+        error_type = ImageTooSmall if is_too_small else ImageSizeUnsupported
+        raise error_type(f"{mismatch}.", pointer=pointer)
+
+
+def _check_labels(spec: JobSpec, dataset: Dataset) -> None:
+    terms = spec.method.terms_needing_labels()
+    if terms and not _has_labels(dataset):
+        raise LabelsMissing(
+            f"The method {spec.method.name} needs labels ({', '.join(terms)}), but the training "
+            f"images of {dataset.id} have none.",
+            pointer="/method",
+        )
+
+
+def _has_labels(dataset: Dataset) -> bool:
+    """Tell whether the training images, and with them the validation images, have labels.
+
+    Data sets that were checked before label counts existed pass, and their jobs check the labels.
+    """
+    train_counts = (dataset.class_counts or {}).get("train", [1])
+    return bool(dataset.classes) and any(train_counts)
+
+
+def _check_protocols(
+    spec: JobSpec, dataset: Dataset, transfer_datasets: Mapping[str, Dataset]
+) -> None:
+    for index, protocol in enumerate(spec.evaluation):
+        role = protocol_role(index)
+        evaluated = transfer_datasets.get(role, dataset)
+        if not _has_labels(evaluated):
+            raise LabelsMissing(
+                f"The protocol {protocol.name} needs labels, but the training images of "
+                f"{evaluated.id} have none.",
+                hint="Remove the protocol from evaluation.",
+                pointer=f"/{role}",
+            )
+
+
+def _check_logits(spec: JobSpec, teacher: InputFacts) -> None:
+    terms = spec.method.terms_needing_logits()
+    if terms and teacher["num_classes"] == 0:
+        raise LogitsNeeded(
+            f"The method {spec.method.name} needs the teacher's logits ({', '.join(terms)}), but "
+            "this teacher has no classifier.",
+            pointer="/method",
+        )
+
+
+def _check_classes(ref: TeacherRef, teacher: InputFacts, dataset: Dataset) -> None:
+    classes, teacher_classes = len(dataset.classes or []), teacher["num_classes"]
+    if teacher_classes == 0 and ref.class_map is not None:
+        raise _class_map_error("class_map selects teacher classes, but this teacher has none.")
+    if not classes or teacher_classes == 0:
+        # A data set without labels takes the teacher's classes. A teacher without a classifier
+        # teaches its features only.
+        return
+    if ref.class_map is None:
+        if teacher_classes is not None and teacher_classes != classes:
+            raise _class_map_error(
+                f"The teacher has {teacher_classes} classes, but the data set has {classes}."
+            )
+    elif len(ref.class_map) != classes:
+        raise _class_map_error(
+            f"class_map has {len(ref.class_map)} entries, but the data set has {classes} classes."
+        )
+    elif teacher_classes is not None and max(ref.class_map) >= teacher_classes:
+        raise _class_map_error(
+            f"class_map contains the class index {max(ref.class_map)}, but the teacher's classes "
+            f"are 0 to {teacher_classes - 1}."
+        )
+
+
+def _class_map_error(message: str) -> ClassesMismatch:
+    return ClassesMismatch(message, pointer="/teacher/class_map")

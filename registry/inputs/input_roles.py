@@ -1,0 +1,32 @@
+"""Roles of a job's inputs, which are the keys of `Job.inputs`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dlkd_core.spec import MAX_PROTOCOLS
+
+TEACHER_ROLE = "teacher"
+DATASET_ROLE = "dataset"
+REPORT_ROLE = "report"  # facts about an imported model, which are not a file
+
+
+def protocol_role(index: int) -> str:
+    """Return the role of the data set of an evaluation protocol, by its index in the spec."""
+    return f"evaluation/{index}"
+
+
+# Roles of inputs that are stored files.
+INPUT_ROLES = (
+    TEACHER_ROLE,
+    DATASET_ROLE,
+    *(protocol_role(index) for index in range(MAX_PROTOCOLS)),
+)
+
+
+def transfer_datasets(spec: Mapping[str, Any]) -> dict[str, str]:
+    """Return by role the ids of the other data sets that a job evaluates its student on."""
+    return {
+        protocol_role(index): protocol["dataset"]["id"]
+        for index, protocol in enumerate(spec.get("evaluation", ()))
+        if "dataset" in protocol
+    }

@@ -1,0 +1,66 @@
+"""Deletion of models, which is refused while something still refers to them unless forced."""
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from registry.access import audit
+from registry.db.database import lock_row, require_row
+from registry.db.job_tables import Job
+from registry.db.model_tables import Model, ModelAlias, ModelFile, ModelTag
+from registry.errors import ModelAliased, ModelInUse, ModelUsedAsTeacher
+from registry.jobs import lifecycle
+from registry.models import aliases
+
+
+def delete_model(session: Session, model: Model, *, actor: str, force: bool = False) -> list[str]:
+    """Delete a model with its aliases and tags. Return digests of files that may be unused now.
+
+    The model's job stays and no longer refers to it.
+
+    Raises:
+        NotFound: The model was deleted in the meantime.
+        ModelInUse: A job that has not ended uses the model as its teacher.
+        ModelAliased: An alias points at the model and `force` is not set.
+        ModelUsedAsTeacher: The model taught another model and `force` is not set.
+    """
+    aliases.lock_name(session, model.owner, model.name)
+    require_row(lock_row(session, select(Model).where(Model.id == model.id)), f"model {model.id}")
+    _refuse_in_use(session, model, force=force)
+    alias_query = select(ModelAlias).where(ModelAlias.model_id == model.id)
+    for alias in session.execute(alias_query).scalars().all():
+        if not force:
+            raise ModelAliased(f"The alias {alias.name}@{alias.alias} points at {model.id}.")
+        aliases.delete_locked_alias(session, alias, actor=actor)
+    digests = list(
+        session.execute(select(ModelFile.sha256).where(ModelFile.model_id == model.id)).scalars()
+    )
+    for table in (ModelFile, ModelTag):
+        session.execute(delete(table).where(table.model_id == model.id))
+    job = session.get(Job, model.job_id) if model.job_id else None
+    if job is not None:
+        job.model_id = None
+    audit.record_event(
+        session,
+        actor,
+        "model.deleted",
+        model.id,
+        name=model.name,
+        version=model.version,
+        job_id=model.job_id,
+    )
+    session.delete(model)
+    session.flush()
+    return digests
+
+
+def _refuse_in_use(session: Session, model: Model, *, force: bool) -> None:
+    students = select(Job.id).where(Job.teacher_model_id == model.id).order_by(Job.id).limit(1)
+    unfinished_query = students.where(Job.status.not_in(lifecycle.TERMINAL))
+    unfinished = session.execute(unfinished_query).scalar_one_or_none()
+    if unfinished is not None:
+        raise ModelInUse(f"The job {unfinished} uses {model.id} as its teacher.")
+    # Jobs that ended without a model have no lineage to lose.
+    finished_query = students.where(Job.model_id.is_not(None))
+    finished = session.execute(finished_query).scalar_one_or_none()
+    if finished is not None and not force:
+        raise ModelUsedAsTeacher(f"The job {finished} used {model.id} as its teacher.")

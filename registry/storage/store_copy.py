@@ -1,0 +1,51 @@
+"""Copies of a file store: for backup, restore, or a move from a local folder to S3."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from registry.errors import StoredFileCorrupt, StoredFileMissing
+from registry.storage.object_store import CHECKPOINTS_PREFIX, OBJECTS_PREFIX, Store, StoreEntry
+
+# Unfinished uploads are not copied, because clients can send them again.
+_COPIED_PREFIXES = (OBJECTS_PREFIX, CHECKPOINTS_PREFIX)
+
+
+@dataclass(frozen=True)
+class CopyResult:
+    """A file that was copied, or the problem that prevented it."""
+
+    key: str
+    size: int
+    problem: str | None = None
+
+
+def copy_store(source: Store, target: Store) -> Iterator[CopyResult]:
+    """Copy the objects that the target lacks, in constant memory.
+
+    Files that are named by their digest are verified on the way. Stored objects never change, so
+    an object with the same key and size is not copied again.
+    """
+    with tempfile.TemporaryDirectory(dir=target.scratch) as folder:
+        for prefix in _COPIED_PREFIXES:
+            existing = {entry.key: entry.size for entry in target.list_entries(prefix)}
+            for entry in source.list_entries(prefix):
+                if existing.get(entry.key) != entry.size:
+                    yield from _copy_entry(source, target, entry, Path(folder) / "file")
+
+
+def _copy_entry(
+    source: Store, target: Store, entry: StoreEntry, path: Path
+) -> Iterator[CopyResult]:
+    prefix, _, name = entry.key.partition("/")
+    digest = name.rpartition("/")[2] if prefix == OBJECTS_PREFIX else None
+    try:
+        source.fetch_key(entry.key, path, digest=digest)
+    except StoredFileMissing:
+        return  # deleted since it was listed, because nothing refers to it
+    except StoredFileCorrupt as error:
+        yield CopyResult(entry.key, entry.size, error.message)
+        return
+    target.put_key(entry.key, path)
+    yield CopyResult(entry.key, entry.size)

@@ -1,0 +1,70 @@
+"""Valid and invalid bundles of models from another service."""
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from dlkd_core.reporting.bundle import MANIFEST_FILE, render_documents
+
+WEIGHTS = b"weights of a student"
+REPORT: dict[str, Any] = {
+    "architecture": "resnet8",
+    "options": {},
+    "parameters": 78_042,
+    "classes": ["cat", "dog"],
+    "image": {"channels": 3, "height": 32, "width": 32, "resize": "crop"},
+    "normalization": {"mean": [0.5] * 3, "std": [0.25] * 3},
+    "metrics": {"teacher": None, "student": {"top1": 0.5, "latency_ms": 1.5}},
+    "lineage": {"run": "0123", "seed": 7},
+}
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """A file of the model, as the manifest describes it."""
+
+    name: str
+    content: bytes
+    format: str
+    top1: float | None = 0.5
+    latency_ms: float | None = 1.5
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+    @property
+    def sha256(self) -> str:
+        return sha256(self.content).hexdigest()
+
+
+def bundle_members(report: dict[str, Any] = REPORT, *files: ExportedFile) -> dict[str, bytes]:
+    """Return the contents of a valid bundle by member name."""
+    files = files or (ExportedFile("student.safetensors", WEIGHTS, "safetensors"),)
+    return {
+        **render_documents(report, files, "pets", 3),
+        **{file.name: file.content for file in files},
+    }
+
+
+def zip_members(contents: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    """Return a zip archive whose bytes do not depend on the current time."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(zipfile.ZipInfo(name), content, compression)
+    return buffer.getvalue()
+
+
+def build_bundle() -> bytes:
+    """Return a valid bundle."""
+    return zip_members(bundle_members())
+
+
+def with_manifest(contents: dict[str, bytes], **changes: Any) -> dict[str, bytes]:
+    """Return the contents with these fields of the manifest changed."""
+    manifest = {**json.loads(contents[MANIFEST_FILE]), **changes}
+    return {**contents, MANIFEST_FILE: json.dumps(manifest).encode()}

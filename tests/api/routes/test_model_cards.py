@@ -1,0 +1,55 @@
+"""Model cards, as JSON and as Markdown."""
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from registry.db.database import Database
+from registry.db.model_tables import Model
+from tests.api.bundle_builder import REPORT
+from tests.api.fake_worker import FakeWorker
+
+STUDENT_METRICS = {
+    "top1": 0.5,
+    "top5": 1.0,
+    "ece": 0.01,
+    "nll": 0.7,
+    "parameters": 78_042,
+    "macs": 1_000_000,
+    "latency_ms": 1.5,
+    "throughput": 900.0,
+    "images": 4,
+}
+CARD_REPORT = {
+    **REPORT,
+    "classifier": "trained",
+    "metrics": {"teacher": None, "student": STUDENT_METRICS},
+    "lineage": {"run": "0123", "seed": 0, "teacher_sha256": None},
+}
+
+
+@pytest.fixture
+def model(client: TestClient, worker: FakeWorker, database: Database, spec: dict[str, Any]) -> str:
+    """The id of a model with a complete report."""
+    client.post("/v1/jobs", json=spec | {"model_name": "pets"})
+    model_id = worker.finish_training(worker.claim("train"))
+    with database.write() as session:
+        session.get_one(Model, model_id).report = CARD_REPORT
+    return model_id
+
+
+def test_a_card_is_json_by_default(client: TestClient, model: str) -> None:
+    response = client.get(f"/v1/models/{model}/card")
+    card = response.json()
+    assert (card["id"], card["name"], card["version"]) == (model, "pets", 1)
+    assert (card["config"]["image"]["height"], card["lineage"]["run"]) == (32, "0123")
+    assert [file["name"] for file in card["files"]] == ["student.onnx"]
+
+
+def test_a_card_is_markdown_on_request(client: TestClient, model: str) -> None:
+    response = client.get(f"/v1/models/{model}/card", headers={"Accept": "text/markdown"})
+    assert response.headers["Content-Type"].startswith("text/markdown")
+    assert response.text.startswith("---\n")
+    for text in ("# pets 1", "| top-1 | 50.00% |", "student.onnx", "- run: `0123`"):
+        assert text in response.text

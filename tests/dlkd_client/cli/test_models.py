@@ -1,0 +1,96 @@
+"""Commands about models, teachers and data sets against a real server."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.api.fake_worker import CHECKPOINT, FakeWorker
+from tests.dlkd_client.cli_runner import run_dlkd, run_dlkd_json
+
+
+@pytest.fixture
+def two_models(spec: str, worker: FakeWorker) -> list[str]:
+    """Two versions of a model."""
+    models = []
+    for number in range(2):
+        run_dlkd("submit", "-", "--set", "model_name=pets", stdin=spec)
+        models.append(worker.finish_training(worker.claim("train"), b"weights %d" % number))
+    return models
+
+
+def test_models_are_listed_and_filtered(two_models: list[str]) -> None:
+    assert [model["id"] for model in run_dlkd_json("models")] == two_models[::-1]
+    assert run_dlkd_json("models", "--name", "dogs") == []
+    table = run_dlkd("models").stdout
+    assert all(text in table for text in ("pets", "resnet8", "50.00%"))
+
+
+def test_models_are_compared(two_models: list[str]) -> None:
+    comparison = run_dlkd_json("compare", *two_models)
+    assert [model["id"] for model in comparison["models"]] == two_models
+    table = run_dlkd("compare", *two_models).stdout
+    assert "pets@1" in table
+    assert "bytes of onnx" in table
+    single = run_dlkd("compare", two_models[0])
+    assert (single.exit_code, single.stdout) == (1, "")
+    assert "2 to 20" in single.stderr
+
+
+def test_an_alias_is_set_moved_and_deleted(two_models: list[str]) -> None:
+    assert run_dlkd("alias", "pets@champion", two_models[0]).exit_code == 0
+    assert run_dlkd_json("show", "pets@champion")["id"] == two_models[0]
+    assert run_dlkd_json("alias", "pets@champion", "pets@2")["model"] == two_models[1]
+    assert run_dlkd("alias", "pets@champion", "--delete").exit_code == 0
+    assert run_dlkd("show", "pets@champion").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["pets@champion"], ["champion", "pets@1"], ["pets@champion", "pets@1", "--delete"]],
+)
+def test_an_incomplete_alias_command_is_refused(arguments: list[str]) -> None:
+    result = run_dlkd("alias", *arguments)
+    assert (result.exit_code, "name@alias" in result.stderr) == (1, True)
+
+
+def test_a_download_lists_its_files(two_models: list[str], tmp_path: Path) -> None:
+    (file,) = run_dlkd_json("download", "pets@2", "--to", "out")
+    assert (file["path"], file["size"]) == (str(Path("out", "student.onnx")), 9)
+    assert (tmp_path / "out" / "student.onnx").read_bytes() == b"weights 1"
+    wrong = run_dlkd("download", two_models[0], "student.pt")
+    assert (wrong.exit_code, "student.onnx" in wrong.stderr) == (1, True)
+
+
+def test_teachers_and_data_sets_are_listed(dataset: str, tmp_path: Path) -> None:
+    (tmp_path / "big.th").write_bytes(CHECKPOINT)
+    teacher = run_dlkd_json("teacher", "add", "big.th", "--no-wait")["id"]
+    assert [teacher["id"] for teacher in run_dlkd_json("teacher", "list")] == [teacher]
+    assert [dataset["id"] for dataset in run_dlkd_json("dataset", "list")] == [dataset]
+    assert "2 classes" in run_dlkd("dataset", "list").stdout
+    assert "validating" in run_dlkd("teacher", "list").stdout
+
+
+def test_teachers_and_data_sets_are_deleted(dataset: str, tmp_path: Path) -> None:
+    (tmp_path / "big.th").write_bytes(CHECKPOINT)
+    teacher = run_dlkd_json("teacher", "add", "big.th", "--no-wait")["id"]
+    deleted = run_dlkd("teacher", "rm", teacher)
+    assert (deleted.exit_code, deleted.stdout) == (0, "")
+    assert run_dlkd_json("teacher", "list") == []
+    again = run_dlkd("teacher", "rm", teacher)
+    assert (again.exit_code, again.stdout, f"There is no teacher {teacher}." in again.stderr) == (
+        1,
+        "",
+        True,
+    )
+    assert run_dlkd_json("dataset", "rm", dataset) == {"id": dataset, "deleted": True}
+    assert run_dlkd_json("dataset", "list") == []
+
+
+def test_inputs_in_a_lineage_are_deleted_by_force(two_models: list[str], dataset: str) -> None:
+    refused = run_dlkd("dataset", "rm", dataset)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert all(model in refused.stderr for model in two_models)
+    assert "--force" in refused.stderr
+    assert run_dlkd("dataset", "rm", dataset, "--force").exit_code == 0
+    assert run_dlkd_json("dataset", "list") == []
+    assert run_dlkd_json("show", two_models[0])["id"] == two_models[0]

@@ -1,0 +1,205 @@
+"""Verification of a teacher on images whose class is their brightness."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from dlkd_core.data.dataset import DatasetSplit, ImageDataset
+from dlkd_core.errors import ClassesDoNotFit, TeacherAtChance
+from dlkd_core.spec import Normalization
+from dlkd_core.teachers.normalization import COMMON_NORMALIZATIONS, channel_statistics
+from dlkd_core.teachers.verification import LogitsFactory, map_logits, verify
+
+CLASSES = ("black", "dark", "light", "white")
+LEVELS = torch.tensor([30.0, 90.0, 150.0, 210.0])
+
+
+def make_split(count: int = 200, seed: int = 0) -> DatasetSplit:
+    """Return gray images with a little noise, the same number of each class."""
+    labels = torch.arange(count) % len(LEVELS)
+    noise = torch.randn(count, 3, 4, 4, generator=torch.Generator().manual_seed(seed)) * 8
+    return DatasetSplit((LEVELS[labels].view(-1, 1, 1, 1) + noise).to(torch.uint8), labels)
+
+
+DATA = ImageDataset(make_split(seed=1), make_split(), CLASSES)
+
+
+def normalize(images: Tensor, choice: Normalization) -> Tensor:
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (choice.mean, choice.std))
+    return (images - mean) / std
+
+
+def make_trained_logits(own: Normalization, order: tuple[int, ...] = (0, 1, 2, 3)) -> LogitsFactory:
+    """Return a teacher that knows the brightness of each class under its own normalization.
+
+    Its classes are in `order`.
+    """
+    centers = normalize((LEVELS / 255).view(-1, 1, 1, 1).expand(-1, 3, 4, 4), own).mean(
+        dim=(1, 2, 3)
+    )[list(order)]
+
+    def under(choice: Normalization) -> Callable[[Tensor], Tensor]:
+        return lambda images: (
+            -50 * (normalize(images, choice).mean(dim=(1, 2, 3))[:, None] - centers) ** 2
+        )
+
+    return under
+
+
+@pytest.mark.parametrize("name", COMMON_NORMALIZATIONS)
+def test_the_normalization_that_a_teacher_was_trained_with_is_found(name: str) -> None:
+    result = verify(make_trained_logits(COMMON_NORMALIZATIONS[name]), DATA, None, None)
+    assert result.normalization == COMMON_NORMALIZATIONS[name]
+    assert (result.scores.top1, result.scores.images) == (1.0, 200)
+    assert result.normalization_scores[name] == 1.0
+    assert set(result.normalization_scores) == {*COMMON_NORMALIZATIONS, "data"}
+
+
+def test_the_data_sets_own_statistics_are_a_candidate() -> None:
+    own = channel_statistics(DATA.train)
+    assert verify(make_trained_logits(own), DATA, None, None).normalization == own
+
+
+def test_statistics_are_those_of_the_training_images() -> None:
+    images = DATA.train.images.double() / 255
+    own = channel_statistics(DATA.train)
+    assert own.mean == pytest.approx(images.mean(dim=(0, 2, 3)).tolist(), abs=1e-6)
+    assert own.std == pytest.approx(images.transpose(0, 1).flatten(1).std(dim=1).tolist(), abs=1e-6)
+    assert (
+        min(
+            channel_statistics(
+                DatasetSplit(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.zeros(2))
+            ).std
+        )
+        > 0
+    )
+
+
+def test_a_requested_normalization_is_the_only_candidate() -> None:
+    result = verify(
+        make_trained_logits(COMMON_NORMALIZATIONS["half"]),
+        DATA,
+        COMMON_NORMALIZATIONS["half"],
+        None,
+    )
+    assert result.normalization == COMMON_NORMALIZATIONS["half"]
+    assert result.normalization_scores == {"given": 1.0}
+
+
+def make_fixed_logits(answers: dict[str, Tensor]) -> LogitsFactory:
+    """Return a teacher with fixed logits per class for each common normalization.
+
+    Any other normalization gives the logits of the first.
+    """
+
+    def under(choice: Normalization) -> Callable[[Tensor], Tensor]:
+        name = next(
+            (name for name, common in COMMON_NORMALIZATIONS.items() if common == choice), "imagenet"
+        )
+        table = answers.get(name, torch.zeros(4, 4))
+        return lambda images: table[
+            ((images.mean(dim=(1, 2, 3)) * 255 - LEVELS[0]) / 60).round().long()
+        ]
+
+    return under
+
+
+def test_of_two_with_equal_accuracy_the_likelier_is_chosen() -> None:
+    sure, unsure = 10 * torch.eye(4), 0.1 * torch.eye(4)
+    assert (
+        verify(
+            make_fixed_logits({"imagenet": unsure, "cifar100": sure}), DATA, None, None
+        ).normalization
+        == COMMON_NORMALIZATIONS["cifar100"]
+    )
+
+
+def test_a_likelier_normalization_wins_over_a_more_accurate_one() -> None:
+    often = 0.01 * torch.eye(4)
+    likely = 20 * torch.eye(4)
+    likely[3] = torch.tensor([0, 0, 1.0, 0.9])  # one class of four is missed by a hair
+    result = verify(make_fixed_logits({"imagenet": often, "cifar10": likely}), DATA, None, None)
+    assert result.normalization == COMMON_NORMALIZATIONS["cifar10"]
+    assert result.normalization_scores["cifar10"] < result.normalization_scores["imagenet"] == 1.0
+
+
+def test_between_equals_the_most_common_is_chosen() -> None:
+    result = verify(
+        make_fixed_logits(dict.fromkeys(COMMON_NORMALIZATIONS, 10 * torch.eye(4))), DATA, None, None
+    )
+    assert result.normalization == COMMON_NORMALIZATIONS["imagenet"]
+
+
+def test_the_choice_is_made_on_a_sample_and_the_scores_on_every_image() -> None:
+    batch_sizes: list[int] = []
+    teacher = make_trained_logits(COMMON_NORMALIZATIONS["imagenet"])
+
+    def counted(choice: Normalization) -> Callable[[Tensor], Tensor]:
+        forward = teacher(choice)
+        return lambda images: (batch_sizes.append(len(images)), forward(images))[1]
+
+    result = verify(counted, ImageDataset(DATA.train, make_split(800), CLASSES), None, None)
+    assert sum(batch_sizes) == 512 * len(result.normalization_scores) + 800
+    assert result.scores.images == 800
+
+
+def test_a_guessing_teacher_is_refused_with_the_normalizations_tried() -> None:
+    with pytest.raises(TeacherAtChance) as caught:
+        verify(make_fixed_logits({}), DATA, None, None)
+    assert (
+        "classifies 25.0% of 200 images correctly. Random guessing among 4 classes gets 25.0%"
+        in caught.value.message
+    )
+    assert (
+        "imagenet 25.0%, cifar10 25.0%, cifar100 25.0%, half 25.0%, none 25.0%, data 25.0%"
+        in caught.value.message
+    )
+    assert caught.value.hint == TeacherAtChance.default_hint
+
+
+def test_for_classes_in_another_order_the_hint_suggests_a_class_map() -> None:
+    # the teacher's class 0 is class 2 of the data set, and so on
+    shuffled = make_trained_logits(COMMON_NORMALIZATIONS["imagenet"], (2, 0, 3, 1))
+    with pytest.raises(TeacherAtChance) as caught:
+        verify(shuffled, DATA, None, None)
+    assert "class_map [1, 3, 0, 2] would give 100.0%" in caught.value.hint
+    assert verify(shuffled, DATA, None, (1, 3, 0, 2)).scores.top1 == 1.0
+
+
+def test_a_class_map_selects_among_more_classes() -> None:
+    logits = torch.arange(12.0).view(2, 6)
+    assert map_logits(logits, CLASSES, (5, 0, 2, 2)).tolist() == [[5, 0, 2, 2], [11, 6, 8, 8]]
+    assert map_logits(logits[:, :4], CLASSES, None) is not None
+    with pytest.raises(
+        ClassesDoNotFit, match="The teacher has 6 classes and the data set 4"
+    ) as caught:
+        map_logits(logits, CLASSES, None)
+    assert caught.value.pointer == "/teacher/class_map"
+
+
+@pytest.mark.parametrize("class_map", [(0, 1, 2), (0, 1, 2, 6)])
+def test_a_class_map_of_wrong_length_or_range_is_refused(
+    class_map: tuple[int, ...],
+) -> None:
+    with pytest.raises(
+        ClassesDoNotFit, match=rf"must hold 4 indices below 6\. It holds {len(class_map)}"
+    ):
+        map_logits(torch.zeros(2, 6), CLASSES, class_map)
+
+
+def test_a_constant_answer_under_one_normalization_suggests_no_class_map() -> None:
+    trained = make_trained_logits(COMMON_NORMALIZATIONS["none"], order=(1, 2, 3, 0))
+
+    def logits(choice: Normalization) -> Callable[[Tensor], Tensor]:
+        constant = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+        return (
+            trained(choice)
+            if choice == COMMON_NORMALIZATIONS["none"]
+            else lambda images: constant.expand(len(images), -1)
+        )
+
+    with pytest.raises(TeacherAtChance) as caught:
+        verify(logits, DATA, None, None)
+    assert "class_map [3, 0, 1, 2] would give 100.0%" in caught.value.hint

@@ -1,0 +1,122 @@
+"""A small training run on random images with a fixed projection as its teacher."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dlkd_core.catalog import METHODS
+from dlkd_core.data.augmentation.views import Augmentation
+from dlkd_core.data.batches import BatchLoader
+from dlkd_core.data.dataset import DatasetSplit
+from dlkd_core.events import CHECKPOINT_FILE, Event, StepFinished
+from dlkd_core.losses import build_objective
+from dlkd_core.losses.base_loss import LossContext
+from dlkd_core.models import FeatureExtractor, build_network
+from dlkd_core.outputs import Outputs, OutputShapes
+from dlkd_core.training.checkpoint import TrainingState
+from dlkd_core.training.ema import ModelEMA
+from dlkd_core.training.loop import TrainingRun, train
+from dlkd_core.training.optimizer import build_optimizer
+from dlkd_core.training_spec import TrainingSpec
+
+CLASSES, FEATURE_WIDTH, IMAGES = 3, 12, 20
+PROJECTION = torch.randn(3 * 8 * 8, FEATURE_WIDTH, generator=torch.Generator().manual_seed(5)) / 8
+
+
+def teacher(images: Tensor) -> Outputs:
+    """Return features and logits that depend only on the images."""
+    features = images.flatten(1) @ PROJECTION
+    return Outputs(classify(features), features, (images,))
+
+
+def classify(features: Tensor) -> Tensor:
+    """Return the teacher's logits of its features."""
+    return features[:, :CLASSES]
+
+
+def make_run(
+    directory: Path,
+    method: str = "plain",
+    evaluate: Callable[[], dict[str, float]] = dict,
+    **training: Any,
+) -> TrainingRun:
+    """Return a run of two epochs of three batches over twenty images.
+
+    The last batch of an epoch has four images. Keywords replace training options.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    spec = TrainingSpec.model_validate(
+        {"epochs": 2, "batch_size": 8, "weight_decay": 0, **training}
+    )
+    method_spec = METHODS[method](name=method)
+    generator = torch.Generator().manual_seed(1)
+    split = DatasetSplit(
+        torch.randint(0, 256, (IMAGES, 3, 8, 8), dtype=torch.uint8, generator=generator),
+        torch.arange(IMAGES) % CLASSES,
+    )
+    torch.manual_seed(spec.seed)
+    student = FeatureExtractor(
+        build_network("resnet8", CLASSES), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+    )
+    augmentation = Augmentation(method_spec.views, padding=1, flip=spec.flip)
+    with torch.no_grad():
+        sample = split.images[:2].float() / 255
+        student_shapes = OutputShapes.from_outputs(student.eval()(sample))
+        teacher_shapes = OutputShapes.from_outputs(teacher(sample))
+    context = LossContext(
+        student_shapes,
+        teacher_shapes,
+        CLASSES,
+        augmentation.view_count,
+        IMAGES,
+        split.labels,
+        classify,
+    )
+    objective = build_objective(method_spec, context)
+    optimizer = build_optimizer(spec, [*student.parameters(), *objective.parameters()])
+    ema = ModelEMA(student, spec.ema) if spec.ema else None
+    return TrainingRun(
+        spec,
+        BatchLoader(split, spec.batch_size, augmentation, spec.seed),
+        teacher,
+        TrainingState(student, objective, optimizer, ema),
+        evaluate,
+        directory,
+        "this run",
+    )
+
+
+def stop_after(run: TrainingRun, step: int) -> None:
+    """Train until a step is finished and close the run, which saves a checkpoint."""
+    run_events = train(run)
+    next(event for event in run_events if isinstance(event, StepFinished) and event.step == step)
+    run_events.close()
+
+
+def resume(run: TrainingRun, directory: Path) -> Iterator[Event]:
+    """Resume a run from the checkpoint in a folder."""
+    return train(run, run.state.load(directory / CHECKPOINT_FILE, digest="this run"))
+
+
+def collect_tensors(state: TrainingState) -> dict[str, Tensor]:
+    """Return a copy of every tensor that the next step depends on, by name."""
+    moments = {
+        f"{name}.{number}": tensor
+        for number, values in state.optimizer.state_dict()["state"].items()
+        for name, tensor in values.items()
+    }
+    heads = {f"objective.{name}": tensor for name, tensor in state.objective.state_dict().items()}
+    ema_state = state.ema.state_dict() if state.ema else {}
+    average = {f"average.{name}": tensor for name, tensor in ema_state.items()}
+    tensors = {**state.student.state_dict(), **heads, **moments, **average}
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def tensors_equal(tensors: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
+    """Return whether all tensors are bit-identical."""
+    return tensors.keys() == others.keys() and all(
+        torch.equal(tensor, others[name]) for name, tensor in tensors.items()
+    )

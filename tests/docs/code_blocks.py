@@ -1,0 +1,24 @@
+"""Fenced code blocks of the documentation's Markdown pages."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+_CODE_FENCE = re.compile(r"^```(\w*)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class CodeBlock(NamedTuple):
+    """A code block with the language and the title of its opening fence."""
+
+    language: str
+    title: str
+    text: str
+
+
+def code_blocks(page: Path, language: str | None = None) -> list[CodeBlock]:
+    """Return the page's code blocks in order, optionally only those of one language."""
+    blocks = [CodeBlock(*groups) for groups in _CODE_FENCE.findall(page.read_text())]
+    return [block for block in blocks if language in {None, block.language}]

@@ -1,0 +1,65 @@
+"""Celery consumer that wakes idle slots when a job is queued.
+
+Slots also poll the database, so without hints jobs only start a little later.
+"""
+
+import logging
+from threading import Thread
+from typing import Any
+
+from celery import signals
+from celery.worker import WorkController
+
+from registry.jobs.job_queue import WAKE_TASK, broker_queue_name, make_celery
+from registry.settings import Settings
+from worker.slots import Slots
+
+_log = logging.getLogger(__name__)
+_STOP_SECONDS = 3.0
+
+
+class HintConsumer:
+    """Consumes hints from the broker queues that the worker's slots serve."""
+
+    def __init__(self, settings: Settings, slots: Slots) -> None:
+        self._app = make_celery(settings)
+        self._app.set_default()  # the pool's thread looks the task up in the default app
+        self._register_wake_task(slots)
+        # The bare controller installs no signal handlers and prints no banner. Worker liveness is
+        # kept in the database, so Celery's heartbeat, mingle and gossip are off.
+        self._controller: Any = WorkController(
+            app=self._app,
+            pool="threads",
+            concurrency=1,
+            queues=[broker_queue_name(capacity.queue) for capacity in slots.capacity],
+            loglevel=logging.WARNING,
+            without_heartbeat=True,
+            without_mingle=True,
+            without_gossip=True,
+        )
+        self._thread = Thread(target=self._run, name="hint-consumer", daemon=True)
+
+    def start(self) -> None:
+        """Start consuming. The connection is retried while the broker is unavailable."""
+        signals.setup_logging.connect(_keep_logging_config, weak=False)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop consuming. A thread that hangs on its broker is abandoned: it holds no resources."""
+        self._controller.stop()
+        self._thread.join(_STOP_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            self._controller.start()
+        except Exception:  # noqa: BLE001 - each broker client raises errors of its own
+            _log.exception("Hint consumer failed; slots fall back to polling the database")
+
+    def _register_wake_task(self, slots: Slots) -> None:
+        @self._app.task(name=WAKE_TASK, ignore_result=True, shared=False)  # type: ignore[untyped-decorator] # Celery publishes no types
+        def wake(queue: str, job_id: str) -> None:  # noqa: ARG001 - slots claim the best job, not the named one
+            slots.wake(queue)
+
+
+def _keep_logging_config(**_: Any) -> None:
+    """Keep Celery from replacing the logging configuration by connecting to its signal."""

@@ -1,0 +1,78 @@
+"""The result of a trainer process as its supervisor records it."""
+
+import signal
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from dlkd_core.events import FileExported
+
+
+class ResultKind(StrEnum):
+    """How a trainer ended. Also the values of the `outcome` label of `dlkd_worker_attempts`."""
+
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    RETURNED = "returned"  # stopped for a pause or because this worker shuts down
+    LOST = "lost"  # the lease is gone: another worker may have the job
+
+
+@dataclass(frozen=True)
+class TrainerResult:
+    """How a trainer ended, with its report and files or its error."""
+
+    kind: ResultKind
+    report: dict[str, Any] = field(default_factory=dict)
+    files: tuple[FileExported, ...] = ()
+    error: dict[str, Any] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+
+
+def make_failure(
+    code: str, message: str, hint: str, *, log: list[str], retryable: bool = True
+) -> TrainerResult:
+    """Build a failed result with an error that the trainer did not report itself."""
+    return TrainerResult(
+        ResultKind.FAILED,
+        error={"code": code, "message": message, "hint": hint, "retryable": retryable},
+        log=log,
+    )
+
+
+def make_crash(exit_status: int, log: list[str]) -> TrainerResult:
+    """Build the result of a trainer that exited without a final event.
+
+    `exit_status` is negative if a signal ended the process.
+    """
+    if exit_status >= 0:
+        return make_failure(
+            "trainer_died",
+            f"The trainer process exited with status {exit_status}.",
+            "See the log of the job for the reason.",
+            log=log,
+        )
+    number = signal.Signals(-exit_status)
+    hint = {
+        signal.SIGKILL: (
+            "The machine probably ran out of memory. Lower training.batch_size, or give the worker "
+            "more memory."
+        ),
+        signal.SIGSEGV: (
+            "A library crashed. See the log of the job, and check the machine's drivers."
+        ),
+    }.get(number, "Something outside the service ended the process.")
+    return make_failure(
+        "trainer_died", f"The trainer process was terminated by {number.name}.", hint, log=log
+    )
+
+
+def make_worker_error(error: Exception, log: list[str]) -> TrainerResult:
+    """Build the result of an error in the worker itself, such as a full disk or a missing file."""
+    return make_failure(
+        "worker_error",
+        f"{type(error).__name__}: {error}"[:1000],
+        "See the log of the worker for details.",
+        log=log,
+    )

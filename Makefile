@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-# The first of these that is Python 3.11 or newer creates the environment.
+# The first candidate that is Python 3.11 or newer creates the environment.
 CANDIDATES := $(PYTHON) python3.13 python3.12 python3.11 python3.14
 
 .PHONY: help setup system check format sync test e2e demo up docs docs-serve pictures bench clean

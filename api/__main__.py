@@ -1,4 +1,4 @@
-"""Entry point of the API server: `python -m api`, also started by `dlkd up` and the container."""
+"""Entry point of the API server. `dlkd up` and the container run it as `python -m api`."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.app import create_app
 from api.observability import tracing
 from registry.access import api_keys
-from registry.access.ip_addresses import is_loopback
+from registry.access.address_checks import is_loopback
 from registry.db.database import Database
 from registry.jobs.job_queue import CeleryJobQueue
 from registry.observability.logging_setup import configure_logging
@@ -23,8 +23,8 @@ from registry.storage.object_store import Store
 # File descriptor of a listening socket that the parent process opened.
 SOCKET_FD_VARIABLE = "DLKD_SOCKET"
 _GRACEFUL_SHUTDOWN_SECONDS = 10
-# Longer than the 60 seconds of common proxies. The proxy then closes idle connections first and
-# never sends a request over one that the server has just closed.
+# Longer than the 60 seconds that are common for proxies. Proxies then close idle connections first,
+# and never send a request over a connection that the server has just closed.
 _KEEP_ALIVE_SECONDS = 75
 _log = logging.getLogger(__name__)
 
@@ -34,9 +34,9 @@ class PublicHostWithoutKey(Exception):
 
 
 def main() -> int:
-    """Serve until SIGINT or SIGTERM and return the exit status, 1 if the server cannot start.
+    """Serve until SIGINT or SIGTERM, and return the exit status.
 
-    Open requests get a few seconds to finish.
+    It is 1 if the server cannot start. Open requests get a few seconds to finish.
     """
     socket_fd = os.environ.pop(SOCKET_FD_VARIABLE, None)
     try:
@@ -78,7 +78,7 @@ def _serve(settings: Settings, database: Database, sockets: list[socket.socket] 
 def _require_key_for_public_host(settings: Settings, database: Database) -> None:
     """Refuse to serve a public address before the first API key exists.
 
-    Such a service would look as if it worked, but reject every request.
+    Such a service would seem to work, but would reject every request.
     """
     if is_loopback(settings.host):
         return

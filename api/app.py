@@ -53,7 +53,7 @@ from registry.jobs.job_queue import JobQueue
 from registry.settings import Settings
 from registry.storage.object_store import Store
 
-_MAX_BODY_BYTES = 2**20  # for requests without a file
+_MAX_BODY_BYTES = 2**20  # limit for requests without a file
 _MAX_CONCURRENT_UPLOADS = 8
 _AUTHENTICATED_ROUTES = (
     uploads,
@@ -129,7 +129,7 @@ def _build_middleware(
         Middleware(
             TrustedHostsMiddleware,
             allowed_hosts=settings.host_names,
-            # Prometheus scrapes each process at its IP address, which is not a host name.
+            # Prometheus scrapes each process at its IP address instead of a host name.
             exempt_paths=(prometheus.PATH,) if settings.metrics in {"key", "token"} else (),
         ),
         Middleware(
@@ -149,9 +149,9 @@ def _build_middleware(
 
 
 def _build_metrics_registry(database: Database) -> CollectorRegistry:
-    """Return the metrics of the process, the build and the service.
+    """Return a registry with the metrics of the process, the build and the service.
 
-    `RequestMetrics` adds those of requests.
+    `RequestMetrics` adds the metrics of requests.
     """
     metrics_registry = CollectorRegistry()
     ProcessCollector(registry=metrics_registry)

@@ -18,18 +18,18 @@ from registry.storage.object_store import Store
 
 @dataclass(frozen=True)
 class Services:
-    """The services that `create_app` received, so that routes need no globals."""
+    """The shared services that `create_app` received. With them, routes need no globals."""
 
     settings: Settings
     database: Database
     queue: JobQueue
     store: Store
-    # Slow uploads run in a few threads of their own, so that they block only each other.
+    # Uploads run in a few separate threads, so that slow ones block only other uploads.
     upload_limiter: CapacityLimiter
 
     @property
     def default_quotas(self) -> QuotaLimits:
-        """Quotas of owners that have none of their own."""
+        """Quotas for owners for whom no quotas are set."""
         return QuotaLimits.from_settings(self.settings)
 
 
@@ -42,7 +42,7 @@ def _get_caller(request: Request) -> Principal:
     return cast("Principal", request.state.principal)
 
 
-# Only documents the key in OpenAPI. AuthenticationMiddleware checks it.
+# This only documents the key in OpenAPI. AuthenticationMiddleware checks the key.
 bearer_auth = Security(
     HTTPBearer(
         auto_error=False,
@@ -59,8 +59,8 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        description="Unique key for this request. If it is sent again with the same key within a "
-        "day, the service returns the first response and does not run the request again.",
+        description="Unique key for this request. If the request is sent again with the same key "
+        "within a day, it is not executed again and gets the first response.",
     ),
 ]
 PageLimit = Annotated[int, Query(ge=1, description=LIMIT_DESCRIPTION)]

@@ -1,4 +1,4 @@
-"""OpenAPI 3.1 document with error responses, complete enough to generate a client."""
+"""The OpenAPI 3.1 document, with everything that is needed to generate a client."""
 
 import re
 from collections import Counter
@@ -17,10 +17,10 @@ _ERROR_RESPONSES = {
     "5XX": "The server failed to process the request.",
 }
 _UNUSED_SCHEMAS = ("HTTPValidationError", "ValidationError")
-DESCRIPTION = """Compress a trained model. Upload a teacher checkpoint and a data set, choose a
+DESCRIPTION = """Compress a trained model. Upload a teacher checkpoint and a dataset, choose a
 student architecture, and download a small model that you can ship.
 
-1. Upload a teacher (`POST /v1/teachers`) and a data set (`POST /v1/datasets`).
+1. Upload a teacher (`POST /v1/teachers`) and a dataset (`POST /v1/datasets`).
 2. Submit a job that refers to them (`POST /v1/jobs`).
 3. Follow its progress (`GET /v1/jobs/{job_id}` or `GET /v1/jobs/{job_id}/events`).
 4. Download the files of the model (`GET /v1/models/{model}`).
@@ -28,7 +28,10 @@ student architecture, and download a small model that you can ship.
 
 
 def install_openapi(app: FastAPI) -> None:
-    """Serve the completed document at /openapi.json. It is built on the first request."""
+    """Serve the document, with error responses, at /openapi.json.
+
+    It is built on the first request.
+    """
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -72,7 +75,7 @@ def _add_error_responses(operation: dict[str, Any], *, authenticated: bool) -> N
 def _add_enum_varnames(node: Any) -> None:
     """Add `x-enum-varnames` to enums whose values differ only in case.
 
-    Client generators derive the same constant name from such values.
+    Otherwise client generators would derive the same constant name from such values.
     """
     if isinstance(node, list):
         for item in node:

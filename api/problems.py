@@ -40,13 +40,13 @@ _STATUS_CODES: dict[type[Exception], int] = {
     registry_errors.RegistryError: 500,
     DistillationError: 422,
 }
-# Errors of a query parameter instead of a field of the body.
+# Errors that concern a query parameter instead of a field of the body.
 _QUERY_PARAMETERS: dict[type[Exception], str] = {
     registry_errors.CursorInvalid: "cursor",
     registry_errors.LabelInvalid: "label",
     registry_errors.ComparisonSizeInvalid: "ids",
 }
-# Code and hint of errors that the framework raises before a route is reached.
+# Code and hint for errors that the framework raises before a route is reached.
 _HTTP_ERRORS = {
     400: ("bad_request", "Check the request against /openapi.json."),
     404: ("no_such_path", "See /openapi.json for all paths."),
@@ -72,12 +72,12 @@ class FieldProblem(BaseModel):
     """An error in one field or parameter of the request."""
 
     pointer: str | None = Field(
-        None, description="JSON pointer into the body, or `/` and the name of a form field."
+        None, description="JSON pointer to the field, or `/` and the name of a form field."
     )
     parameter: str | None = Field(
         None, description="Name of the query parameter, header or path parameter."
     )
-    code: str = Field(description="Stable error code that programs can rely on.")
+    code: str = Field(description="Error code for programs. It does not change between releases.")
     message: str
 
 
@@ -87,7 +87,7 @@ class Problem(BaseModel):
     type: str = "about:blank"
     title: str = Field(description="Name of the HTTP status.")
     status: int
-    code: str = Field(description="Stable error code that programs can rely on.")
+    code: str = Field(description="Error code for programs. It does not change between releases.")
     detail: str = Field(description="Human-readable explanation of the error.")
     hint: str = Field("", description="How to resolve the error.")
     errors: list[FieldProblem] = Field(
@@ -95,14 +95,14 @@ class Problem(BaseModel):
     )
     request_id: str | None = Field(
         None,
-        description="Request id, which is also in the X-Request-Id header and the server's log.",
+        description="Request id. It is also in the X-Request-Id header and in the server's log.",
     )
 
 
 def build_problem(
     status: int, code: str, detail: str, *, hint: str = "", errors: list[FieldProblem] | None = None
 ) -> Problem:
-    """Return a problem document whose title is the name of the status."""
+    """Return a problem document. Its title is the name of the HTTP status."""
     title = "Checksum Mismatch" if status == CHECKSUM_MISMATCH else HTTPStatus(status).phrase
     return Problem(
         title=title, status=status, code=code, detail=detail, hint=hint, errors=errors or []
@@ -128,7 +128,7 @@ async def send_problem(problem: Problem, scope: Scope, receive: Receive, send: S
 
 
 def problem_from_error(error: registry_errors.RegistryError | DistillationError) -> Problem:
-    """Convert an error of the registry or the core. Its class determines the status."""
+    """Convert an error from the registry or the core. Its class determines the status."""
     status = next(_STATUS_CODES[kind] for kind in type(error).__mro__ if kind in _STATUS_CODES)
     parameter = _QUERY_PARAMETERS.get(type(error))
     pointer = error.pointer if parameter is None else None
@@ -150,7 +150,7 @@ def problem_from_http_exception(error: HTTPException, method: str, path: str) ->
 
 
 def problem_from_validation_error(error: RequestValidationError) -> Problem:
-    """Convert the validation errors of a request, one entry per invalid field."""
+    """Convert the validation errors of a request to one entry per invalid field."""
     fields = [FieldProblem(**entry) for entry in _iter_field_problems(error.errors(), error.body)]
     first = fields[0]
     location = first.pointer or first.parameter
@@ -166,7 +166,7 @@ def problem_from_validation_error(error: RequestValidationError) -> Problem:
 
 
 def validate_body(model: type[ModelT], body: dict[str, Any]) -> ModelT:
-    """Validate data that the route assembled as if it were the body of the request.
+    """Validate data that the route assembled as if it had been sent as the request body.
 
     Raises:
         RequestValidationError: The data is invalid. Locations point into the body.
@@ -181,7 +181,7 @@ def validate_body(model: type[ModelT], body: dict[str, Any]) -> ModelT:
 
 
 def get_request_id(request: Request) -> str | None:
-    """Return the id of the request in responses and in the log."""
+    """Return the request id, which is also in the response and in the log."""
     return getattr(request.state, "request_id", None)
 
 
@@ -237,8 +237,8 @@ ERROR_HANDLERS: dict[int | type[Exception], Any] = {
 def _get_allowed_methods(request: Request) -> str:
     """Return the value of the Allow header: all methods that the path supports.
 
-    Starlette lists only the methods of the first matching route, but RFC 9110, 10.2.1 requires all
-    of them.
+    Starlette lists only the methods of the first matching route, but RFC 9110, 10.2.1 requires the
+    header to list all methods.
     """
     routes = request.app.router.routes
     scope = {**request.scope, "path_params": {}}
@@ -266,8 +266,8 @@ def _iter_field_problems(errors: Sequence[Any], body: Any) -> Iterator[dict[str,
 def _build_json_pointer(path: Sequence[str | int], body: Any, error_type: str) -> str:
     """Convert a pydantic location to a JSON pointer (RFC 6901) into the body that the client sent.
 
-    Locations also contain the tags of unions, which the pointer omits because they are not in the
-    body. A name that is not in the body is kept only if it is the missing field itself.
+    Locations also contain union tags. The pointer omits them, because they are not in the body. A
+    name that is not in the body is kept only if it is the missing field itself.
     """
     if error_type == "json_invalid" and not isinstance(body, dict):
         return ""  # the location is the offset at which parsing failed

@@ -14,13 +14,13 @@ ZIP = "application/zip"
 MARKDOWN = "text/markdown"
 EVENT_STREAM = "text/event-stream"
 WEBP = "image/webp"
-REVALIDATE = "private, no-cache"  # Cache-Control: keep a copy, but ask for its ETag every time
+REVALIDATE = "private, no-cache"  # Cache-Control: keep a copy, but revalidate it on every use
 
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # fixed date, so that equal contents give equal archives
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # fixed date, so that equal contents yield equal archives
 
 
 def add_headers(headers: Mapping[str, str], send: Send) -> Send:
-    """Return a `send` that adds headers to the response."""
+    """Return an ASGI `send` function that adds headers to the response."""
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -49,9 +49,9 @@ def not_modified(request: Request, headers: Mapping[str, str]) -> Response | Non
 
 
 def stream_zip(members: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
-    """Yield a zip archive of (name, chunks) members while it is written.
+    """Yield a zip archive of (name, chunks) members in pieces while it is written.
 
-    The whole archive is never in memory or on disk. Members are stored uncompressed, because
+    The complete archive is never in memory or on disk. Members are stored uncompressed, because
     weights hardly compress.
     """
     buffer = _ChunkBuffer()
@@ -68,7 +68,7 @@ def stream_zip(members: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes
 class _ChunkBuffer(io.RawIOBase):
     """Write buffer that is emptied by `drain`.
 
-    It is not seekable, which makes `zipfile` write sizes after the data.
+    The buffer is not seekable. `zipfile` therefore writes sizes after the data.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,7 @@
-"""Transactions of requests that write: run once, commit, notify the workers, then respond."""
+"""Transactions for requests that write: commit, notify the workers, then respond.
+
+A request that is repeated with the same Idempotency-Key is executed only once.
+"""
 
 import json
 from collections.abc import Callable
@@ -18,7 +21,7 @@ Operation = Callable[[Session, QueueHints], BaseModel]
 
 
 def fingerprint(action: str, subject: str, **options: Any) -> bytes:
-    """Return bytes that distinguish requests with the same Idempotency-Key."""
+    """Return bytes that identify a request, to detect a reused Idempotency-Key."""
     return json.dumps([action, subject, options], sort_keys=True).encode()
 
 
@@ -33,10 +36,19 @@ def run_idempotent(
 ) -> dict[str, Any]:
     """Run the operation in one transaction and return its response as JSON data.
 
-    If the same request was sent before with this Idempotency-Key, its stored response is returned
-    instead. `operation` appends the jobs that workers should be notified of to the hints, which are
-    sent after the commit. `unstored_field` names a field of the response that is not stored, so
-    that it is null in a repeated response.
+    If the same request was sent before with this Idempotency-Key, the stored response is returned
+    instead.
+
+    Args:
+        services: The shared services.
+        caller: The principal that sent the request.
+        idempotency_key: The request's Idempotency-Key, or None.
+        request_fingerprint: Bytes that identify the request (see `fingerprint`).
+        operation: Function that makes the changes and returns the response. For each job of which
+            workers should be notified, it appends a hint to its second argument. Hints are sent
+            after the commit.
+        unstored_field: A field of the response that is not stored, such as a secret. It is null if
+            the response is repeated.
 
     Raises:
         IdempotencyKeyReused: The key was used before with another request.
@@ -60,9 +72,9 @@ def run_idempotent(
 
 
 def delete_with_files(services: Services, delete_rows: Callable[[Session], list[str]]) -> None:
-    """Delete rows, and then the files that no other row references.
+    """Delete rows, and then those of their files that no other row references.
 
-    `delete_rows` returns the digests of the files. Each file is deleted in its own transaction.
+    `delete_rows` returns the digests of the files. Each file is deleted in a separate transaction.
     """
     with services.database.write() as session:
         digests = delete_rows(session)

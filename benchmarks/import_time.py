@@ -1,6 +1,6 @@
-"""Import time of the main packages in fresh processes: median and range.
+"""Measures how long the main packages take to import in a new process: median and range.
 
-python -m benchmarks.import_time [--runs 5]
+Usage: python -m benchmarks.import_time [--runs 5]
 """
 
 import argparse
@@ -17,16 +17,16 @@ IMPORTS = {
 
 
 def measure_seconds(code: str) -> float:
-    """Return the wall-clock seconds of a fresh interpreter that runs `code`."""
+    """Return how many seconds a new interpreter takes to run `code`."""
     start = perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - the constants above
     return perf_counter() - start
 
 
 def main() -> None:
-    """Print the table as Markdown.
+    """Print the table of import times as Markdown.
 
-    The imports take turns, so that a slow period on the machine affects all of them.
+    The imports are measured in turn, so that a slow period on the machine affects all of them.
     """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

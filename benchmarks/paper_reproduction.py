@@ -1,12 +1,13 @@
-"""The paper's table: measured accuracy next to the published numbers, with a plot.
+"""Reproduces the paper's table: prints and plots measured next to published accuracies.
 
-python -m benchmarks.paper_reproduction --data cifar100.zip --pairs wrn_40_2/wrn_16_2
+Usage: python -m benchmarks.paper_reproduction --data cifar100.zip --pairs wrn_40_2/wrn_16_2
     --methods plain,kd,crd,dlkd --seeds 3
 
-Each entry is the mean and spread of the last epoch's accuracy over seeds. A method's parameters
-follow its name: dlkd:views=single:alignment=5:correlation=1. Teachers are trained unless --teachers
-names a file. An interrupted run resumes where it stopped. Without --epochs, a GPU trains the
-paper's 240 epochs. A CPU trains 12, which tests the table but does not reproduce it.
+Each entry is the accuracy after the last epoch, as mean and standard deviation over seeds. A
+method's parameters follow its name: dlkd:views=single:alignment=5:correlation=1. A teacher is
+trained unless --teachers provides its file. An interrupted run resumes where it stopped. The
+default of --epochs is 240 on a GPU, as in the paper. On a CPU it is 12, which exercises this
+program but does not reproduce the table.
 """
 
 import argparse
@@ -23,12 +24,12 @@ from dlkd_core.device import describe_device, pick_device
 PUBLISHED: dict[str, Any] = json.loads(
     Path(__file__).with_name("published_results.json").read_text()
 )
-# architectures that the paper trains at a fifth of the learning rate
+# Architectures that the paper trains with a fifth of the usual learning rate.
 _LOW_LEARNING_RATE = {"MobileNetV2", "ShuffleV1", "ShuffleV2"}
 
 
 def training_config(architecture: str, epochs: int, seed: int) -> dict[str, Any]:
-    """Return the paper's training recipe."""
+    """Return the paper's training settings for an architecture."""
     return {
         "epochs": epochs,
         "seed": seed,
@@ -38,7 +39,7 @@ def training_config(architecture: str, epochs: int, seed: int) -> dict[str, Any]
 
 
 class PaperTable:
-    """Runs the missing entries of the table and prints each row as soon as it is complete."""
+    """Computes the missing entries of the table and prints each row as soon as it is complete."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
@@ -49,10 +50,10 @@ class PaperTable:
             pair: [name for name, table in PUBLISHED.items() if pair in table["pairs"]]
             for pair in self.pairs
         }
-        self.teacher_top1: dict[str, float] = {}  # percent, by pair
+        self.teacher_top1: dict[str, float] = {}  # in percent, by pair
 
     def teacher_weights(self, name: str) -> Path:
-        """Return the weights of a teacher, and train it first if necessary."""
+        """Return the path of a teacher's weights. The teacher is trained first if necessary."""
         if name in self.arguments.teachers:
             file: Path = self.arguments.teachers[name]
             return file
@@ -65,7 +66,7 @@ class PaperTable:
         return weights
 
     def run_cell(self, pair: str, method: str) -> TableCell:
-        """Run one entry, once per seed."""
+        """Train one entry of the table with each seed and return its accuracies."""
         teacher, student = pair.split("/")
         results = [
             self.run_cache.get_or_run(
@@ -87,7 +88,7 @@ class PaperTable:
         return TableCell(pair, method, [100 * result["student"] for result in results], published)
 
     def run_and_print(self) -> None:
-        """Print the table as Markdown and plot it into the output folder."""
+        """Print the table as Markdown and save its plot in the output folder."""
         print(format_header(self.pairs, self.sources), flush=True)
         cells: list[TableCell] = []
         for method in self.arguments.methods.split(","):
@@ -125,9 +126,10 @@ def _published_top1(table: str, pair: str, method: str) -> float | None:
 
 
 def _parse_teachers(text: str) -> dict[str, Path]:
-    """Parse teacher files by architecture.
+    """Return the teacher files by architecture.
 
-    The text is a folder of <architecture>.<suffix>, or resnet56=one.th,vgg13=another.pth.
+    The text is either a folder of files named <architecture>.<suffix>, or a list such as
+    resnet56=one.th,vgg13=another.pth.
     """
     if "=" not in text:
         return {path.stem: path for path in Path(text).iterdir()}
@@ -139,8 +141,8 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True, help="data set")
-    parser.add_argument("--val", type=Path, help="another data set whose val split is used instead")
+    parser.add_argument("--data", type=Path, required=True, help="dataset")
+    parser.add_argument("--val", type=Path, help="dataset whose val split replaces that of --data")
     parser.add_argument(
         "--pairs", default="wrn_40_2/wrn_16_2", help="teacher/student pairs, separated by commas"
     )

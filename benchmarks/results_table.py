@@ -1,4 +1,4 @@
-"""Table of measured and published accuracies, as Markdown and as a plot."""
+"""The table of measured and published accuracies, as Markdown and as a plot."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ class TableCell:
     """Accuracies of one method on one teacher/student pair.
 
     Attributes:
-        pair: "teacher/student".
+        pair: Names of teacher and student, as "teacher/student".
         method: Name of the method.
-        top1: Measured top-1 in percent, one per seed.
-        published: Published top-1 in percent by source.
+        top1: Measured top-1 accuracy in percent, one value per seed.
+        published: Published top-1 accuracy in percent, by source.
     """
 
     pair: str
@@ -34,13 +34,13 @@ class TableCell:
 
 
 def format_header(pairs: Sequence[str], sources: dict[str, Sequence[str]]) -> str:
-    """Return the header lines: one column per pair and one per source that publishes it."""
+    """Return the header: one column per pair, and one for each source with results for it."""
     columns = [name for pair in pairs for name in (pair.replace("/", " → "), *sources[pair])]
     return f"| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}"
 
 
 def format_row(method: str, cells: Sequence[TableCell], sources: dict[str, Sequence[str]]) -> str:
-    """Return the row of a method over all pairs."""
+    """Return a method's row, with the results for all pairs."""
     entries = []
     for cell in cells:
         published = (cell.published.get(source) for source in sources[cell.pair])
@@ -49,15 +49,15 @@ def format_row(method: str, cells: Sequence[TableCell], sources: dict[str, Seque
 
 
 def plot_table(cells: Sequence[TableCell], teachers: dict[str, float], path: Path) -> None:
-    """Plot one panel per pair into a file. The suffix decides the format.
+    """Plot the table to a file, with one panel per pair. The suffix determines the format.
 
-    Each seed is a point and their mean a bar. Published numbers are hollow markers, and the
-    teacher's accuracy is a dashed line.
+    Each seed is shown as a point and their mean as a bar. Published numbers are shown as hollow
+    markers, and the teacher's accuracy as a dashed line.
     """
     import matplotlib as mpl  # noqa: PLC0415  # slow import, needed for plots only
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    mpl.rcParams["svg.hashsalt"] = "dlkd"  # equal tables give equal files
+    mpl.rcParams["svg.hashsalt"] = "dlkd"  # equal tables produce identical files
     pairs = list(dict.fromkeys(cell.pair for cell in cells))
     methods = list(dict.fromkeys(cell.method for cell in cells))
     figure = Figure(figsize=(4 * len(pairs) + 1, 0.4 * len(methods) + 1.6), layout="constrained")

@@ -1,4 +1,4 @@
-"""Cache of finished benchmark runs, keyed by the digest of their spec.
+"""A cache of finished benchmark runs. The key of a run is the digest of its spec.
 
 An interrupted run resumes from its checkpoint.
 """
@@ -24,15 +24,18 @@ _RESULT_FILE = "result.json"
 
 @dataclass(frozen=True)
 class RunCache:
-    """Results in one subfolder per run. The last epoch counts, as in the published tables."""
+    """A cache with one subfolder per run.
+
+    The result of a run is that of its last epoch, as in the published tables.
+    """
 
     folder: Path
 
     def get_or_run(self, **spec: Any) -> dict[str, Any]:
-        """Return the result of the run with this spec.
+        """Return the result of the run with this spec. Run it first if it is not in the cache.
 
-        The result holds the top-1 of student and teacher in [0, 1], the seconds, the device, and
-        the path of the weights.
+        The result contains the top-1 accuracy of student and teacher in [0, 1], the duration in
+        seconds, the device and the path of the weights.
         """
         full_spec = DistillationSpec.model_validate({"export": ["safetensors"], **spec})
         folder = self.folder / sha256(full_spec.model_dump_json().encode()).hexdigest()[:16]
@@ -68,9 +71,9 @@ class RunCache:
         checkpoint.unlink(missing_ok=True)
 
     def decode_dataset(self, data: Path, val: Path | None = None) -> Path:
-        """Return the decoded data set, so that no run has to decode it again.
+        """Decode the dataset once for all runs and return the path of the decoded file.
 
-        If `val` is given, its val split replaces the data set's own.
+        If `val` is given, its val split replaces that of `data`.
         """
         path = self.folder / f"{data.stem}{f'_{val.stem}' if val else ''}.safetensors"
         if not path.exists():

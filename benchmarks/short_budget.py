@@ -1,8 +1,8 @@
-"""Accuracy of the methods within seconds of training: mean and spread over seeds.
+"""Measures the accuracy of each method after seconds of training: mean and spread over seeds.
 
-The data are handwritten digits, the teacher is wrn_16_2 and the student resnet8.
+The dataset is handwritten digits, the teacher is wrn_16_2 and the student is resnet8.
 
-python -m benchmarks.short_budget [--epochs 6] [--seeds 3]
+Usage: python -m benchmarks.short_budget [--epochs 6] [--seeds 3]
 """
 
 import argparse
@@ -51,7 +51,7 @@ TRAINING = {
 
 
 def run_to_end(folder: Path, **spec: Any) -> tuple[dict[str, Any], float]:
-    """Return the student's metrics and the seconds of a run."""
+    """Run a spec to its end and return the student's metrics and the duration in seconds."""
     start = perf_counter()
     full_spec = DistillationSpec.model_validate({**spec, "export": ["safetensors"]})
     (report,) = [
@@ -67,7 +67,7 @@ def format_spread(values: Sequence[float]) -> str:
 
 
 def measure(folder: Path, epochs: int, seeds: int) -> None:
-    """Train the teacher, run every method and print the table as Markdown."""
+    """Train the teacher, run every method and print the results as a Markdown table."""
     dataset = {"path": write_digits(folder / "digits.zip")}
     teacher, _ = run_to_end(
         folder,

@@ -1,13 +1,13 @@
-"""Time to the first student through each interface, by step.
+"""Measures how long each interface takes to produce the first student, by step.
 
-Measures from a service that does not exist yet to a file on disk.
+The time runs from the start of a new service until the student's file is on disk.
 
-python -m benchmarks.time_to_student --teacher resnet20.th --data images.zip
+Usage: python -m benchmarks.time_to_student --teacher resnet20.th --data images.zip
     [--student resnet8] [--epochs 1] [--rounds 3]
 
-Every interface gets a service of its own (`dlkd up`) in every round, so that none profits from work
-done for another. "start" is the time until the service answers. For the portal it includes signing
-in, with the browser already open. The portal's "job" includes filling in the form.
+In every round, each interface uses a new service (`dlkd up`), so that none benefits from work that
+was done for another. The step "start" ends when the service responds. For the portal, it includes
+signing in with a browser that is already open. Its step "job" includes filling in the form.
 """
 
 import argparse
@@ -33,17 +33,17 @@ from tests.support.local_service import read_ready_line, run_local_service, stop
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-STEPS = ("start", "teacher", "data set", "job", "download")
+STEPS = ("start", "teacher", "dataset", "job", "download")
 TOTAL = "total"
 STUDENT_FILE = "student.onnx"
 _POLL_SECONDS = 0.5
-_TIMEOUT_MS = 3_600_000  # an hour, since the job may take long
+_TIMEOUT_MS = 3_600_000  # an hour, because the job may take long
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """The inputs and the job, the same for every interface."""
+    """The input files and the job. They are the same for every interface."""
 
     teacher: Path
     data: Path
@@ -63,7 +63,7 @@ class Scenario:
 
 @dataclass
 class StepTimer:
-    """Seconds by step. Each step begins when the previous one is finished."""
+    """Records the duration of each step. A step begins when the previous one ends."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     _step_started: float = field(default_factory=perf_counter)
@@ -75,7 +75,7 @@ class StepTimer:
 
 @dataclass(frozen=True)
 class Service:
-    """A new service, and a folder for files."""
+    """A new service, and a folder for the scenario's files."""
 
     url: str
     key: str
@@ -84,7 +84,7 @@ class Service:
 
 @contextmanager
 def start_service(folder: Path) -> Iterator[Service]:
-    """Run `dlkd up` on an empty folder until the block ends."""
+    """Run `dlkd up` on an empty folder for the duration of the `with` block."""
     with run_local_service(folder / "data") as process:
         ready = read_ready_line(process)
         yield Service(ready["url"], ready["api_key"], folder)
@@ -98,7 +98,7 @@ def run_python_client(service: Service, scenario: Scenario, timer: StepTimer) ->
         teacher = client.wait_until_ready(client.upload_teacher(scenario.teacher)).id
         timer.finish_step("teacher")
         dataset = client.wait_until_ready(client.upload_dataset(scenario.data)).id
-        timer.finish_step("data set")
+        timer.finish_step("dataset")
         job = client.wait(client.submit(scenario.build_spec(teacher, dataset)).id)
         timer.finish_step("job")
         client.download(str(job.model_id), STUDENT_FILE, service.folder)
@@ -116,7 +116,7 @@ def run_cli(service: Service, scenario: Scenario, timer: StepTimer) -> None:
 
     def dlkd(*arguments: str) -> str:
         command = [sys.executable, "-m", "dlkd_client.cli.app", *arguments]
-        process = subprocess.run(  # noqa: S603 - our own command
+        process = subprocess.run(  # noqa: S603 - fixed command
             command, env=environment, check=True, capture_output=True, text=True, cwd=service.folder
         )
         return process.stdout.strip()
@@ -125,7 +125,7 @@ def run_cli(service: Service, scenario: Scenario, timer: StepTimer) -> None:
     teacher = dlkd("teacher", "add", str(scenario.teacher))
     timer.finish_step("teacher")
     dataset = dlkd("dataset", "add", str(scenario.data))
-    timer.finish_step("data set")
+    timer.finish_step("dataset")
     (service.folder / "spec.json").write_text(json.dumps(scenario.build_spec(teacher, dataset)))
     job = dlkd("submit", "spec.json")
     dlkd("watch", job)
@@ -142,7 +142,7 @@ def run_curl(service: Service, scenario: Scenario, timer: StepTimer) -> None:
         authorization = f"Authorization: Bearer {service.key}"
         options = ["-sS", "--fail", "-L", "-H", authorization, *arguments]
         command = [program, *options, service.url + path]
-        return subprocess.run(command, check=True, capture_output=True).stdout  # noqa: S603 - ours
+        return subprocess.run(command, check=True, capture_output=True).stdout  # noqa: S603 - fixed command
 
     def create(path: str, *arguments: str, success: str) -> dict[str, Any]:
         resource: dict[str, Any] = json.loads(send(path, *arguments))
@@ -157,7 +157,7 @@ def run_curl(service: Service, scenario: Scenario, timer: StepTimer) -> None:
     teacher = create("/v1/teachers", "-F", f"file=@{scenario.teacher}", success="ready")
     timer.finish_step("teacher")
     dataset = create("/v1/datasets", "-F", f"file=@{scenario.data}", success="ready")
-    timer.finish_step("data set")
+    timer.finish_step("dataset")
     body = json.dumps(scenario.build_spec(teacher["id"], dataset["id"]))
     content_type = "Content-Type: application/json"
     job = create("/v1/jobs", "-H", content_type, "-d", body, success="succeeded")
@@ -168,7 +168,7 @@ def run_curl(service: Service, scenario: Scenario, timer: StepTimer) -> None:
 
 
 def make_portal_runner(browser: "Browser") -> "Interface":
-    """Return the interface that uses the portal in an open browser."""
+    """Return a function that runs the scenario in the portal with an open browser."""
 
     def run_portal(service: Service, scenario: Scenario, timer: StepTimer) -> None:
         with browser.new_context(accept_downloads=True) as context:
@@ -191,7 +191,7 @@ def _use_portal(page: "Page", service: Service, scenario: Scenario, timer: StepT
     timer.finish_step("teacher")
     page.get_by_label("Upload images").set_input_files(scenario.data)
     _wait_for(page, page.get_by_text("evaluation images"))
-    timer.finish_step("data set")
+    timer.finish_step("dataset")
     page.get_by_label("Architecture", exact=True).fill(scenario.student)
     page.get_by_label("Distillation method").select_option("dlkd_auto")
     page.get_by_label("Epochs", exact=True).fill(str(scenario.epochs))
@@ -207,7 +207,7 @@ def _use_portal(page: "Page", service: Service, scenario: Scenario, timer: StepT
 
 
 def _wait_for(page: "Page", expected: "Locator") -> None:
-    """Wait for an element, or raise the text of an alert."""
+    """Wait for an element. If an alert appears instead, raise an error with its text."""
     alert = page.get_by_role("alert")
     expected.or_(alert).first.wait_for()
     if alert.count():
@@ -240,7 +240,7 @@ def open_interfaces() -> Iterator[dict[str, Interface]]:
 
 
 def measure(interface: Interface, scenario: Scenario) -> dict[str, float]:
-    """Return the seconds by step, and in total, of one run with a new service."""
+    """Run a scenario with a new service and return the seconds for each step and in total."""
     with tempfile.TemporaryDirectory() as folder:
         timer = StepTimer()
         with start_service(Path(folder)) as service:
@@ -272,9 +272,9 @@ def parse_arguments() -> tuple[Scenario, int]:
 
 
 def main() -> None:
-    """Print the table as Markdown.
+    """Print the table of durations as Markdown.
 
-    The interfaces take turns, so that a slow period on the machine affects all of them.
+    The interfaces are measured in turn, so that a slow period on the machine affects all of them.
     """
     scenario, rounds = parse_arguments()
     load = os.getloadavg()[0]

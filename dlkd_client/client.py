@@ -1,4 +1,4 @@
-"""Public names of the client: `Client(url, api_key)` and its asynchronous twin `AsyncClient`."""
+"""Public names of the client: `Client(url, api_key)` and the asynchronous `AsyncClient`."""
 
 from dlkd_client._async.api_client import AsyncClient
 from dlkd_client._async.jobs_api import AsyncJob

@@ -1,6 +1,6 @@
-"""Sleeping, threads and concurrency for both clients.
+"""Helpers for sleeping, threads and concurrency, for both clients.
 
-`make sync` replaces the names that start with `async_` by those without.
+`make sync` removes the prefix `async_` from names.
 """
 
 import time

@@ -3,8 +3,8 @@
 ClientError
 ├── ServiceUnreachable   no response from the service
 ├── ProblemError         the service refused the request and says why (RFC 9457)
-├── DownloadCorrupt      the downloaded bytes do not match the announced sha256
-├── NotReady             an upload was rejected by its check, or a job has no model
+├── DownloadCorrupt      the downloaded bytes do not match the sha256 that the service announced
+├── NotReady             the upload failed its check, or the job has not produced a model
 ├── MissingExtra         the call needs an optional dependency
 └── WaitTimeout          a job or check did not end in time
 """
@@ -15,7 +15,7 @@ import httpx
 
 
 class ClientError(Exception):
-    """Base class of all errors of the client. `str()` of an error is a readable message."""
+    """Base class of all client errors. `str(error)` returns a readable message."""
 
 
 class ServiceUnreachable(ClientError):
@@ -31,7 +31,10 @@ class MissingExtra(ClientError):
 
 
 class NotReady(ClientError):
-    """An upload was rejected by its check, or a job has no model. `code` is stable."""
+    """The result is unavailable: the upload failed its check, or no job has produced a model.
+
+    `code` does not change between releases.
+    """
 
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
@@ -47,8 +50,8 @@ class ProblemError(ClientError):
 
     Attributes:
         status: The HTTP status.
-        code: The stable error code.
-        errors: A JSON pointer, code and message for each invalid field.
+        code: The error code. It does not change between releases.
+        errors: The JSON pointer, code and message for each invalid field.
     """
 
     def __init__(self, status: int, document: dict[str, Any]) -> None:
@@ -71,7 +74,7 @@ class ProblemError(ClientError):
 
 
 def problem_from_response(response: httpx.Response) -> ProblemError:
-    """Build the error of a refused request. The body need not be JSON."""
+    """Build the error for a refused request. The body of the response need not be JSON."""
     try:
         document = response.json()
     except ValueError:

@@ -1,4 +1,4 @@
-"""The client's cache folder: downloaded models, and state that lets uploads be resumed."""
+"""The client's cache folder, with downloaded models and the state of unfinished uploads."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -7,23 +7,23 @@ import platformdirs
 
 
 def cached_model_path(sha256_digest: str, suffix: str) -> Path:
-    """Return where a model file with the given digest is cached between runs."""
+    """Return the path at which the model file with the given digest is cached."""
     return _cache_folder() / "models" / f"{sha256_digest}{suffix}"
 
 
 class UploadState:
-    """The unfinished upload of a file, identified by its digest, to a service."""
+    """The saved state of an unfinished upload of a file, identified by its digest, to a service."""
 
     def __init__(self, url: str, digest: str) -> None:
         name = sha256(f"{url} {digest}".encode()).hexdigest()
         self._file = _cache_folder() / "uploads" / name
 
     def load(self) -> str | None:
-        """Return the path of the upload at the service, or None."""
+        """Return the URL path of the upload, or None if no upload is unfinished."""
         return self._file.read_text() if self._file.exists() else None
 
     def save(self, upload_path: str) -> str:
-        """Store the path of the upload and return it."""
+        """Save the URL path of the upload and return it."""
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._file.write_text(upload_path)
         return upload_path

@@ -23,7 +23,7 @@ class OnnxModel:
         self.session: Any = onnxruntime.InferenceSession(path)
 
     def __call__(self, images: "npt.NDArray[np.float32]") -> "npt.NDArray[np.float32]":
-        """Return logits (batch, classes) of float32 RGB images (batch, 3, H, W) in [0, 1]."""
+        """Return logits (batch, classes) for float32 RGB images (batch, 3, H, W) in [0, 1]."""
         logits: npt.NDArray[np.float32] = self.session.run(["logits"], {"image": images})[0]
         return logits
 
@@ -43,7 +43,7 @@ def load_onnx(path: Path, classes: Sequence[str]) -> OnnxModel:
 
 
 def load_torch(path: Path, classes: Sequence[str]) -> "nn.Module":
-    """Load a safetensors file as a network in evaluation mode, with normalization included.
+    """Load a safetensors file as a network in evaluation mode, which includes normalization.
 
     Raises:
         MissingExtra: torch is not installed.

@@ -1,4 +1,4 @@
-"""Progress bars in a notebook: one output that is replaced in place, without widgets."""
+"""Progress bars in a notebook, drawn as one output that is replaced in place, without widgets."""
 
 import time
 from typing import Any
@@ -29,7 +29,7 @@ class NotebookOutput:
         self._drawn_at = 0.0
 
     def draw(self, *, force: bool = False) -> None:
-        """Draw the bars, unless they were drawn a moment ago and `force` is not set."""
+        """Draw the bars. Without `force`, skip this if they were drawn a moment ago."""
         if not force and time.monotonic() - self._drawn_at < _REFRESH_SECONDS:
             return
         self._drawn_at = time.monotonic()

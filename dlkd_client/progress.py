@@ -1,4 +1,4 @@
-"""Progress display: live bars on a terminal or in a notebook, elsewhere a line at each quarter."""
+"""Shows progress: live bars on a terminal or in a notebook, elsewhere a line at each quarter."""
 
 from collections.abc import Callable, Iterable
 from typing import Self
@@ -33,7 +33,7 @@ class _ProgressWithFooter(Progress):
 
 
 class ProgressBars:
-    """A block of progress bars on a console, by default standard error, with an optional footer.
+    """Progress bars on a console, with an optional footer. The default is standard error.
 
     >>> with ProgressBars() as bars:
     ...     client.wait(job.id, on_progress=bars.add_line("distill into resnet8").show_job)

@@ -1,4 +1,4 @@
-"""Typed responses of the service. Fields that a later version adds are kept."""
+"""Typed responses from the service. Unknown fields, which a newer version may add, are kept."""
 
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ class ResponseModel(BaseModel):
 
 
 class Failure(ResponseModel):
-    """Why a job failed or an upload was rejected."""
+    """The reason why a job failed or an upload was rejected."""
 
     code: str
     message: str
@@ -26,7 +26,7 @@ class Failure(ResponseModel):
 
 
 class Progress(ResponseModel):
-    """The progress of a job. `fraction` covers the whole run, in [0, 1]."""
+    """The progress of a job. `fraction` is the completed share of the whole run, in [0, 1]."""
 
     phase: str | None = None
     epoch: int | None = None
@@ -39,7 +39,7 @@ class Progress(ResponseModel):
 
 
 class UploadedInput(ResponseModel):
-    """Common fields of teachers and data sets."""
+    """Common fields of teachers and datasets."""
 
     id: str
     name: str = ""

@@ -9,19 +9,20 @@ _BASE_DELAY_SECONDS, _MAX_DELAY_SECONDS, _MAX_RETRY_AFTER_SECONDS = 0.25, 8.0, 1
 
 
 def is_idempotent(method: str, headers: httpx.Headers) -> bool:
-    """Return whether the request may be repeated. A POST needs an Idempotency-Key."""
+    """Return whether the request may be repeated. For a POST, this requires an Idempotency-Key."""
     return method != "POST" or "Idempotency-Key" in headers
 
 
 def is_retryable(response: httpx.Response) -> bool:
-    """Return whether the refusal is temporary and not the request's fault."""
+    """Return whether the service refused the request only temporarily."""
     return response.status_code in _RETRYABLE_STATUSES
 
 
 def retry_delay(attempt: int, response: httpx.Response | None = None) -> float:
-    """Return the seconds to wait after the given number of tries.
+    """Return how many seconds to wait after the given number of tries.
 
-    Follows the service's Retry-After header, else doubles with each try, with jitter.
+    If the response has a Retry-After header, the delay follows it. Otherwise the delay doubles with
+    each try and has jitter.
     """
     retry_after = response.headers.get("Retry-After", "") if response is not None else ""
     if retry_after.isdecimal():

@@ -1,10 +1,10 @@
-"""The device of a run."""
+"""Selection and description of the device that a run uses."""
 
 import torch
 
 
 def pick_device(local_rank: int = 0) -> torch.device:
-    """Return the GPU of a process, or the CPU if there is no GPU.
+    """Select and return the GPU that this process uses, or the CPU if there is no GPU.
 
     Args:
         local_rank: Index of the process on this machine, from 0. Processes share GPUs if there are
@@ -18,7 +18,7 @@ def pick_device(local_rank: int = 0) -> torch.device:
 
 
 def describe_device(device: torch.device) -> str:
-    """Return the device's name, for example for the run report."""
+    """Return the name of a GPU, or the number of threads of a CPU, for display."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu, {torch.get_num_threads()} threads"

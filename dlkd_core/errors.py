@@ -1,7 +1,7 @@
-"""Errors of a run, each with a stable code.
+"""Errors that a run can raise, each with a stable code.
 
 DistillationError
-├── SpecError                   the request itself
+├── SpecError                   the spec itself
 │   ├── UnknownChoice
 │   ├── PackageInvalid          an installed package declares an invalid architecture
 │   ├── WeightsUnavailable      pretrained weights cannot be downloaded or found in a cache
@@ -33,12 +33,12 @@ from typing import Any, ClassVar
 
 
 class DistillationError(Exception):
-    """An error with a stable code for programs, a message with the facts and a hint what to do.
+    """An error with a stable code for programs, and a message and a hint for people.
 
     Args:
-        message: What happened and why, for people.
-        hint: What to do next. Defaults to the hint of the class.
-        pointer: JSON pointer of the invalid field in the spec, if there is one.
+        message: What happened and why.
+        hint: What to do next. Defaults to the class's `default_hint`.
+        pointer: JSON pointer to the invalid field of the spec, if there is one.
     """
 
     code: ClassVar[str] = "distillation_failed"

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from dlkd_core.base import FrozenModel, LiteralEnum
+from dlkd_core.common import FrozenModel, LiteralEnum
 
 CHECKPOINT_FILE = "checkpoint.pt"
 
-# Prefixes of metric names: values of the training loss, and of an evaluation on the val split.
+# Prefixes of metric names, for training losses and for evaluations on the val split
 TRAIN_PREFIX = "train/"
 VAL_PREFIX = "val/"
 
@@ -45,7 +45,7 @@ class PhaseStarted(FrozenModel):
 
 
 class Notice(FrozenModel):
-    """A message for people. Programs never need it."""
+    """A message for the user. Programs can ignore it."""
 
     type: Literal["notice"] = "notice"
     message: str
@@ -74,7 +74,10 @@ class TeacherVerified(FrozenModel):
 
 
 class StepFinished(FrozenModel):
-    """A training step finished: `step` of `steps` of the run, in `epoch` (from 1) of `epochs`."""
+    """A training step finished.
+
+    `step` and `epoch` count from 1. `steps` and `epochs` are the totals of the run.
+    """
 
     type: Literal["step"] = "step"
     epoch: int
@@ -84,7 +87,10 @@ class StepFinished(FrozenModel):
 
 
 class MetricsRecorded(FrozenModel):
-    """Metric values of one step by name, such as loss terms, learning rate and `val/top1`."""
+    """Metrics were recorded at a step.
+
+    `values` maps names to values, such as loss terms, the learning rate and `val/top1`.
+    """
 
     type: Literal["metrics"] = "metrics"
     epoch: int
@@ -93,7 +99,10 @@ class MetricsRecorded(FrozenModel):
 
 
 class CheckpointSaved(FrozenModel):
-    """A checkpoint was saved. `path` is a complete file, because it is renamed into place."""
+    """A checkpoint was saved.
+
+    The file at `path` is always complete, because it is renamed into place once it is written.
+    """
 
     type: Literal["checkpoint"] = "checkpoint"
     path: str
@@ -116,8 +125,8 @@ class FileExported(FrozenModel):
 class RunFinished(FrozenModel):
     """The run finished.
 
-    Its report holds the architecture, parameter count, metrics of teacher and student,
-    normalization and lineage.
+    `report` contains the architecture, parameter count, normalization and lineage, and the
+    metrics of the teacher and the student.
     """
 
     type: Literal["finished"] = "finished"

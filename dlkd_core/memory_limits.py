@@ -6,16 +6,17 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
-# The rest is for the networks, prefetched batches and other processes.
+# Images may use this fraction of the available memory. The rest is left for the networks,
+# prefetched batches and other processes.
 _USABLE_FRACTION = 0.5
 _MEMINFO_FILE = Path("/proc/meminfo")
 _CGROUP_LIMIT_FILE = Path("/sys/fs/cgroup/memory.max")
 
 
 def memory_budget() -> int:
-    """Return half of the memory available to this process, in bytes, as the budget for images.
+    """Return the memory budget for images in bytes: half of what is available to this process.
 
-    Takes into account the machine's available memory, the container's limit and the process limit.
+    The machine's free memory, the container's limit and the process's own limit all count.
     """
     return int(min(_memory_limits()) * _USABLE_FRACTION)
 

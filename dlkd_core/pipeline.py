@@ -1,4 +1,4 @@
-"""One run from the spec to the exported files, step by step."""
+"""The steps of a run, from reading the spec's inputs to exporting the student."""
 
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
@@ -23,14 +23,14 @@ from dlkd_core.distributed.process_group import (
 from dlkd_core.errors import OutOfMemory, SpecError
 from dlkd_core.evaluation import measure_agreement, predict, protocols
 from dlkd_core.evaluation.accuracy import score_logits
-from dlkd_core.evaluation.feature_quality import measure_knn_top1
+from dlkd_core.evaluation.knn_quality import measure_knn_top1
 from dlkd_core.events import Metric, Phase
 from dlkd_core.export import ExportContext, Student, export_all
 from dlkd_core.losses import build_objective
 from dlkd_core.losses.base_loss import LossContext
 from dlkd_core.models import FeatureExtractor
 from dlkd_core.models.student_init import complete_options, init_student
-from dlkd_core.outputs import OutputShapes
+from dlkd_core.network_outputs import OutputShapes
 from dlkd_core.reporting.model_card import UNTRAINED_CLASSIFIER_NOTICE
 from dlkd_core.reporting.run_report import build_report
 from dlkd_core.spec import DistillationSpec, Normalization
@@ -46,7 +46,7 @@ from dlkd_core.training.run_inputs import RunInputs, compute_run_digest
 from dlkd_core.training.teacher_cache import TeacherCache, TeacherCacheFile
 from dlkd_core.training_spec import CompileMode
 
-_PIXELS_PER_PADDING = 8  # the paper pads images of 32 pixels by 4 before cropping
+_PIXELS_PER_PADDING = 8  # the paper pads 32-pixel images by 4 pixels before cropping
 
 _UNLABELED_NOTICE = (
     "The evaluation images have no labels, so the accuracy of the teacher cannot be measured, and"
@@ -135,7 +135,7 @@ def _load_inputs(
     read_options = replace(
         read_options, image_size=spec.dataset.image_size, resize=spec.dataset.resize
     )
-    with world.leader_first():  # the others then find the images in the cache
+    with world.leader_first():  # the other processes then read the cached images
         data = apply_label_options(open_dataset(spec.dataset.path, read_options), spec.training)
     yield from _to_notices(data.notices)
 
@@ -278,9 +278,10 @@ def _build_teacher(
 def _evaluate_student(
     student: FeatureExtractor, data: ImageDataset, inputs: RunInputs
 ) -> dict[str, float]:
-    """Evaluate the student on the val split, by its agreement with the teacher without labels.
+    """Evaluate the student on the val split.
 
-    Each process runs its shard of the images, and all processes return the same metrics.
+    If the images have no labels, its predictions are compared with the teacher's. Each process runs
+    its shard of the images, and all processes return the same metrics.
     """
     student.eval()
     if not inputs.spec.method.trains_classifier:

@@ -1,6 +1,7 @@
-"""Header of safetensors files: its length in 8 bytes, then JSON, then the tensors' bytes.
+"""Reads and writes the header of safetensors files.
 
-See https://huggingface.co/docs/safetensors. This module is torch-free.
+A file consists of the header's length in 8 bytes, the header as JSON, and the tensors' bytes. See
+https://huggingface.co/docs/safetensors. This module is torch-free.
 """
 
 from pathlib import Path
@@ -11,12 +12,12 @@ _ALIGNMENT = 8
 
 
 def header_length(head: bytes) -> int:
-    """Return the length of the JSON that a file's first 8 bytes claim."""
+    """Return the length of the header's JSON that a file's first 8 bytes state."""
     return int.from_bytes(head[:_LENGTH_BYTES], "little")
 
 
 def read_header(path: Path) -> tuple[bytes, int]:
-    """Return the header's JSON, which is not checked, and the offset of the tensors' bytes.
+    """Return the header's JSON without parsing it, and the offset of the tensors' bytes.
 
     Raises:
         ValueError: The header claims to be longer than the file or than the format allows.
@@ -36,6 +37,9 @@ def split_header(content: bytes) -> tuple[bytes, bytes]:
 
 
 def encode_header(text: bytes) -> bytes:
-    """Return the header with its length, padded with spaces so that the tensors stay aligned."""
+    """Encode the header's JSON together with its length.
+
+    The JSON is padded with spaces so that the tensors stay aligned.
+    """
     padded = text + b" " * (-len(text) % _ALIGNMENT)
     return len(padded).to_bytes(_LENGTH_BYTES, "little") + padded

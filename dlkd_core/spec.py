@@ -1,7 +1,8 @@
-"""Specs: what a run should do. One class is request body, JSON column and function argument.
+"""Specs, which describe what a run should do.
 
-`BaseSpec` holds the fields that all specs share. A client's `JobSpec` refers to teacher and dataset
-by id, and the core's `DistillationSpec` by file, so no path ever comes from a client.
+The same class serves as request body, JSON column and function argument. `BaseSpec` holds the
+shared fields. A `JobSpec`, which a client submits, refers to its teacher and dataset by id. A
+`DistillationSpec`, which the core runs, refers to them by file path, so clients never supply paths.
 """
 
 from pathlib import Path
@@ -10,11 +11,11 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from dlkd_core.base import FrozenModel, LiteralEnum
 from dlkd_core.catalog import ARCHITECTURES, MethodChoice, find_architecture
 from dlkd_core.catalog.architectures.timm_architectures import TIMM_PREFIX
 from dlkd_core.catalog.evaluation_protocols import KNNClassification, LinearProbe, Transfer
 from dlkd_core.catalog.exporters import ExportFormat
+from dlkd_core.common import FrozenModel, LiteralEnum
 from dlkd_core.errors import UnknownChoice
 from dlkd_core.training_spec import TrainingSpec
 
@@ -26,8 +27,8 @@ def _check_architecture(name: str) -> str:
         raise PydanticCustomError("unknown_choice", "{message} {hint}", error.to_dict()) from error
 
 
-# The thousand names of timm would make up most of every schema. The schema has a pattern for them,
-# and the catalog lists them.
+# timm's thousand names would make up most of every schema, so the schema has a pattern for them
+# instead. The catalog lists the names.
 _ARCHITECTURE_NAME_SCHEMA = {
     "anyOf": [
         {"enum": [name for name in ARCHITECTURES if not name.startswith(TIMM_PREFIX)]},
@@ -45,7 +46,7 @@ def _check_weights_available(name: str) -> str:
     if find_architecture(name).weights_target is None:
         raise PydanticCustomError(
             "weights_unpublished",
-            "There are no published weights for {name}. Use an architecture of torchvision or"
+            "There are no published weights for {name}. Use an architecture from torchvision or"
             " timm.",
             {"name": name},
         )
@@ -65,11 +66,11 @@ class Normalization(FrozenModel):
 
 
 class TeacherOptions(FrozenModel):
-    """Options for reading a teacher. Options that are left out are detected."""
+    """Options for loading a teacher. Omitted options are detected."""
 
     architecture: ArchitectureName | None = None
     normalization: Normalization | None = Field(
-        None, description="Input normalization. Default: the best of the common ones."
+        None, description="Input normalization. Default: the best of several common ones."
     )
     class_map: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
         None, description="The teacher's class index for each class of the dataset, in order"
@@ -77,7 +78,8 @@ class TeacherOptions(FrozenModel):
     features: str | None = Field(
         None,
         max_length=1000,
-        description="Tensor before the classifier of an ONNX graph. Default: detected.",
+        description="ONNX only: name of the tensor that the classifier takes as input. Default:"
+        " detected.",
     )
 
 
@@ -97,10 +99,10 @@ def _check_pretrained(teacher: "TeacherRef | TeacherFile") -> None:
 
 
 class TeacherRef(TeacherOptions):
-    """A teacher in the service.
+    """A teacher that the service can load.
 
-    It is an uploaded checkpoint (`id`), a model of the registry (`model_id`) or published weights
-    (`pretrained`).
+    It is an uploaded checkpoint (`id`), a model in the registry (`model_id`) or a network with
+    published weights (`pretrained`).
     """
 
     id: str | None = Field(None, examples=["teacher_01jd…"])
@@ -123,7 +125,7 @@ class TeacherRef(TeacherOptions):
 
 
 class TeacherFile(TeacherOptions):
-    """A teacher checkpoint on this machine (`path`), or published weights (`pretrained`)."""
+    """A teacher checkpoint on this machine (`path`) or published weights (`pretrained`)."""
 
     path: Path | None = None
     pretrained: PretrainedName | None = Field(None, description=_PRETRAINED_DESCRIPTION)
@@ -154,20 +156,20 @@ DEFAULT_RESIZE = ResizeMode.CROP
 
 
 class DatasetOptions(FrozenModel):
-    """Options for resizing images to one size."""
+    """Options for resizing all images to the same size."""
 
     image_size: int | None = Field(
         None,
         ge=4,
         le=4096,
-        description="Side in pixels to which all images are resized, as squares. Default: the most"
-        " common size in the dataset.",
+        description="Side in pixels of the square to which all images are resized. Default: the"
+        " most common size in the dataset.",
     )
     resize: ResizeMode = Field(
         DEFAULT_RESIZE,
         description="How images of another size are resized. crop: scale to cover the size and"
-        " crop the center; stretch: scale each side separately; pad: scale to fit and pad with"
-        " black.",
+        " crop the center; stretch: scale both sides independently; pad: scale to fit and pad"
+        " with black.",
     )
 
 
@@ -207,8 +209,8 @@ class StudentSpec(FrozenModel):
         if self.pretrained and find_architecture(self.architecture).weights_target is None:
             raise PydanticCustomError(
                 "weights_unpublished",
-                "There are no published weights for {name}. Leave pretrained out, or use an"
-                " architecture of torchvision or timm.",
+                "There are no published weights for {name}. Omit `pretrained`, or use an"
+                " architecture from torchvision or timm.",
                 {"name": self.architecture, "pointer": "/pretrained"},
             )
         return self
@@ -229,13 +231,13 @@ class StudentSpec(FrozenModel):
 
 
 class TransferRef(Transfer):
-    """Transfer to a dataset in the service, whose images are resized to the student's size."""
+    """Transfer to a dataset in the service. Its images are resized to the student's size."""
 
     dataset: DatasetRef
 
 
 class TransferFile(Transfer):
-    """Transfer to a dataset on this machine, whose images are resized to the student's size."""
+    """Transfer to a dataset on this machine. Its images are resized to the student's size."""
 
     dataset: DatasetFile
 
@@ -263,12 +265,12 @@ def _check_unique(formats: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _mark_method_optional(schema: dict[str, Any]) -> None:
-    # `BaseSpec` sets it before validation, but the generated schema lists it as required.
+    # `BaseSpec` fills in a missing method, but the generated schema lists the field as required.
     schema["required"] = [name for name in schema["required"] if name != "method"]
 
 
 class BaseSpec(FrozenModel):
-    """Fields of every spec, without its teacher and dataset."""
+    """Fields that all specs have in common."""
 
     model_config = ConfigDict(json_schema_extra=_mark_method_optional)
 
@@ -327,7 +329,7 @@ def _check_inputs(spec: _Spec) -> _Spec:
 
 
 class JobSpec(BaseSpec):
-    """Spec that a client submits, with ids of teacher and dataset."""
+    """The spec that a client submits, with the ids of its teacher and dataset."""
 
     teacher: TeacherRef | None = None
     dataset: DatasetRef
@@ -339,7 +341,7 @@ class JobSpec(BaseSpec):
 
 
 class DistillationSpec(BaseSpec):
-    """Spec that a run takes, with files of teacher and dataset."""
+    """The spec that the core runs, with the file paths of its teacher and dataset."""
 
     teacher: TeacherFile | None = None
     dataset: DatasetFile

@@ -1,4 +1,4 @@
-"""Runs on a terminal: a progress bar with the latest accuracy, or plain lines in a log."""
+"""Runs a spec and shows its progress: a progress bar on a terminal, or plain lines in a log."""
 
 import json
 import signal
@@ -17,7 +17,7 @@ from dlkd_core.data import ReadOptions
 from dlkd_core.distributed.process_group import read_world
 from dlkd_core.events import Metric, Phase
 from dlkd_core.pipeline import run
-from dlkd_core.reporting.bundle import REPORT_FILE
+from dlkd_core.reporting.bundle_documents import REPORT_FILE
 from dlkd_core.spec import DistillationSpec
 
 # Metrics and their titles. The first metric that the student has is shown.
@@ -37,11 +37,11 @@ def run_with_progress(
     resume_from: Path | None = None,
     read_options: ReadOptions | None = None,
 ) -> dict[str, Any]:
-    """Run a spec with progress on the console, write `report.json` and return the report.
+    """Run a spec, show its progress on the console, write `report.json` and return the report.
 
     Interrupting the training leaves a checkpoint in `directory`. Call this from the main thread,
     because it handles Ctrl-C. If torchrun started several processes, only the leader prints,
-    handles Ctrl-C and has a report; the others return an empty one.
+    handles Ctrl-C and returns the report. The others return an empty dictionary.
     """
     run_events = run(spec, directory, resume_from=resume_from, read_options=read_options)
     if not read_world().is_leader:
@@ -63,9 +63,9 @@ def run_with_progress(
 
 
 def _run_follower(run_events: Generator[events.Event]) -> None:
-    """Run a process that is not the leader, ignoring Ctrl-C.
+    """Run the part of a process that is not the leader, ignoring Ctrl-C.
 
-    Ctrl-C reaches all processes, but a follower ends when the leader does.
+    Ctrl-C reaches all processes, but a follower stops when the leader does.
     """
     previous_handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -97,7 +97,7 @@ class _InterruptHandler:
         self.requested = True
 
     def check(self, event: events.Event) -> None:
-        """Handle one event of the run; every event must be passed in.
+        """Interrupt the run if Ctrl-C was pressed. Call this with every event of the run.
 
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed during the step.

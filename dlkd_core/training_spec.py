@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from dlkd_core.base import FrozenModel, LiteralEnum
+from dlkd_core.common import FrozenModel, LiteralEnum
 
 
 class ScheduleName(LiteralEnum):
@@ -17,14 +17,14 @@ class ScheduleName(LiteralEnum):
 
 
 class OptimizerName(LiteralEnum):
-    """Optimizers of a run."""
+    """Available optimizers."""
 
     SGD = "sgd"
     ADAMW = "adamw"
 
 
 class PrecisionName(LiteralEnum):
-    """Precisions of the forward passes."""
+    """Numeric precisions of the forward passes."""
 
     AUTO = "auto"
     FLOAT32 = "float32"
@@ -33,7 +33,7 @@ class PrecisionName(LiteralEnum):
 
 
 class CompileMode(LiteralEnum):
-    """When the student is compiled."""
+    """When to compile the student."""
 
     NEVER = "never"
     AUTO = "auto"
@@ -41,12 +41,12 @@ class CompileMode(LiteralEnum):
 
 
 class LearningRateSchedule(FrozenModel):
-    """Learning rate over the run, after `warmup_epochs` of linear warm-up."""
+    """Learning rate schedule, which starts with `warmup_epochs` of linear warm-up."""
 
     name: ScheduleName = ScheduleName.STEP
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (150 / 240, 180 / 240, 210 / 240),
-        description="step: fractions of the epochs after which the rate is multiplied by gamma",
+        description="step only: fractions of the run after which the rate is multiplied by gamma",
     )
     gamma: float = Field(0.1, gt=0, le=1)
     warmup_epochs: float = Field(0, ge=0)
@@ -60,7 +60,7 @@ class TrainingSpec(FrozenModel):
         64,
         ge=2,
         le=65_536,
-        description="Images per step. Each image is seen in all views of the method.",
+        description="Images per step, each with all views that the method uses.",
     )
     seed: int = Field(0, ge=0, lt=2**31)
     optimizer: OptimizerName = Field(
@@ -81,31 +81,32 @@ class TrainingSpec(FrozenModel):
         ge=0,
         le=64,
         description="Padding in pixels before the random crop. Default: an eighth of the image"
-        " side (4 for 32 pixels).",
+        " side (4 for 32-pixel images).",
     )
     flip: bool = Field(
         True,
-        description="Mirror half of the images. Turn off if left and right matter, as in digits.",
+        description="Flip half of the images horizontally. Turn this off if left and right matter,"
+        " as in digits.",
     )
     label_share: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="Fraction of each class's training images to use, drawn from the seed."
+        description="Fraction of each class's training images to use, chosen with the seed."
         " Default: all images.",
     )
     label_noise: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="Fraction of the training images whose labels are permuted among themselves,"
-        " drawn from the seed",
+        description="Fraction of the training images whose labels are shuffled among them,"
+        " chosen with the seed",
     )
     max_steps: int | None = Field(
         None,
         ge=1,
-        description="Number of steps after which the run ends, regardless of the epochs. The"
-        " schedule is scaled to it.",
+        description="Maximum number of steps, regardless of the epochs. The learning rate schedule"
+        " is scaled to it.",
     )
     evaluate_every: int = Field(1, ge=1, description="Epochs between evaluations on the val split")
     ema: float | None = Field(
@@ -114,23 +115,23 @@ class TrainingSpec(FrozenModel):
         lt=1,
         description="Decay of an exponential moving average of the student's weights, such as"
         " 0.999. The average is evaluated and exported instead of the weights. It starts with the"
-        " weights of the first step and forgets them after a few multiples of 1 / (1 - decay)"
+        " weights after the first step and forgets them after a few multiples of 1 / (1 - decay)"
         " steps.",
     )
     patience: int | None = Field(
         None,
         ge=1,
         le=100_000,
-        description="Epochs without an improvement of val top-1 after which the run ends. The last"
+        description="Epochs without an improvement in val top-1 after which the run ends. The last"
         " weights are exported, not the best ones. The val split then influences training, so its"
-        " accuracy is optimistic: measure on other images.",
+        " accuracy is optimistic. Measure the final accuracy on other images.",
     )
     max_seconds: float | None = Field(
         None,
         gt=0,
         le=31_536_000,
-        description="Seconds of training after which the run ends, including time before a resume."
-        " The schedule is not scaled to it.",
+        description="Maximum training time in seconds, including time before a resume. The learning"
+        " rate schedule is not scaled to it.",
     )
     accumulate: int = Field(
         1,
@@ -150,9 +151,9 @@ class TrainingSpec(FrozenModel):
     )
     compile: CompileMode = Field(
         CompileMode.NEVER,
-        description="Compile the student with torch.compile. auto: after the first steps, if the"
-        " remaining steps save more than the one or two minutes that compiling takes. The result"
-        " of a resumed run may then differ in the last bits.",
+        description="Compile the student with torch.compile. auto: compile after the first"
+        " steps if this saves more time than the one or two minutes that compiling takes. The"
+        " result of a resumed run may then differ in the last bits.",
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,7 @@
-"""Checks of zip members, shared by all readers of untrusted archives. This module is torch-free."""
+"""Validation of zip members, shared by all readers of untrusted archives.
+
+This module is torch-free.
+"""
 
 import stat
 from zipfile import ZipInfo
@@ -8,10 +11,10 @@ _UNIX_MODE_SHIFT = 16
 
 
 def find_member_problem(member: ZipInfo) -> str | None:
-    """Return why a member must not be read, such as "is encrypted", or None.
+    """Return the reason why a zip member must not be read, such as "is encrypted", or None.
 
-    A member may be a regular file or a folder. Archives that were packed without Unix modes have
-    no file types, which counts as regular.
+    Only regular files and folders may be read. Members without a Unix file type count as regular
+    files.
     """
     file_type = stat.S_IFMT(member.external_attr >> _UNIX_MODE_SHIFT)
     if file_type not in {0, stat.S_IFREG, stat.S_IFDIR}:

@@ -1,6 +1,6 @@
 """Errors raised by the registry, each with a stable code.
 
-The HTTP layer alone decides which status an error becomes. Errors about uploads and bundles are in
+Only the HTTP layer maps errors to status codes. Errors about uploads and bundles are defined in
 `registry.uploads.upload_errors`.
 
 RegistryError
@@ -38,13 +38,13 @@ from dlkd_core.errors import LogitsNeeded as CoreLogitsNeeded
 
 
 class RegistryError(Exception):
-    """Base class of errors with a stable code, a message with the facts and a hint for the user.
+    """Base class of the registry's errors.
 
     Attributes:
-        code: Stable identifier that programs can compare.
+        code: Error code that does not change between releases, for programs.
         message: What happened and why.
         hint: What to do next. Empty if there is nothing to do.
-        pointer: JSON pointer of the request field at fault, or None.
+        pointer: JSON pointer to the request field that caused the error, or None.
     """
 
     code: ClassVar[str] = "registry_error"
@@ -59,7 +59,7 @@ class RegistryError(Exception):
         self.pointer = pointer
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the error in the shape of `dlkd_core.errors.DistillationError.to_dict`."""
+        """Return the error in the format of `dlkd_core.errors.DistillationError.to_dict`."""
         return {"code": self.code, "message": self.message, "hint": self.hint, "retryable": False}
 
 
@@ -193,14 +193,14 @@ class TeacherInLineage(Conflict):
 class DatasetInUse(Conflict):
     code = "dataset_in_use"
     default_hint = (
-        "Wait until the jobs that train or evaluate on the data set have ended, or cancel them."
+        "Wait until the jobs that train or evaluate on the dataset have ended, or cancel them."
     )
 
 
 class DatasetInLineage(Conflict):
     code = "dataset_in_lineage"
     default_hint = (
-        "To delete the data set anyway, use DELETE /v1/datasets/{id}?force=true (dlkd dataset rm "
+        "To delete the dataset anyway, use DELETE /v1/datasets/{id}?force=true (dlkd dataset rm "
         "--force). These models can then no longer be reproduced. Their lineage keeps the data "
         "set's name and digests."
     )
@@ -274,7 +274,7 @@ class TeacherInvalid(UnprocessableRequest):
 
 class DatasetInvalid(UnprocessableRequest):
     code = "dataset_invalid"
-    default_hint = "Upload a corrected data set and use its id."
+    default_hint = "Upload a corrected dataset and use its id."
 
 
 class DeadlinePassed(UnprocessableRequest):
@@ -292,8 +292,8 @@ class ArchitectureMismatch(UnprocessableRequest):
 class ClassesMismatch(UnprocessableRequest):
     code = "classes_do_not_fit"
     default_hint = (
-        "Set class_map to the teacher's class index of each data set class, in the order of the "
-        "data set's classes."
+        "Set class_map to the teacher's class index of each dataset class, in the order of the "
+        "dataset's classes."
     )
 
 

@@ -1,6 +1,6 @@
-"""Settings of the service, read once at the entry points and passed in.
+"""Settings of the service. Entry points read them once and pass them on.
 
-`.env.example` lists all of them.
+`.env.example` lists all settings.
 """
 
 import os
@@ -18,7 +18,7 @@ from registry.access.permissions import Role
 from registry.jobs.queue_names import QueueName
 
 _PREFIX = "DLKD_"
-# Variables with the same prefix that other parts of the project read: the client and the tests.
+# Variables with the same prefix that the client and the tests read.
 _OTHER_VARIABLES = frozenset(
     {
         "DLKD_URL",
@@ -50,7 +50,7 @@ def _default_in_data_folder(template: str, *, description: str) -> Any:
 class Settings(BaseSettings):
     """Settings from `DLKD_…` environment variables or a `.env` file.
 
-    The defaults are SQLite, a file queue and a file store in one data folder.
+    By default, the service uses SQLite, a file queue and a file store, all in one data folder.
     """
 
     model_config = SettingsConfigDict(
@@ -64,8 +64,8 @@ class Settings(BaseSettings):
 
     data: AbsolutePath = Field(
         Path("data"),
-        description="Folder for the embedded database, queue and file store, and for work in "
-        "progress.",
+        description="Folder for the embedded database, queue and file store, and for temporary "
+        "files.",
     )
     database_url: str = _default_in_data_folder(
         "sqlite:///{data}/dlkd.db",
@@ -92,14 +92,17 @@ class Settings(BaseSettings):
     )
     allowed_hosts: str = Field(
         "localhost,127.0.0.1,::1",
-        description="Comma-separated host names accepted in the Host header, in addition to "
-        "DLKD_HOST. * accepts any.",
+        description="Comma-separated host names that are accepted in the Host header, in "
+        "addition to DLKD_HOST. * accepts any host name.",
     )
-    max_upload_bytes: int = Field(8 * 2**30, ge=1, description="Maximum size of an uploaded file.")
+    max_upload_bytes: int = Field(
+        8 * 2**30, ge=1, description="Maximum size of an upload in bytes."
+    )
     upload_seconds: float = Field(
         86_400,
         ge=60,
-        description="Time after which a resumable upload expires if no request continues it.",
+        description="Time in seconds after which a resumable upload expires if no request "
+        "continues it.",
     )
 
     rate_per_minute: int = Field(
@@ -117,7 +120,7 @@ class Settings(BaseSettings):
     quota_queued_jobs: int | None = Field(
         None,
         ge=0,
-        description="Maximum number of waiting jobs per owner. Unlimited if unset.",
+        description="Maximum number of jobs per owner that wait to be run. Unlimited if unset.",
     )
     quota_running_jobs: int | None = Field(
         None,
@@ -128,31 +131,32 @@ class Settings(BaseSettings):
     quota_stored_bytes: int | None = Field(
         None,
         ge=0,
-        description="Maximum total size of an owner's uploads and models. Unlimited if unset.",
+        description="Maximum total size of an owner's uploads and models in bytes. Unlimited "
+        "if unset.",
     )
     quota_device_seconds: int | None = Field(
         None,
         ge=0,
-        description="Maximum device time of an owner's jobs per calendar month (UTC). Unlimited "
-        "if unset.",
+        description="Maximum device time in seconds that an owner's jobs can use per calendar "
+        "month (UTC). Unlimited if unset.",
     )
 
     oidc_issuer: str | None = Field(
         None,
         pattern="^https?://",
-        description="OpenID Connect issuer whose bearer tokens are accepted in addition to API "
-        "keys.",
+        description="URL of the OpenID Connect issuer whose bearer tokens are accepted in "
+        "addition to API keys.",
     )
     oidc_audience: str | None = Field(
-        None, description="Audience (`aud`) that tokens must be issued for."
+        None, description="Audience (`aud`) for which tokens must be issued."
     )
     oidc_owner_claim: str = Field(
         "sub",
-        description="Token claim that holds the owner. Choose one that users cannot set "
+        description="Token claim that contains the owner. Choose a claim that users cannot set "
         "themselves.",
     )
     oidc_role_claim: str = Field(
-        "roles", description="Token claim that holds the user's groups or roles at the issuer."
+        "roles", description="Token claim that contains the user's groups or roles at the issuer."
     )
     oidc_roles: dict[str, Role] = Field(
         default_factory=dict,
@@ -160,26 +164,30 @@ class Settings(BaseSettings):
     )
     oidc_default_role: Role | None = Field(
         None,
-        description="Role of tokens without a mapped value. Such tokens are rejected if unset.",
+        description="Role for tokens whose role claim has no mapped value. If unset, such tokens "
+        "are rejected.",
     )
 
     oidc_client_id: str | None = Field(
         None,
-        description="Client id for portal sign-in with OpenID Connect. Sign-in with OpenID "
-        "Connect is disabled if unset.",
+        description="Client id for signing in to the portal with OpenID Connect. If unset, the "
+        "portal accepts API keys only.",
     )
     oidc_client_secret: SecretStr | None = Field(
-        None, description="Secret of a confidential client. Public clients use PKCE alone."
+        None, description="Client secret. Leave it unset for a public client, which uses only PKCE."
     )
-    oidc_scopes: str = Field("openid profile", description="Scopes that portal sign-in requests.")
+    oidc_scopes: str = Field(
+        "openid profile", description="Scopes to request when a user signs in."
+    )
     oidc_redirect_url: str | None = Field(
         None,
         pattern="^https?://",
-        description="Public URL of `/login/oidc/callback`, if a proxy changes it.",
+        description="Public URL of `/login/oidc/callback`. Set it if a proxy changes the "
+        "service's address.",
     )
 
     session_seconds: float = Field(
-        43_200, ge=60, description="Lifetime of a browser session in the portal."
+        43_200, ge=60, description="Lifetime of a portal session in seconds."
     )
 
     webhooks_http: bool = Field(False, description="Allow webhooks to http:// URLs.")
@@ -188,8 +196,8 @@ class Settings(BaseSettings):
     )
     webhooks_ca_file: AbsolutePath | None = Field(
         None,
-        description="PEM file with CA certificates that webhook receivers may use, in addition to "
-        "those that the machine trusts.",
+        description="PEM file with CA certificates to trust for webhook receivers, in addition "
+        "to those that the machine trusts.",
     )
 
     log_format: Literal["console", "json"] = Field(
@@ -197,7 +205,7 @@ class Settings(BaseSettings):
         description="Log format on standard error: `console` for people, `json` for machines.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Minimum level of log lines."
+        "INFO", description="Minimum level of the messages that are logged."
     )
     metrics: Literal["loopback", "key", "token", "off"] = Field(
         "loopback",
@@ -205,7 +213,7 @@ class Settings(BaseSettings):
         "(API key of an operator or admin), `token` (DLKD_METRICS_TOKEN) or `off`.",
     )
     metrics_token: SecretStr | None = Field(
-        None, min_length=16, description="Bearer token for /metrics with DLKD_METRICS=token."
+        None, min_length=16, description="Bearer token for /metrics. Requires DLKD_METRICS=token."
     )
     worker_metrics_host: str = Field(
         "127.0.0.1", description="Address on which a worker serves its metrics."
@@ -214,22 +222,23 @@ class Settings(BaseSettings):
         None,
         ge=1,
         le=65_535,
-        description="Port on which a worker serves its metrics. Not served if unset.",
+        description="Port on which a worker serves its metrics. If unset, they are not served.",
     )
     tracing: bool = Field(
         False,
-        description="Export OpenTelemetry traces over OTLP. Also enabled by "
-        "OTEL_EXPORTER_OTLP_ENDPOINT. Requires the extra `otel`.",
+        description="Export OpenTelemetry traces over OTLP. Setting "
+        "OTEL_EXPORTER_OTLP_ENDPOINT also enables them. Requires the extra `otel`.",
     )
 
     worker_name: str = Field(
         default_factory=socket.gethostname,
-        description="Name of this worker, shown with the attempts that it runs.",
+        description="Name of this worker. It is shown with the attempts that the worker runs.",
     )
     slots: int = Field(
         1,
         ge=1,
-        description="Number of training jobs that this worker runs at once. Usually one per GPU.",
+        description="Number of training jobs that this worker runs at the same time. Usually "
+        "one per GPU.",
     )
     queues: str = Field(
         "checks,train,train-cpu,train-cuda",
@@ -239,85 +248,99 @@ class Settings(BaseSettings):
     trainer_threads: int | None = Field(
         None,
         ge=1,
-        description="CPU threads per trainer. If unset, the slots share the machine's cores.",
+        description="Number of CPU threads per trainer. If unset, the slots share the machine's "
+        "cores.",
     )
     trainer_memory_bytes: int | None = Field(
         None,
         ge=2**28,
-        description="Memory limit per trainer. If unset, the slots share the machine's memory.",
+        description="Memory limit per trainer in bytes. If unset, the slots share the machine's "
+        "memory.",
     )
 
     lease_seconds: float = Field(
         60,
         gt=0,
-        description="Time after which the jobs of a worker that stopped reporting are given to "
-        "another worker.",
+        description="Time in seconds after which the jobs of a worker that has stopped "
+        "responding are given to another worker.",
     )
     poll_seconds: float = Field(
         30,
         gt=0,
-        description="Interval at which idle workers poll the database, whether or not the broker "
-        "works.",
+        description="Interval in seconds at which idle workers poll the database. They do so "
+        "even if the broker is available.",
     )
     progress_seconds: float = Field(
-        1, gt=0, description="Minimum interval between progress updates of a job."
+        1, gt=0, description="Minimum interval between a job's progress updates in seconds."
     )
-    dispatch_seconds: float = Field(2, gt=0, description="Interval between dispatcher rounds.")
+    dispatch_seconds: float = Field(
+        2, gt=0, description="Interval between dispatcher rounds in seconds."
+    )
     stop_seconds: float = Field(
         20,
         gt=0,
-        description="Time that a trainer has to save a checkpoint after it was asked to stop.",
+        description="Time in seconds that a trainer has for saving a checkpoint when it is asked "
+        "to stop.",
     )
     checkpoint_seconds: float = Field(
-        10, ge=0, description="Minimum interval between checkpoint uploads to the store."
+        10,
+        ge=0,
+        description="Minimum interval between checkpoint uploads to the store, in seconds.",
     )
-    check_seconds: float = Field(900, gt=0, description="Maximum duration of an upload check.")
+    check_seconds: float = Field(
+        900, gt=0, description="Maximum duration of an upload check in seconds."
+    )
     hang_seconds: float = Field(
-        3600, gt=0, description="Time without output after which a trainer is considered hung."
+        3600,
+        gt=0,
+        description="Time in seconds without output after which a trainer is considered hung.",
     )
     cache_bytes: int = Field(
         20 * 2**30,
         ge=0,
-        description="Maximum size of a worker's cache of input files. Not used if the store is a "
-        "local folder.",
+        description="Maximum size in bytes of a worker's cache of input files. The cache is not "
+        "used if the store is a local folder.",
     )
     teacher_cache_bytes: int = Field(
         4 * 2**30,
         ge=0,
-        description="Maximum size of the teacher outputs that a worker caches for later jobs on "
-        "the CPU. 0 disables the cache.",
+        description="Maximum size in bytes of a worker's cache of teacher outputs. Later jobs on "
+        "the CPU reuse them. 0 disables the cache.",
     )
     retry_seconds: float = Field(
-        10, ge=0, description="Delay before the first retry. Doubles with each further retry."
+        10,
+        ge=0,
+        description="Delay before the first retry in seconds. It doubles with each further retry.",
     )
     kept_checkpoint_seconds: float = Field(
         7 * 86_400,
         ge=0,
-        description="Retention of the checkpoints of failed, cancelled and expired jobs, from "
-        "which a retry continues.",
+        description="Time in seconds for which the checkpoints of failed, cancelled and expired "
+        "jobs are kept. A retry continues from them.",
     )
     gc_grace_seconds: float = Field(
         3600,
         ge=0,
-        description="Minimum age of unreferenced files before they are removed, so that uploads "
-        "in progress are safe.",
+        description="Minimum age in seconds at which unreferenced files are removed. It protects "
+        "uploads that are in progress.",
     )
     kept_history_seconds: float | None = Field(
         None,
         ge=0,
-        description="Retention of the events, metrics and logs of ended jobs. Kept forever if "
-        "unset.",
+        description="Time in seconds for which the events, metrics and logs of ended jobs are "
+        "kept. If unset, they are kept forever.",
     )
     kept_answer_seconds: float = Field(
         86_400,
         ge=60,
-        description="Retention of responses to requests with an Idempotency-Key.",
+        description="Time in seconds for which responses to requests with an Idempotency-Key "
+        "are kept.",
     )
     max_attempts: int = Field(
         3,
         ge=1,
-        description="Maximum number of attempts per job. Attempts that a worker returns when it "
-        "shuts down do not count.",
+        description="Maximum number of attempts per job. Attempts that end because "
+        "a worker shuts down do not count.",
     )
 
     @property
@@ -335,7 +358,10 @@ class Settings(BaseSettings):
 
     @property
     def heartbeat_seconds(self) -> float:
-        """Interval between lease renewals, which also write progress and read stop orders."""
+        """Interval between heartbeats.
+
+        A heartbeat renews the lease, writes the progress and reads stop orders.
+        """
         return min(self.progress_seconds, self.lease_seconds / 4)
 
     @property

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-# torch reads this once. Several test processes share a few cores.
+# torch reads this variable once. It is set because several test processes share a few cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Return the folder of real datasets and teachers, or skip the test if there is none."""
+    """Return the folder with real datasets and teachers. Skip the test if there is none."""
     folder = Path(os.environ.get("DLKD_TEST_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"{folder} does not exist; set DLKD_TEST_DATA to the folder of real datasets")
@@ -27,7 +27,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def stripes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a zip of 180 small images in three classes."""
+    """Write a zip of 180 small images in three classes and return its path."""
     from tests.support.stripes_dataset import write_stripes  # noqa: PLC0415 - few tests need numpy
 
     return write_stripes(tmp_path_factory.mktemp("stripes") / "stripes.zip")
@@ -35,7 +35,7 @@ def stripes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def log_stream() -> Iterator[io.StringIO]:
-    """Return a stream for `configure_logging`, and restore the logging setup afterwards."""
+    """Yield a stream for `configure_logging` and restore the logging setup afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield io.StringIO()
@@ -46,7 +46,7 @@ def log_stream() -> Iterator[io.StringIO]:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """Return the URL of a PostgreSQL server for the tests, without durability."""
+    """Start a PostgreSQL server that does not sync to disk, and yield its URL."""
     folder = Path(tempfile.mkdtemp(prefix="dlkd-postgresql-"))  # socket paths must be short
     runtime = folder / "run"
     runtime.mkdir(mode=0o700)

@@ -1,6 +1,6 @@
-"""Tests of docs/extending.md.
+"""Tests for docs/extending.md.
 
-The files and edits of the walkthrough are applied to a copy of the sources, which then runs.
+The walkthrough's files and edits are applied to a copy of the sources, which is then run.
 """
 
 import json
@@ -22,7 +22,7 @@ METHOD_JSON = re.search(r'```json title="method"\n(.*?)```', PAGE_TEXT, re.DOTAL
 
 @pytest.fixture(scope="module")
 def extended_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Copy the sources and apply the files and edits of the walkthrough."""
+    """Copy the sources, apply the walkthrough's files and edits, and return the copy's folder."""
     copy = tmp_path_factory.mktemp("extended")
     for part in ("dlkd_core", "tests"):
         shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -90,4 +90,4 @@ spec = DistillationSpec.model_validate(spec | {distillation!r})
 *_, end = run(spec, Path({student_folder!r}))
 print(end.report["metrics"]["student"]["top1"])
 """)
-    assert float(run_python(extended_sources, str(script)).split()[-1]) > 0.5  # four classes
+    assert float(run_python(extended_sources, str(script)).split()[-1]) > 0.5  # chance is 0.25

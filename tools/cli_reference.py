@@ -1,4 +1,4 @@
-"""Generator of docs/command.md, the reference of the `dlkd` command. Run by `make sync`."""
+"""Generates docs/command.md, the reference of the `dlkd` command. Run by `make sync`."""
 
 from pathlib import Path
 

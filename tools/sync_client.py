@@ -1,4 +1,4 @@
-"""Generator of dlkd_client/_sync, the synchronous client, from dlkd_client/_async.
+"""Generates the synchronous client, dlkd_client/_sync, from dlkd_client/_async.
 
 Run by `make sync`.
 """
@@ -26,7 +26,7 @@ _INIT_DOCSTRING = (
 
 
 def generate_sync_client(target: Path) -> None:
-    """Write the synchronous client into a folder, formatted like the rest of the project."""
+    """Generate the synchronous client in a folder and format it like the rest of the project."""
     sources = sorted((CLIENT_DIR / "_async").glob("*.py"))
     names = {
         name
@@ -47,7 +47,7 @@ def generate_sync_client(target: Path) -> None:
     ruff = Path(sys.executable).with_name("ruff")
     for step in (["check", "--fix-only", "--select", "I"], ["format"]):
         command = [ruff, *step, "--quiet", "--config", "pyproject.toml", target.absolute()]
-        subprocess.run(command, cwd=CLIENT_DIR.parent, check=True)  # noqa: S603 - our own tool
+        subprocess.run(command, cwd=CLIENT_DIR.parent, check=True)  # noqa: S603 - fixed command
 
 
 if __name__ == "__main__":

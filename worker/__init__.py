@@ -1,1 +1,1 @@
-"""The worker: claims jobs from the registry and runs each in its own trainer process."""
+"""The worker, which claims jobs from the registry and runs each in its own trainer process."""

@@ -10,7 +10,7 @@ from registry.observability.logging_setup import configure_logging
 from registry.observability.tracing import TracingUnavailable
 from registry.settings import Settings, format_errors
 from worker.metrics import PortInUse
-from worker.runner import run_worker
+from worker.worker_process import run_worker
 
 _log = logging.getLogger(__name__)
 

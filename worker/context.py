@@ -1,4 +1,4 @@
-"""Dependencies that are shared by all parts of a worker."""
+"""The dependencies that all parts of a worker share."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The dispatcher loop of a worker. Only the elected leader's loop acts on all jobs."""
+"""The dispatcher loop of a worker. Only the loop of the elected leader manages all jobs."""
 
 import logging
 from collections.abc import Callable
@@ -28,9 +28,10 @@ _GARBAGE_SECONDS = 3600.0
 
 
 class Dispatcher(Thread):
-    """A thread that reports that this worker is alive.
+    """A thread that regularly reports that this worker is alive.
 
-    On the leader, it also expires leases, sends hints and webhooks, and removes old data.
+    If this worker is the leader, the thread also expires leases, sends hints and webhooks, and
+    removes old data.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Dispatcher(Thread):
         super().__init__(name="dispatcher", daemon=True)
         self._context = context
         self._worker_info = worker_info
-        self._on_drain = on_drain  # called in each round while a drain is requested
+        self._on_drain = on_drain  # called in each round after a drain was requested
         self._webhook_sender = WebhookSender(context)
         self._stop_event = Flag()
         self._clean_up_due = monotonic()
@@ -50,7 +51,7 @@ class Dispatcher(Thread):
         self._lease = timedelta(seconds=context.settings.liveness_seconds)
 
     def run(self) -> None:
-        """Run rounds until stopped. A failed round is logged and retried by the next one."""
+        """Run rounds until `stop` is called. A failed round is logged, and the loop continues."""
         while not self._stop_event.is_set():
             try:
                 self.run_once()
@@ -59,7 +60,7 @@ class Dispatcher(Thread):
             self._stop_event.wait(self._context.settings.dispatch_seconds)
 
     def register(self) -> None:
-        """Register this worker before its first claim, so that the worker of each job is known."""
+        """Register this worker before its first claim, so that each job's worker is known."""
         with self._context.database.write() as session:
             membership.register(session, self._context.worker_id, self._worker_info)
 

@@ -1,4 +1,4 @@
-"""The environment of a trainer process: no secrets, and resource limits."""
+"""The environment of a trainer process, which has no secrets and limited resources."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-# Variables that Python, torch and its libraries read. Any other variable may be a secret.
+# Variables that Python, torch and torch's libraries read. Any other variable might be a secret.
 _ALLOWED = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|VIRTUAL_ENV|XDG_CACHE_HOME"
     r"|HF_HOME|HF_HUB_CACHE|HF_HUB_OFFLINE|LD_\w+|DYLD_\w+|PYTHON\w+"
@@ -19,9 +19,10 @@ _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH")
 
 
 def build_environment(environment: Mapping[str, str], *, threads: int) -> dict[str, str]:
-    """Return the variables that a trainer may see.
+    """Return the environment variables that are passed to a trainer.
 
-    A malicious checkpoint or image that takes over the process finds no secrets among them.
+    They contain no secrets, so a malicious checkpoint or image that takes over the process cannot
+    steal any.
     """
     allowed = {
         name: value
@@ -34,7 +35,7 @@ def build_environment(environment: Mapping[str, str], *, threads: int) -> dict[s
 def isolate_process(directory: Path, *, memory_bytes: int | None, gpu: str) -> None:
     """Confine this process to `directory` and set its resource limits.
 
-    A trainer calls this before it touches its input.
+    A trainer calls this before it opens its input files.
     """
     os.chdir(directory)
     os.environ["CUDA_VISIBLE_DEVICES"] = gpu
@@ -45,6 +46,6 @@ def isolate_process(directory: Path, *, memory_bytes: int | None, gpu: str) -> N
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         limit = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
-    with suppress(OSError):  # absent outside Linux
-        # When memory runs out, the kernel kills this process rather than the worker.
+    with suppress(OSError):  # the file exists only on Linux
+        # If memory runs out, the kernel then kills this process instead of the worker.
         Path("/proc/self/oom_score_adj").write_text("1000")

@@ -1,4 +1,4 @@
-"""Garbage collection of the store, run by the dispatcher and by `dlkd admin gc`."""
+"""Garbage collection in the store, run by the dispatcher and by `dlkd admin gc`."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,10 +13,10 @@ from registry.storage.object_store import Store
 def collect(
     database: Database, store: Store, settings: Settings, *, dry_run: bool = False
 ) -> Iterator[GarbageItem]:
-    """Remove unreferenced objects and yield each one.
+    """Remove unreferenced objects from the store and yield each one.
 
-    Lists the whole store and removes each object in a transaction of its own. A dry run yields
-    what would be removed.
+    This lists the whole store and removes each object in a separate transaction. A dry run only
+    yields the objects that would be removed.
     """
     grace = timedelta(seconds=settings.gc_grace_seconds)
     for item in find(database, store, grace):
@@ -25,7 +25,7 @@ def collect(
 
 
 def find(database: Database, store: Store, grace: timedelta) -> list[GarbageItem]:
-    """Return the objects that are unreferenced now."""
+    """Return the objects that are currently unreferenced."""
     with database.read() as session:
         return [
             *garbage_collection.find_unreferenced_files(session, grace=grace, limit=10_000),

@@ -1,4 +1,4 @@
-"""GPU load as NVIDIA's management library (NVML) reports it, without a CUDA context."""
+"""Reads the load of GPUs from NVIDIA's management library (NVML), without a CUDA context."""
 
 import logging
 from contextlib import suppress
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 class GpuUsage:
     """The load of one GPU.
 
-    `busy` is the fraction of the last sample period in which kernels ran, or None if the device
+    `busy` is the fraction of the last sample period during which kernels ran, or None if the device
     does not report it.
     """
 
@@ -26,7 +26,7 @@ class GpuUsage:
 
 
 def read_gpu_usage() -> list[GpuUsage]:
-    """Return the load of each GPU, or an empty list without the library, a driver or a GPU."""
+    """Return the load of each GPU, or [] if the library, a driver or a GPU is missing."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:

@@ -1,4 +1,4 @@
-"""The machine's cores, memory and GPUs, and their load.
+"""Describes the machine's cores, memory and GPUs, and their load.
 
 GPUs are queried without creating a CUDA context.
 """
@@ -25,7 +25,7 @@ _TRAINER_MEMORY_SHARE = 0.9  # the worker and the system need the rest
 def count_slots(settings: Settings) -> dict[str, int]:
     """Return how many jobs of each kind this worker runs at once.
 
-    Checks are short and have a slot of their own.
+    Checks are short and have a separate slot.
     """
     counts = {QueueName.TRAIN: settings.slots, QueueName.CHECKS: 1}
     served = {slot_kind(queue) for queue in settings.queue_names}
@@ -33,7 +33,7 @@ def count_slots(settings: Settings) -> dict[str, int]:
 
 
 def list_capacity(settings: Settings, devices: list[dict[str, Any]]) -> list[QueueCapacity]:
-    """Return the capacity of one slot per queue. The slots share the machine's memory."""
+    """Return the capacity of one slot for each queue. All slots share the machine's memory."""
     return worker_capacities(
         count_slots(settings),
         [add_trainer_memory(settings, device) for device in devices],
@@ -42,7 +42,7 @@ def list_capacity(settings: Settings, devices: list[dict[str, Any]]) -> list[Que
 
 
 def add_trainer_memory(settings: Settings, device: dict[str, Any]) -> dict[str, Any]:
-    """Add the memory limit of one trainer to a CPU's description, for matching jobs to workers."""
+    """Add a trainer's memory limit to the description of a CPU, to match jobs to workers."""
     return (
         {**device, "trainer_bytes": trainer_memory_bytes(settings)}
         if device["kind"] == "cpu"
@@ -51,7 +51,7 @@ def add_trainer_memory(settings: Settings, device: dict[str, Any]) -> dict[str, 
 
 
 def describe_worker(settings: Settings, devices: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the worker's description for its database row."""
+    """Return the description of this worker for its database row."""
     return {
         "name": settings.worker_name,
         "hostname": socket.gethostname(),
@@ -69,12 +69,12 @@ def list_devices(settings: Settings) -> list[dict[str, Any]]:
 
 
 def list_gpus() -> list[dict[str, Any]]:
-    """Return the GPUs that NVML reports, or an empty list without the library or a driver."""
+    """Return the GPUs that NVML reports, or [] if the library or a driver is missing."""
     return [{"kind": "cuda", **asdict(gpu)} for gpu in read_gpu_usage()]
 
 
 def describe_cpu() -> dict[str, Any]:
-    """Return the CPU as a device. `busy` is the load since the previous call."""
+    """Return the description of the CPU as a device. `busy` is its load since the previous call."""
     return {
         "kind": "cpu",
         "cores": count_cores(),

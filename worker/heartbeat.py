@@ -1,4 +1,4 @@
-"""The heartbeat of an attempt: renews its lease, records updates and receives stop orders."""
+"""The heartbeat of an attempt: renews its lease, records updates and receives stop requests."""
 
 import logging
 from collections.abc import Callable
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Heartbeat:
-    """Sends heartbeats from a thread of its own, so that a long upload does not cost the lease."""
+    """Sends heartbeats from a separate thread, so that the lease is kept during a long upload."""
 
     def __init__(self, context: WorkerContext, claim: Claim) -> None:
         self._context = context
@@ -50,14 +50,14 @@ class Heartbeat:
 
     @property
     def lease_lost(self) -> bool:
-        """Whether another worker has claimed the job or may have by now."""
+        """Whether another worker has claimed the job, or may have claimed it by now."""
         return (
             self._lost_event.is_set()
             or monotonic() - self._renewed_at > self._context.settings.lease_seconds
         )
 
     def set_progress(self, **progress: Any) -> None:
-        """Update the progress. Newer values replace older ones."""
+        """Set progress values to send with the next heartbeat. Newer values replace older ones."""
         with self._lock:
             self._progress.update(progress)
 
@@ -70,7 +70,7 @@ class Heartbeat:
             self._update.points.append(point)
 
     def add_log_lines(self, lines: list[str]) -> None:
-        """Add lines of the trainer's log. Only the newest `MAX_LINES` pending lines are kept."""
+        """Add lines from the trainer's log. Only the newest `MAX_LINES` pending lines are kept."""
         with self._lock:
             self._update.log_lines[:] = [*self._update.log_lines, *lines][-MAX_LINES:]
 
@@ -98,7 +98,7 @@ class Heartbeat:
     def write_with_retry(self, write: Callable[[Session], T]) -> T:
         """Run `write` in a transaction and retry it while the database is unavailable.
 
-        Gives up when the lease is lost. If a commit succeeded but its confirmation was lost, the
+        Retries end when the lease is lost. If a commit succeeded but its confirmation was lost, the
         fencing token makes the retry fail with `LeaseLost`.
         """
         while True:

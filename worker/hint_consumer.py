@@ -1,6 +1,6 @@
-"""Celery consumer that wakes idle slots when a job is queued.
+"""A Celery consumer that wakes idle slots when a job is queued.
 
-Slots also poll the database, so without hints jobs only start a little later.
+Slots also poll the database. Without hints, jobs start a little later.
 """
 
 import logging
@@ -12,7 +12,7 @@ from celery.worker import WorkController
 
 from registry.jobs.job_queue import WAKE_TASK, broker_queue_name, make_celery
 from registry.settings import Settings
-from worker.slots import Slots
+from worker.slot_threads import Slots
 
 _log = logging.getLogger(__name__)
 _STOP_SECONDS = 3.0
@@ -23,10 +23,10 @@ class HintConsumer:
 
     def __init__(self, settings: Settings, slots: Slots) -> None:
         self._app = make_celery(settings)
-        self._app.set_default()  # the pool's thread looks the task up in the default app
+        self._app.set_default()  # the pool's thread looks up the task in the default app
         self._register_wake_task(slots)
-        # The bare controller installs no signal handlers and prints no banner. Worker liveness is
-        # kept in the database, so Celery's heartbeat, mingle and gossip are off.
+        # WorkController itself installs no signal handlers and prints no banner. The database
+        # records which workers are alive, so Celery's heartbeat, mingle and gossip are off.
         self._controller: Any = WorkController(
             app=self._app,
             pool="threads",
@@ -45,14 +45,14 @@ class HintConsumer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop consuming. A thread that hangs on its broker is abandoned: it holds no resources."""
+        """Stop consuming. If the thread hangs on the broker, abandon it. It holds no resources."""
         self._controller.stop()
         self._thread.join(_STOP_SECONDS)
 
     def _run(self) -> None:
         try:
             self._controller.start()
-        except Exception:  # noqa: BLE001 - each broker client raises errors of its own
+        except Exception:  # noqa: BLE001 - each broker client raises its own errors
             _log.exception("Hint consumer failed; slots fall back to polling the database")
 
     def _register_wake_task(self, slots: Slots) -> None:
@@ -62,4 +62,4 @@ class HintConsumer:
 
 
 def _keep_logging_config(**_: Any) -> None:
-    """Keep Celery from replacing the logging configuration by connecting to its signal."""
+    """Prevent Celery from replacing the logging configuration, as a handler of its signal."""

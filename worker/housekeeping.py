@@ -32,11 +32,11 @@ def clean_up(context: WorkerContext) -> None:
         idempotency.prune(session)
         deliveries.prune(session)
         membership.prune(session, silent_for=_WORKER_RETENTION)
-    # Celery's filesystem broker keeps messages after they are read.
+    # Celery's filesystem broker keeps messages after they have been read.
     messages = filesystem_broker_folder(context.settings.broker_url)
     if messages is not None:
         _delete_old_files(messages, "*/*.msg", _MESSAGE_RETENTION_SECONDS)
-    # temporary files of uploads whose process was killed
+    # These temporary files are left by uploads whose process was killed.
     _delete_old_files(context.store.scratch, f"{TEMP_FILE_PREFIX}*", _UPLOAD_RETENTION_SECONDS)
     _expire_resumable_uploads(context)
 
@@ -67,7 +67,7 @@ def _prune_history(context: WorkerContext) -> None:
 
 
 def collect_garbage(context: WorkerContext) -> None:
-    """Remove unreferenced objects from the store. Runs rarely, because it lists the whole store."""
+    """Remove unreferenced objects from the store. This runs rarely: it lists the whole store."""
     for item in collect(context.database, context.store, context.settings):
         _log.info("Removed unreferenced %s %s (%d bytes)", item.kind, item.name, item.size)
 

@@ -11,10 +11,10 @@ from prometheus_client.registry import Collector
 
 from dlkd_core import __version__
 from worker import gpus
+from worker.attempt_supervisor import ATTEMPTS_ENDED
 from worker.context import WorkerContext
 from worker.gpus import GpuUsage
-from worker.slots import Slots
-from worker.supervisor import ATTEMPTS_ENDED
+from worker.slot_threads import Slots
 from worker.teacher_cache_files import CACHE_FOLDER
 from worker.trainer_request import INPUT_CACHE_FOLDER
 
@@ -25,10 +25,10 @@ class PortInUse(Exception):
 
 @contextmanager
 def serve_metrics(context: WorkerContext, slots: Slots) -> Iterator[int | None]:
-    """Serve the metrics for the block and yield the port, or None if no port is configured.
+    """Serve the metrics during the `with` block. Yield the port, or None if none is configured.
 
     Raises:
-        PortInUse: another program listens on the configured port.
+        PortInUse: another program is listening on the configured port.
     """
     if context.settings.worker_metrics_port is None:
         yield None
@@ -61,7 +61,7 @@ def _build_registry(context: WorkerContext, slots: Slots) -> CollectorRegistry:
 
 
 class _WorkerCollector(Collector):
-    """Collects the values at each scrape."""
+    """Collects the current values at each scrape."""
 
     def __init__(self, context: WorkerContext, slots: Slots) -> None:
         self._context = context
@@ -117,6 +117,6 @@ def _gpu_metrics(usages: list[GpuUsage]) -> list[Metric]:
 def _folder_bytes(folder: Path) -> int:
     total = 0
     for file in folder.iterdir() if folder.is_dir() else ():
-        with suppress(FileNotFoundError):  # evicted meanwhile
+        with suppress(FileNotFoundError):  # the file was evicted meanwhile
             total += file.stat().st_size
     return total

@@ -1,12 +1,12 @@
-"""Protocol between supervisor and trainer: a request as one line of JSON, answered by events."""
+"""The protocol between supervisor and trainer. The trainer answers a JSON request with events."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from dlkd_core.base import FrozenModel
-from dlkd_core.reporting.import_report import ReportedFile, ReportedModel
+from dlkd_core.common import FrozenModel
+from dlkd_core.reporting.reported_model import ReportedFile, ReportedModel
 from dlkd_core.spec import DistillationSpec
 
 KEEP_ALIVE = b"{}\n"
@@ -23,13 +23,14 @@ class TeacherCacheSpec(FrozenModel):
 class BaseRequest(FrozenModel):
     """The working directory and limits of a trainer.
 
-    The request is the first line on the trainer's standard input. Keep-alives and perhaps a stop
-    follow.
+    The request is the first line on the trainer's standard input. The next lines are keep-alives,
+    and possibly a stop request.
 
     Attributes:
-        silence_seconds: Time without a line after which the trainer kills itself, because its
-            supervisor is gone and another worker will claim the job.
-        gpu: Comma-separated indices of the GPUs to use, one for each process. Empty for the CPU.
+        silence_seconds: Time without a line after which the trainer kills itself. Its supervisor
+            is then assumed to be gone, and another worker will claim the job.
+        gpu: Comma-separated indices of the GPUs to use, one for each process. Empty if the trainer
+            uses the CPU.
     """
 
     directory: Path
@@ -39,7 +40,7 @@ class BaseRequest(FrozenModel):
 
 
 class DistillRequest(BaseRequest):
-    """A training job."""
+    """The request to run a training job."""
 
     kind: Literal["distill"] = "distill"
     spec: DistillationSpec
@@ -48,7 +49,7 @@ class DistillRequest(BaseRequest):
 
 
 class UploadCheckRequest(BaseRequest):
-    """The check of an upload, with the architecture and class count that the uploader stated."""
+    """The request to check an upload, with the architecture and class count the user specified."""
 
     kind: Literal["check_teacher", "check_dataset"]
     path: Path
@@ -57,7 +58,7 @@ class UploadCheckRequest(BaseRequest):
 
 
 class ImportCheckRequest(BaseRequest):
-    """The check of an imported model, which another service made."""
+    """The request to check an imported model, which another service has trained."""
 
     kind: Literal["check_model"] = "check_model"
     import_report: ReportedModel

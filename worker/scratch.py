@@ -1,6 +1,6 @@
 """A worker's scratch folder, locked while the worker is alive.
 
-The lock distinguishes live workers from dead ones, whose folders the next worker removes.
+The lock shows that the worker is alive. The next worker removes the folders of dead workers.
 """
 
 import fcntl
@@ -14,7 +14,10 @@ _LOCK_FILE = "lock"
 
 @contextmanager
 def create_worker_folder(base: Path, name: str) -> Iterator[Path]:
-    """Create a private folder `base/name` for the block, after removing those of dead workers."""
+    """Remove the folders of dead workers and create the private folder `base/name`.
+
+    The new folder exists for the duration of the `with` block.
+    """
     base.mkdir(parents=True, exist_ok=True, mode=0o700)
     for other in base.iterdir():
         _remove_if_dead(other)
@@ -26,7 +29,7 @@ def create_worker_folder(base: Path, name: str) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            # A trainer that is being killed may still write: the next start removes the rest.
+            # A trainer that is being killed may still write files. The next start removes them.
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,7 +1,7 @@
-"""Files that cache teachers' outputs for later jobs with the same teacher and data set.
+"""Manages files that cache teacher outputs for later jobs with the same teacher and dataset.
 
 Each worker keeps its own files within a size limit. The least recently used files are evicted
-first, except those that an attempt is using.
+first. Files that an attempt is using are not evicted.
 """
 
 from collections.abc import Collection
@@ -23,7 +23,7 @@ def assign_cache_file(
 ) -> TeacherCacheSpec | None:
     """Return the cache file for the attempt in `directory`, or None if it should not use one.
 
-    The attempt uses none if the cache is turned off, if it has no teacher, or on a GPU, which
+    No cache file is used if the cache is turned off, if the job has no teacher, or on a GPU, which
     computes outputs faster than they can be looked up.
     """
     max_bytes, teacher = context.settings.teacher_cache_bytes, claim.inputs.get("teacher")
@@ -48,9 +48,10 @@ def _cache_key(claim: Claim) -> str:
 
 
 def _evict(folder: Path, in_use: Collection[Path], max_bytes: int) -> int:
-    """Remove the least recently used files until at most `max_bytes` are left.
+    """Remove the least recently used files until at most `max_bytes` remain.
 
-    Files in use are never removed, even above the limit. Returns the bytes that are left.
+    Files in use are never removed, even if the limit is exceeded. Returns the number of bytes that
+    remain.
     """
     kept_bytes = 0
     files = folder.glob("*.sqlite")

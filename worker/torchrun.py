@@ -1,7 +1,7 @@
-"""The launch of a job of several processes with torchrun.
+"""Launches a job with several processes, using torchrun.
 
-Only the leader reads the supervisor's messages. If one process fails, torchrun ends all of them.
-If torchrun itself is killed, the kernel ends them.
+Only the leader process reads the supervisor's messages. If a process fails, torchrun ends the
+others. If torchrun itself is killed, the kernel ends all processes.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def build_torchrun_command(trainer_command: Sequence[str], processes: int) -> tuple[str, ...]:
-    """Return the command that runs the trainer in `processes` processes on this machine."""
+    """Return a command that runs the trainer as `processes` processes on this machine."""
     options = (
         "--standalone",
         "--local-addr=127.0.0.1",

@@ -1,9 +1,9 @@
-"""Entry point of `python -m worker.trainer`: a process that runs one job.
+"""Entry point of `python -m worker.trainer`, a process that runs one job.
 
-This is the only part of the worker that imports torch. The process imports everything first and
-then waits for its request on standard input, so that an idle trainer starts a job at once. Later
-lines are keep-alives. When they stop, the process kills itself, because another worker may be
-running the job by then.
+This is the only part of the worker that imports torch. The process first imports everything and
+then waits for its request on standard input, so that an idle trainer can start a job at once. The
+lines after the request are keep-alives. If they stop, the process kills itself, because by then
+another worker may be running the job.
 """
 
 import json
@@ -45,7 +45,7 @@ _OUT_OF_MEMORY_MESSAGES = (
     "could not create a primitive",  # oneDNN
 )
 
-# These names occur in torch's errors when another process of the run has died.
+# torch's errors contain one of these names if another process of the run has died.
 _PEER_LOST_MESSAGES = ("gloo", "NCCL")
 
 
@@ -69,7 +69,7 @@ class LineReader:
 
 
 def main() -> int:
-    """Run the job that is requested on standard input and return the exit status."""
+    """Run the job requested on standard input and return the exit status."""
     out = _reserve_stdout()
     lines = LineReader(sys.stdin.fileno())
     world = read_world()
@@ -91,7 +91,7 @@ def main() -> int:
 
 
 def _reserve_stdout() -> IO[str]:
-    """Return a stream for events on standard output and redirect all other output to the log."""
+    """Reserve standard output for events and return its stream. Other output goes to the log."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return out
@@ -101,7 +101,7 @@ def _watch_stdin(lines: LineReader, silence_seconds: float, stop: Flag) -> None:
     while (line := lines.read_line(silence_seconds)) is not None:
         if json.loads(line).get("stop"):
             stop.set()
-    # The supervisor is gone or frozen: kill this process and its children before another worker
+    # The supervisor is gone or frozen. Kill this process and its children before another worker
     # claims the job.
     if os.getpgid(0) == os.getpid():
         os.killpg(0, signal.SIGKILL)
@@ -109,7 +109,7 @@ def _watch_stdin(lines: LineReader, silence_seconds: float, stop: Flag) -> None:
 
 
 def _run_request(request: TrainerRequest, stop: Flag) -> Iterator[events.Event]:
-    """Yield the job's events. The last one is its result, unless the job was stopped."""
+    """Run the job and yield its events. The last event is the result, unless it was stopped."""
     try:
         isolate_process(request.directory, memory_bytes=request.memory_bytes, gpu=request.gpu)
         yield from (
@@ -171,7 +171,7 @@ def _run_distillation(request: DistillRequest, stop: Flag) -> Iterator[events.Ev
                 break
         else:
             return
-    # Closing the run has saved a checkpoint at the step where it stopped.
+    # When the run was closed, it saved a checkpoint at the step at which it stopped.
     saved = request.directory / CHECKPOINT_FILE
     if step and saved.exists():
         yield events.CheckpointSaved(path=str(saved), step=step)

@@ -1,4 +1,4 @@
-"""The monitor of a trainer: follows its events, enforces time limits and relays stop orders."""
+"""Monitors a trainer: follows its events, enforces time limits and asks it to stop."""
 
 import logging
 import os
@@ -33,7 +33,7 @@ _STOP_PRIORITY = tuple(_STOP_RESULTS)
 
 
 class TrainerMonitor:
-    """Turns the events of one trainer into progress, metrics, checkpoints and a `TrainerResult`."""
+    """Records a trainer's progress, metrics and checkpoints, and returns a `TrainerResult`."""
 
     def __init__(
         self, context: WorkerContext, claim: Claim, heartbeat: Heartbeat, trainer: TrainerProcess
@@ -69,7 +69,7 @@ class TrainerMonitor:
                 return result
 
     def _collect_log(self) -> list[str]:
-        self._trainer.end()  # lines that were written before the last event may arrive after it
+        self._trainer.end()  # log lines written before the last event may arrive after it
         return self._trainer.log_tail()
 
     def _stop_result(self) -> TrainerResult | None:
@@ -78,7 +78,7 @@ class TrainerMonitor:
         return TrainerResult(_STOP_RESULTS[self._stop_reason])
 
     def _handle_orders(self, drain_event: Flag) -> TrainerResult | None:
-        """Relay stop orders from the client and the worker's own shutdown."""
+        """Ask the trainer to stop if the client requested it or the worker is shutting down."""
         if self._heartbeat.lease_lost:
             self._trainer.kill()
             return TrainerResult(ResultKind.LOST)
@@ -99,8 +99,8 @@ class TrainerMonitor:
 
     def _request_stop(self, reason: str) -> None:
         _log.info("Stopping the trainer: %s", reason)
-        # A training run gets time to save a checkpoint, counted from the first stop order. A check
-        # has nothing to save.
+        # A training run gets time to save a checkpoint, counted from the first stop request. A
+        # check has nothing to save.
         if self._stop_reason is None:
             self._stop_deadline = monotonic() + (
                 self._context.settings.stop_seconds if self._claim.kind == JobKind.DISTILL else 0.0
@@ -182,7 +182,8 @@ class TrainerMonitor:
     def _upload_checkpoint(self, path: Path, step: int) -> None:
         """Upload a checkpoint and delete the previous one.
 
-        Checkpoints that follow too soon are skipped, but never the last one before a stop.
+        A checkpoint is skipped if it follows too soon after the previous one. The last checkpoint
+        before a stop is never skipped.
         """
         if self._stop_reason is None and monotonic() < self._next_checkpoint_at:
             return

@@ -22,7 +22,7 @@ class TrainerPool:
     def take(self, processes: int = 1) -> TrainerProcess:
         """Return the idle trainer, or a new one if it died.
 
-        A job of several processes always gets a new one, which torchrun starts.
+        A job with several processes always gets a new trainer, which torchrun starts.
         """
         if processes > 1:
             return self._start(build_torchrun_command(self._command, processes))
@@ -35,7 +35,7 @@ class TrainerPool:
         return self._start(self._command)
 
     def refill(self) -> None:
-        """Start the next idle trainer unless there is one."""
+        """Start an idle trainer if there is none."""
         with self._lock:
             if self._idle is None and not self._closed:
                 self._idle = self._start(self._command)

@@ -1,4 +1,4 @@
-"""The supervisor's handle on a trainer process: its input, events, log and termination."""
+"""The supervisor's handle to a trainer process: its input, events, log and termination."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ _KILL_SECONDS = 10.0
 
 
 class TrainerProcess:
-    """A running trainer in a session of its own, so that its whole process group can be killed."""
+    """A running trainer. It has its own session, so that its whole process group can be killed."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own program
@@ -55,7 +55,7 @@ class TrainerProcess:
         return self._process.poll() is None
 
     def send_request(self, request: TrainerRequest) -> None:
-        """Send the request. If the process has already died, its events show that."""
+        """Send the request. If the process has already died, `next_line` returns None."""
         self._send(request.model_dump_json().encode() + b"\n")
 
     def start_keep_alive(self, interval: float, holds_lease: Callable[[], bool]) -> None:
@@ -73,7 +73,7 @@ class TrainerProcess:
         self._send(STOP)
 
     def next_line(self, timeout: float) -> bytes | None:
-        """Return the next event's line, or None after the last one.
+        """Return the line with the next event, or None after the last event.
 
         Raises:
             TimeoutError: no line arrived in time.
@@ -91,7 +91,7 @@ class TrainerProcess:
         return list(self._log)
 
     def take_new_lines(self) -> list[str]:
-        """Return the lines of standard error since the last call.
+        """Return the lines written to standard error since the last call.
 
         If there are too many, the oldest are replaced by a line that says how many were dropped.
         """

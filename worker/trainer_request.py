@@ -1,4 +1,4 @@
-"""The preparation of an attempt: its input files and the trainer's request."""
+"""Prepares an attempt: provides its input files and builds the trainer's request."""
 
 import logging
 import os
@@ -31,7 +31,7 @@ _cache_lock = Lock()  # the slots of a worker share the cache
 def build_request(
     context: WorkerContext, claim: Claim, directory: Path, slots: Sequence[int]
 ) -> TrainerRequest:
-    """Put the claim's input files into the attempt's directory and build the trainer's request."""
+    """Place the claim's input files in the attempt's directory and build the trainer's request."""
     inputs_dir = directory / "inputs"
     inputs_dir.mkdir(parents=True)
     files = {
@@ -102,7 +102,7 @@ def _build_evaluation(claim: Claim, files: dict[str, Path]) -> list[dict[str, An
 
 
 def _build_dataset(requested: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return the core's data set spec, whose title in reports is the data set's id."""
+    """Return the dataset spec for the core. Its title in reports is the dataset's id."""
     return {
         **{name: value for name, value in requested.items() if name != "id"},
         "title": requested["id"],
@@ -113,7 +113,7 @@ def _build_dataset(requested: dict[str, Any], path: Path) -> dict[str, Any]:
 def _build_teacher(
     recognized: dict[str, Any], requested: dict[str, Any], path: Path | None
 ) -> dict[str, Any]:
-    """Combine what the check recognized with the job's request into the core's teacher spec."""
+    """Build the teacher spec for the core from the results of the check and the job's request."""
     options = {name: requested.get(name) for name in ("normalization", "class_map", "features")}
     if path is None:
         return {**options, "pretrained": recognized["pretrained"]}
@@ -141,7 +141,7 @@ def _fetch_checkpoint(store: Store, claim: Claim, inputs_dir: Path) -> Path | No
 
 
 def _place_file(context: WorkerContext, input_info: dict[str, Any], inputs_dir: Path) -> Path:
-    """Link or fetch a file under a safe name, which keeps only the extension of its file name."""
+    """Link or fetch a file under a safe name. Only the extension of its file name is kept."""
     path = inputs_dir / f"{len(list(inputs_dir.iterdir()))}{_file_suffix(input_info['filename'])}"
     local = context.store.local_path(input_info["digest"])
     if local is not None:
@@ -169,9 +169,9 @@ def _fetch_file(context: WorkerContext, digest: str, path: Path) -> None:
 
 
 def _add_to_cache(path: Path, cached: Path, max_bytes: int) -> None:
-    """Add a file to the cache and evict the least recently used ones.
+    """Add a file to the cache and evict the least recently used files.
 
-    Attempts that use an evicted file have hard links of their own.
+    Attempts that use an evicted file keep their own hard links to it.
     """
     cached.parent.mkdir(exist_ok=True)
     with suppress(FileExistsError):  # another slot fetched the same file
@@ -185,5 +185,5 @@ def _add_to_cache(path: Path, cached: Path, max_bytes: int) -> None:
 
 
 def remove_directory(directory: Path) -> None:
-    """Remove an attempt's directory, if it exists."""
+    """Remove an attempt's directory if it exists."""
     shutil.rmtree(directory, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The result of a trainer process as its supervisor records it."""
+"""The result of a trainer process, as recorded by its supervisor."""
 
 import signal
 from dataclasses import dataclass, field
@@ -9,13 +9,13 @@ from dlkd_core.events import FileExported
 
 
 class ResultKind(StrEnum):
-    """How a trainer ended. Also the values of the `outcome` label of `dlkd_worker_attempts`."""
+    """How a trainer ended. These are also the `outcome` values of `dlkd_worker_attempts`."""
 
     FINISHED = "finished"
     FAILED = "failed"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
-    RETURNED = "returned"  # stopped for a pause or because this worker shuts down
+    RETURNED = "returned"  # stopped because of a pause or because this worker is shutting down
     LOST = "lost"  # the lease is gone: another worker may have the job
 
 
@@ -33,7 +33,7 @@ class TrainerResult:
 def make_failure(
     code: str, message: str, hint: str, *, log: list[str], retryable: bool = True
 ) -> TrainerResult:
-    """Build a failed result with an error that the trainer did not report itself."""
+    """Build a failed result for an error that the trainer itself did not report."""
     return TrainerResult(
         ResultKind.FAILED,
         error={"code": code, "message": message, "hint": hint, "retryable": retryable},
@@ -69,7 +69,7 @@ def make_crash(exit_status: int, log: list[str]) -> TrainerResult:
 
 
 def make_worker_error(error: Exception, log: list[str]) -> TrainerResult:
-    """Build the result of an error in the worker itself, such as a full disk or a missing file."""
+    """Build the result for an error in the worker itself, such as a full disk or missing file."""
     return make_failure(
         "worker_error",
         f"{type(error).__name__}: {error}"[:1000],

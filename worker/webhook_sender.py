@@ -1,4 +1,4 @@
-"""The sender of signed webhook deliveries, to addresses that are resolved and checked once."""
+"""Sends signed webhook deliveries. Each address is resolved and checked once per delivery."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ import anyio
 import httpx
 from anyio import create_task_group, fail_after, getaddrinfo
 
-from registry.access.ip_addresses import is_public
+from registry.access.address_checks import is_public
 from registry.errors import AddressRefused
 from registry.settings import Settings
 from registry.webhooks import deliveries, subscriptions
@@ -25,7 +25,7 @@ DeliveryResult = tuple[int | None, str | None]  # HTTP status, or why there was 
 
 
 class WebhookSender:
-    """Sends due deliveries in a thread of its own, so that slow receivers do not delay jobs."""
+    """Sends due deliveries in a separate thread, so that slow receivers do not delay jobs."""
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
@@ -58,7 +58,7 @@ class WebhookSender:
 
 
 def _create_tls_context(settings: Settings) -> ssl.SSLContext:
-    """Trust the system's certificate authorities and those of `webhooks_ca_file`."""
+    """Create a TLS context that trusts the system's authorities and those in `webhooks_ca_file`."""
     context = ssl.create_default_context()
     if settings.webhooks_ca_file is not None:
         context.load_verify_locations(settings.webhooks_ca_file)
@@ -94,11 +94,14 @@ async def _send(
 
 
 async def _post(delivery: PendingDelivery, settings: Settings, tls_context: ssl.SSLContext) -> int:
-    """Return the response's status. The body is not read and redirects are not followed."""
+    """Post a delivery and return the HTTP status.
+
+    The body of the response is not read, and redirects are not followed.
+    """
     parts = subscriptions.check_url(delivery.url, settings)
     host, port = parts.hostname or "", parts.port or {"https": 443, "http": 80}[parts.scheme]
     address = await _resolve_address(host, port, settings)
-    # The checked address is pinned: resolving the name again could yield another one.
+    # Connect to the checked address, because resolving the name again could yield another one.
     url = httpx.URL(delivery.url).copy_with(host=address)
     body = json.dumps(delivery.payload, separators=(",", ":")).encode()
     headers = {
@@ -128,10 +131,10 @@ def _signature_headers(delivery: PendingDelivery, body: bytes) -> dict[str, str]
 
 
 async def _resolve_address(host: str, port: int, settings: Settings) -> str:
-    """Return the first address of a host.
+    """Resolve a host name and return its first address.
 
     Raises:
-        AddressRefused: any of its addresses is private and private addresses are not allowed.
+        AddressRefused: an address of the host is private, and private addresses are not allowed.
     """
     addresses = [str(entry[4][0]) for entry in await getaddrinfo(host, port, type=SOCK_STREAM)]
     private = [address for address in addresses if not is_public(address)]

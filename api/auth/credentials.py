@@ -42,7 +42,7 @@ def get_session_token(headers: Headers) -> str | None:
 
 
 def authenticate_bearer(database: Database, header: str, issuer: Issuer | None = None) -> Principal:
-    """Return the owner of the key or token in an Authorization header.
+    """Return the principal that the key or token in an Authorization header identifies.
 
     The last use of a key is recorded at most once a minute.
 

@@ -16,8 +16,8 @@ from registry.access.permissions import Principal, Role
 from registry.errors import RoleTooLow, StoreError, TokenInvalid
 from registry.settings import Settings
 
-# Only signatures that need the issuer's private key. With HMAC, anyone could sign with the public
-# key, and `none` means no signature.
+# Only algorithms that sign with the issuer's private key. With HMAC, anyone could sign with the
+# public key, and `none` means no signature.
 _ALGORITHMS = [
     "RS256",
     "RS384",
@@ -33,7 +33,7 @@ _ALGORITHMS = [
 ]
 _LEEWAY_SECONDS = 60
 _KEY_CACHE_SECONDS = 600.0
-# A token that cannot be verified triggers a new fetch, but no more often than this.
+# Minimum interval between fetches that are triggered by tokens that cannot be verified.
 _MIN_REFETCH_SECONDS = 5.0
 _TIMEOUT_SECONDS = 5.0
 _MAX_CLAIM_LENGTH = 255  # width of the database columns
@@ -151,7 +151,7 @@ class Issuer:
                     )
                 self._metadata = metadata
                 keys = _get_json(client, str(metadata["jwks_uri"]))
-                return KeySet.import_key_set(keys)  # type: ignore[arg-type]  # it validates itself
+                return KeySet.import_key_set(keys)  # type: ignore[arg-type]  # the method validates its argument
         except (httpx.HTTPError, ValueError, KeyError, JoseError) as error:
             raise IssuerUnavailable(
                 f"Failed to fetch the keys of the issuer {self._issuer_url}: {error!r}."

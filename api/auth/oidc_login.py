@@ -16,7 +16,7 @@ from registry.errors import TokenInvalid
 from registry.settings import Settings
 
 _TIMEOUT_SECONDS = 10.0
-_SEPARATOR = "."  # not in the URL-safe base64 alphabet of the tokens
+_SEPARATOR = "."  # not a character of the tokens' URL-safe base64 alphabet
 
 
 class LoginInvalid(TokenInvalid):
@@ -31,7 +31,7 @@ class LoginDenied(LoginInvalid):
 
 @dataclass(frozen=True)
 class PendingLogin:
-    """Secrets of a login, kept in the browser's cookie until the issuer redirects back."""
+    """Secrets of a login in progress, kept in a cookie until the issuer redirects back."""
 
     state: str
     nonce: str
@@ -44,7 +44,7 @@ class PendingLogin:
 
     @classmethod
     def from_cookie(cls, cookie: str | None) -> Self:
-        """Parse the browser's cookie.
+        """Parse the login cookie.
 
         Raises:
             LoginInvalid: The cookie is missing or malformed.
@@ -59,7 +59,7 @@ class PendingLogin:
 
     @property
     def code_challenge(self) -> str:
-        """The S256 code challenge of the verifier (RFC 7636, 4.2)."""
+        """The S256 code challenge for the code verifier (RFC 7636, 4.2)."""
         digest = hashlib.sha256(self.code_verifier.encode()).digest()
         return urlsafe_b64encode(digest).rstrip(b"=").decode()
 

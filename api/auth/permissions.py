@@ -1,6 +1,6 @@
-"""Required role and scope of each route.
+"""The role and scope that each route requires.
 
-Callers below operator see only the resources of their own owner.
+Callers with a role below operator see only the resources of their own owner.
 """
 
 from fastapi import Depends, Request

@@ -18,10 +18,10 @@ AUTHENTICATED_PREFIX = "/v1"
 
 
 class AuthenticationMiddleware:
-    """Requires a credential on every path under /v1, whether or not it exists.
+    """Requires a credential for every path under /v1, even if the path does not exist.
 
-    The check happens before the body is read. The request counts toward the rate limit of the
-    caller, or of the client address if the credential is rejected.
+    The credential is checked before the body is read. The request counts toward the caller's rate
+    limit or, if the credential is rejected, toward that of the client address.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class AuthenticationMiddleware:
     def _authenticate(
         self, method: str, headers: Headers, address: str
     ) -> tuple[Principal | RegistryError, RateLimitStatus | None]:
-        """Return the caller or the error that rejects the request, and the rate limit status."""
+        """Return the rate limit status, and either the caller or the error to respond with."""
         outcome: Principal | RegistryError
         try:
             outcome = authenticate_request(self._database, method, headers, self._issuer)

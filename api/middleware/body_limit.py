@@ -10,10 +10,13 @@ from api.problems import problem_from_http_exception, send_problem
 
 
 class BodyLimitMiddleware:
-    """Rejects bodies above the limit of their path, by Content-Length and by the bytes received."""
+    """Rejects bodies larger than the limit for their path.
+
+    Both Content-Length and the number of received bytes are checked.
+    """
 
     def __init__(self, app: ASGIApp, limit: int, limits_by_path: Mapping[str, int]) -> None:
-        """Set the limit in bytes, and other limits for some paths and everything below them."""
+        """Set the limit in bytes, and different limits for some paths and their subpaths."""
         self.app = app
         self.limit = limit
         self.limits_by_path = limits_by_path

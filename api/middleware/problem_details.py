@@ -12,7 +12,7 @@ _PRESERVED_HEADERS = frozenset({"allow", "content-range", "retry-after", "accept
 
 
 class ProblemDetailsMiddleware:
-    """Replaces plain-text errors of the framework with problem documents."""
+    """Replaces the framework's plain-text errors with problem documents."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

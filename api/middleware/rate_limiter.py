@@ -1,6 +1,6 @@
 """Rate limits per caller and per client address.
 
-Requests are counted in Redis if it is the broker, so that all API processes share the count.
+Requests are counted in Redis if Redis is the broker, so that all API processes share the count.
 Otherwise each process counts its own requests.
 """
 
@@ -21,15 +21,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RateLimitStatus:
-    """State of a rate limit after a request."""
+    """State of a rate limit after a request has been counted."""
 
     allowed: bool
     limit: int
     remaining: int
-    reset_seconds: int  # until more requests are allowed
+    reset_seconds: int  # time until more requests are allowed
 
     def headers(self) -> dict[str, str]:
-        """Return the response headers."""
+        """Return the response headers that describe the rate limit."""
         values = {
             "RateLimit-Limit": self.limit,
             "RateLimit-Remaining": self.remaining,
@@ -61,11 +61,11 @@ class RateLimiter:
             self._shared = SlidingWindowCounterRateLimiter(storage)
 
     def hit_caller(self, principal_id: str) -> RateLimitStatus | None:
-        """Count a request of an authenticated caller. Return None if there is no limit."""
+        """Count a request from an authenticated caller. Returns None if there is no limit."""
         return self._hit_shared("caller", principal_id, self._caller_limit)
 
     def hit_address(self, address: str) -> RateLimitStatus | None:
-        """Count a request with a rejected credential. Return None if there is no limit."""
+        """Count a request with a rejected credential. Returns None if there is no limit."""
         return self._hit_shared("address", address, self._address_limit)
 
     def _hit_shared(self, kind: str, identifier: str, limit: int) -> RateLimitStatus | None:

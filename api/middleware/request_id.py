@@ -17,7 +17,7 @@ _log = logging.getLogger("api.access")
 class RequestIdMiddleware:
     """Assigns an id to each request, returns it in the response and logs the request.
 
-    A valid X-Request-Id of the client is used as the id.
+    If the client sends a valid X-Request-Id, it is used as the id.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,6 +1,6 @@
 """Prometheus metrics of requests.
 
-They are labeled with the route template, because each path would be a series of its own.
+They are labeled with the route template, because every path would create a separate series.
 """
 
 from time import perf_counter
@@ -15,7 +15,7 @@ _DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10
 
 
 class RequestMetrics:
-    """Metrics of requests. They outlive the middleware, which Starlette may build again."""
+    """Metrics of requests. They outlive the middleware, which Starlette may rebuild."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._count = Counter(
@@ -33,7 +33,7 @@ class RequestMetrics:
         )
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
-        """Record one request."""
+        """Record the status and duration of a request."""
         method = scope["method"] if scope["method"] in HTTP_METHODS else "OTHER"
         route = getattr(scope.get("route"), "path", UNMATCHED_ROUTE)
         self._count.labels(method, route, str(status)).inc()
@@ -41,7 +41,7 @@ class RequestMetrics:
 
 
 class RequestMetricsMiddleware:
-    """Records every response as the client sees it. It must be the outermost middleware."""
+    """Records every response. It must be outermost to see responses as clients do."""
 
     def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self.app = app

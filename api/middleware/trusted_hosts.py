@@ -1,4 +1,4 @@
-"""Check of the Host header."""
+"""Validation of the Host header."""
 
 from collections.abc import Collection, Sequence
 from urllib.parse import urlsplit
@@ -12,15 +12,16 @@ from api.problems import build_problem, send_problem
 class TrustedHostsMiddleware:
     """Rejects requests whose Host header is not one of the service's names.
 
-    This prevents DNS rebinding, where a web page makes a browser call a service on loopback.
+    This prevents DNS rebinding, in which a web page makes a browser call a service on loopback.
     """
 
     def __init__(
         self, app: ASGIApp, allowed_hosts: Sequence[str], *, exempt_paths: Collection[str] = ()
     ) -> None:
-        """Exempt only paths that browsers have no credentials for.
+        """Set the accepted host names, and paths for which the Host header is not checked.
 
-        Their callers use IP addresses instead of host names.
+        Exempt paths are for callers that use IP addresses instead of host names. Exempt only paths
+        for which browsers have no credentials.
         """
         self.app = app
         self.allowed_hosts = frozenset(name.lower() for name in allowed_hosts)

@@ -6,7 +6,7 @@ from api.responses import add_headers
 
 
 class TusHeadersMiddleware:
-    """Adds the tus version to every response about uploads, including errors."""
+    """Adds the tus version to every response under /v1/uploads, including errors."""
 
     def __init__(self, app: ASGIApp, path: str, version: str) -> None:
         self.app = app

@@ -14,10 +14,10 @@ _log = logging.getLogger(__name__)
 
 
 class ProbeRunner:
-    """Runs all checks concurrently.
+    """Runs health checks concurrently.
 
-    A check that hangs is not started again until it returns, so that threads do not pile up while a
-    backend is unresponsive.
+    A check that hangs is not started again until it returns. This way, threads do not pile up while
+    a backend is unresponsive.
     """
 
     def __init__(self, checks: Mapping[str, Callable[[], None]], timeout: float) -> None:
@@ -27,7 +27,7 @@ class ProbeRunner:
         self._pending: dict[str, Future[None]] = {}
 
     def run_all(self) -> dict[str, str]:
-        """Return `OK` or an error message for each check, within the timeout."""
+        """Run all checks, and return `OK` or an error message for each within the timeout."""
         deadline = monotonic() + self._timeout
         futures = {name: self._start_probe(name) for name in self._checks}
         return {name: self._wait_for_result(future, deadline) for name, future in futures.items()}

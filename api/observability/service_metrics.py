@@ -20,10 +20,10 @@ _log = logging.getLogger(__name__)
 
 
 class ServiceMetricsCollector(Collector):
-    """Collects the metrics that are computed from the database.
+    """Prometheus collector for the metrics that are computed from the database.
 
-    If the database does not answer, only `dlkd_database_up` is reported, so that the metrics of the
-    process stay available.
+    If the database does not respond, the collector reports only `dlkd_database_up`. The metrics of
+    the process stay available.
     """
 
     def __init__(self, database: Database, worker_timeout: timedelta) -> None:
@@ -47,7 +47,7 @@ class ServiceMetricsCollector(Collector):
         ]
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing, so that registration does not query the database."""
+        """Return no metrics, so that registering the collector does not query the database."""
         return []
 
 
@@ -104,7 +104,7 @@ def _build_job_gauge(stats: ServiceStats) -> Metric:
 
 
 def _fill_missing_queues(stats: ServiceStats, values: Mapping[str, float]) -> dict[str, float]:
-    """Return a value for every queue, so that a series does not end when its queue is empty."""
+    """Return a value for every queue, so that an empty queue's series does not end."""
     names = {*map(str, QueueName), *(queue for queue, _ in stats.jobs)}
     return {name: values.get(name, 0.0) for name in sorted(names)}
 

@@ -13,9 +13,9 @@ from registry.access import audit
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
 
-@router.get("", operation_id="list_audit")
+@router.get("", operation_id="list_audit", summary="List Audit Log Entries")
 def list_audit(services: ServicesDep, query: Annotated[AuditQuery, Query()]) -> Page[AuditEventOut]:
-    """List the entries of the audit log that match all filters, newest first."""
+    """List the audit log entries that match all filters, newest first."""
     filters = audit.AuditFilters(**query.model_dump(exclude={"limit", "cursor"}))
     with services.database.read() as session:
         return Page[AuditEventOut].model_validate(

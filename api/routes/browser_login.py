@@ -24,7 +24,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get(PATH)
 def get_login_options(request: Request, services: ServicesDep) -> Response:
-    """Return data for the sign-in page: whether the browser is signed in, and the login options."""
+    """Return whether the browser is signed in, and the login options for the sign-in page."""
     options = {
         "signed_in": _is_signed_in(request, services),
         "oidc": services.settings.oidc_client_id is not None,
@@ -50,7 +50,7 @@ def redirect_to_issuer(request: Request, services: ServicesDep) -> Response:
         max_age=_LOGIN_SECONDS,
         path=PATH,
         httponly=True,
-        # A strict cookie would not be sent when the issuer redirects back to the callback.
+        # A strict cookie would not be sent when the issuer redirects the browser to the callback.
         samesite="lax",
         secure=request.url.scheme == "https",
     )
@@ -92,7 +92,7 @@ def _get_issuer(request: Request) -> Issuer:
 def _get_redirect_uri(request: Request, services: Services) -> str:
     """Return the callback URL, which must be registered with the issuer.
 
-    It is derived from the address of this request unless a setting overrides it.
+    Unless a setting overrides it, it is derived from the address of the request.
     """
     return (
         services.settings.oidc_redirect_url

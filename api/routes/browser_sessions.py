@@ -1,4 +1,4 @@
-"""Browser sessions. Their cookie replaces the API key, so that pages need not store it."""
+"""Browser sessions. A cookie replaces the API key, so that pages need not store the key."""
 
 from datetime import datetime, timedelta
 
@@ -15,13 +15,13 @@ PATH = "/v1/session"
 router = APIRouter(prefix=PATH, tags=["session"])
 
 
-@router.post("", operation_id="create_session", status_code=201)
+@router.post("", operation_id="create_session", summary="Sign In", status_code=201)
 def create_session(
     request: Request, response: Response, services: ServicesDep, caller: Caller
 ) -> SessionOut:
     """Sign a browser in with the key or token in the Authorization header.
 
-    The response sets an HttpOnly cookie that grants the same access.
+    The response sets an HttpOnly cookie that grants the same access as the credential.
     """
     # A session that could create another session would never end.
     if "authorization" not in request.headers:
@@ -38,7 +38,7 @@ def create_session(
 def get_session(
     request: Request, response: Response, services: ServicesDep, caller: Caller
 ) -> SessionOut:
-    """Get the session of the cookie, including its CSRF token."""
+    """Get the session that the cookie identifies, including its CSRF token."""
     token = get_session_token(request.headers) or ""
     with services.database.read() as session:
         expires_at = browser_sessions.get_expiry(session, token)
@@ -52,11 +52,11 @@ def get_session(
     )
 
 
-@router.delete("", operation_id="delete_session", status_code=204)
+@router.delete("", operation_id="delete_session", summary="Sign Out", status_code=204)
 def delete_session(
     request: Request, response: Response, services: ServicesDep, caller: Caller
 ) -> None:
-    """Sign the browser out. Copies of the cookie also stop working."""
+    """Sign the browser out. Copies of its cookie also become invalid."""
     token = get_session_token(request.headers)
     if token is None:
         raise NotFound("The request has no session cookie.")
@@ -70,7 +70,7 @@ def start_session(
 ) -> tuple[str, datetime]:
     """Create a session, set its cookie and return its token and expiry time.
 
-    The cookie is for this host only. Scripts cannot read it, and browsers do not send it with
+    The cookie is valid for this host only. Scripts cannot read it, and browsers do not send it with
     requests from other sites.
     """
     seconds = services.settings.session_seconds

@@ -1,4 +1,4 @@
-"""Catalog of everything that a job can select by name."""
+"""The catalog of all options that a job can select by name."""
 
 import json
 from functools import cache
@@ -15,20 +15,20 @@ router = APIRouter(prefix="/v1/catalog", tags=["catalog"])
 
 
 class CatalogOut(BaseModel):
-    """Catalog entries, each with its name, source and the JSON schema of its parameters."""
+    """The catalog. Each entry has a name, a source and the JSON schema of its parameters."""
 
     methods: list[dict[str, Any]] = Field(description="Distillation methods.")
     architectures: list[dict[str, Any]] = Field(
         description="Network architectures of students and teachers."
     )
     timm: dict[str, Any] = Field(
-        description="Architectures of timm, as a table with column names and rows."
+        description="Architectures available in timm, as column names and a list of rows."
     )
     exporters: list[dict[str, Any]] = Field(description="Export formats of the student.")
     evaluations: list[dict[str, Any]] = Field(
-        description="Evaluation protocols on the features of the finished student and its teacher."
+        description="Protocols that evaluate the features of the finished student and its teacher."
     )
-    sources: list[dict[str, Any]] = Field(description="Data set formats.")
+    sources: list[dict[str, Any]] = Field(description="Dataset formats.")
 
 
 @cache
@@ -41,10 +41,10 @@ def _render_catalog() -> tuple[bytes, str]:
     "",
     operation_id="get_catalog",
     response_model=CatalogOut,
-    responses={304: {"description": "The catalog has not changed since the ETag."}},
+    responses={304: {"description": "The catalog still matches the ETag."}},
 )
 def get_catalog(request: Request) -> Response:
-    """Get everything that a job can select by name, with the JSON schemas of the parameters."""
+    """Get all options that a job can select by name, with the JSON schemas of their parameters."""
     body, etag = _render_catalog()
     headers = {"ETag": etag, "Cache-Control": REVALIDATE}
     return not_modified(request, headers) or Response(

@@ -1,4 +1,4 @@
-"""Data sets: archives of images, which a worker checks and packs after the upload."""
+"""Datasets: image archives, which a worker checks and packs after the upload."""
 
 from typing import Annotated, Any
 
@@ -24,7 +24,7 @@ _SAMPLES_RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": "The sample image.",
         "content": {WEBP: {"schema": {"type": "string", "format": "binary"}}},
     },
-    304: {"description": "The image has not changed since the ETag."},
+    304: {"description": "The image still matches the ETag."},
 }
 
 
@@ -44,9 +44,9 @@ async def create_dataset(
     caller: Caller,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
-    """Create a data set from an archive in this request or from a finished upload.
+    """Create a dataset from an archive in this request or from a finished upload.
 
-    Its status is `validating` until a worker has checked it.
+    The status of the dataset is `validating` until a worker has checked it.
     """
 
     def work() -> dict[str, Any]:
@@ -67,7 +67,7 @@ async def create_dataset(
 def list_datasets(
     services: ServicesDep, caller: Caller, limit: PageLimit = 50, cursor: PageCursor = None
 ) -> Page[DatasetOut]:
-    """List data sets, newest first."""
+    """List datasets, newest first."""
     with services.database.read() as session:
         return Page[DatasetOut].model_validate(
             datasets.list_page(session, owner=caller.visible_owner, limit=limit, cursor=cursor)
@@ -76,7 +76,7 @@ def list_datasets(
 
 @router.get("/{dataset_id}", operation_id="get_dataset")
 def get_dataset(dataset_id: str, services: ServicesDep) -> DatasetOut:
-    """Get a data set."""
+    """Get a dataset."""
     with services.database.read() as session:
         return DatasetOut.model_validate(datasets.get(session, dataset_id))
 
@@ -84,11 +84,12 @@ def get_dataset(dataset_id: str, services: ServicesDep) -> DatasetOut:
 @router.get(
     "/{dataset_id}/samples",
     operation_id="get_dataset_samples",
+    summary="Get Sample Images",
     response_class=Response,
     responses=_SAMPLES_RESPONSES,
 )
 def get_dataset_samples(request: Request, dataset_id: str, services: ServicesDep) -> Response:
-    """Get a WebP image with sample images of each class in a grid."""
+    """Get a WebP image that shows a grid with sample images of each class."""
     with services.database.read() as session:
         digest = datasets.get_samples_digest(session, dataset_id)
     headers = {"ETag": f'"{digest}"', "Cache-Control": REVALIDATE}
@@ -105,12 +106,12 @@ def delete_dataset(
     *,
     force: Annotated[
         bool,
-        Query(description="Delete the data set even if the lineage of a model refers to it."),
+        Query(description="Delete the dataset even if it is part of a model's lineage."),
     ] = False,
 ) -> None:
-    """Delete a data set and its files.
+    """Delete a dataset and its files.
 
-    Fails while an unfinished job trains or is evaluated on it.
+    This fails while an unfinished job uses the dataset for training or evaluation.
     """
     delete_with_files(
         services,

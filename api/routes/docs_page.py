@@ -1,4 +1,4 @@
-"""HTML overview of the API, which loads nothing from other hosts."""
+"""HTML overview of the API. The page loads nothing from other hosts."""
 
 from html import escape
 from typing import Any
@@ -30,7 +30,7 @@ a {{ color: #0b57a4 }}
 </style></head>
 <body>
 <h1>{title}</h1>
-<p>This service distills large models into small ones. Upload a teacher checkpoint and a data set,
+<p>This service distills large models into small ones. Upload a teacher checkpoint and a dataset,
 choose a student architecture, and download the student as weights and ONNX, with measured accuracy,
 size and latency.</p>
 <p>To work in the browser, open <a href="/">the portal</a>.</p>
@@ -46,7 +46,7 @@ client from <a href="/openapi.json">/openapi.json</a> (OpenAPI 3.1).
 
 @router.get("/docs")
 def get_docs_page(request: Request) -> HTMLResponse:
-    """Render a short introduction and a table of all operations."""
+    """Render a page with a short introduction and a table of all operations."""
     document = request.app.openapi()
     page = _PAGE.format(
         title=escape(document["info"]["title"]),

@@ -29,7 +29,7 @@ class ReadinessStatus(StrEnum):
 
 
 class ReadinessOut(ResponseModel):
-    """Whether the service can process requests and jobs."""
+    """State of the service: whether it can process requests and jobs."""
 
     status: ReadinessStatus
     checks: dict[str, str] = Field(
@@ -37,18 +37,21 @@ class ReadinessOut(ResponseModel):
     )
 
 
-@router.get("/livez", operation_id="get_live")
+@router.get("/livez", operation_id="get_live", summary="Check Liveness")
 def get_live() -> LivenessOut:
-    """Report that the process is alive. Other components are not checked."""
+    """Report that the API process is running. Other components are not checked."""
     return LivenessOut()
 
 
-@router.get("/readyz", operation_id="get_ready", response_model=ReadinessOut)
+@router.get(
+    "/readyz", operation_id="get_ready", summary="Check Readiness", response_model=ReadinessOut
+)
 def get_ready(request: Request) -> Response:
     """Report whether the service is ready.
 
-    Responds with 503 unless the database, its migrations and the file store are available. If only
-    the broker or the workers are unavailable, jobs wait and the status is `degraded`.
+    The response is 503 if the database or the file store is unavailable, or if migrations are
+    missing. If only the broker or the workers are unavailable, jobs wait and the status is
+    `degraded`.
     """
     checks: dict[str, str] = request.app.state.probe_runner.run_all()
     failed = {name: checks[name] for name in _REQUIRED_CHECKS if checks[name] != OK}

@@ -12,7 +12,7 @@ from api.responses import with_location
 from api.routes.jobs import PATH, run_job_action, submit_job
 from api.schemas.job_schemas import JobOut
 from api.transactions import fingerprint
-from dlkd_core.base import FrozenModel
+from dlkd_core.common import FrozenModel
 from registry.access import quotas
 from registry.db.job_tables import Job
 from registry.jobs import clones, controls, queries
@@ -25,10 +25,11 @@ class RetryRequest(FrozenModel):
     """Options for retrying a job."""
 
     from_start: bool = Field(
-        default=False, description="Discard the checkpoint and the metrics, and start over."
+        default=False,
+        description="Discard the checkpoint and the metrics, and start again from the beginning.",
     )
     deadline: UtcDatetime | None = Field(
-        None, description="New deadline. Null removes the deadline. Unchanged if omitted."
+        None, description="New deadline. Null removes the deadline. If omitted, it does not change."
     )
 
 
@@ -45,7 +46,8 @@ def cancel_job(
 ) -> Any:
     """Cancel a job.
 
-    A waiting job is canceled immediately. A running job is `cancelling` until its worker stops it.
+    A waiting job is canceled immediately. A running job has the status `cancelling` until its
+    worker has stopped it.
     """
     return run_job_action(
         services,
@@ -62,8 +64,8 @@ def pause_job(
 ) -> Any:
     """Pause a job.
 
-    A queued job is paused immediately. A running job is `pausing` until its worker has saved a
-    checkpoint and stopped it.
+    A queued job is paused immediately. A running job has the status `pausing` until its worker has
+    saved a checkpoint and stopped it.
     """
     return run_job_action(
         services,
@@ -128,8 +130,9 @@ def clone_job(
     patch: Annotated[
         dict[str, Any] | None,
         Body(
-            description="JSON merge patch (RFC 7396) to apply to the original request. A method, "
-            "student or teacher with another name replaces the original one as a whole."
+            description="JSON merge patch (RFC 7396) to apply to the original request. If it "
+            "selects another method, student or teacher, the original one is replaced as a whole, "
+            "including its parameters."
         ),
     ] = None,
     idempotency_key: IdempotencyKey = None,

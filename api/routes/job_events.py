@@ -17,7 +17,7 @@ from registry.jobs import queries
 from registry.jobs.lifecycle import TERMINAL
 
 router = APIRouter(prefix=PATH, tags=["jobs"])
-# A stream ends after this time, and the client reconnects with Last-Event-ID.
+# Duration after which a stream ends. The client then reconnects with Last-Event-ID.
 STREAM_SECONDS = 600
 _STREAM_PAGE_SIZE = 1000
 _POLL_SECONDS = 0.5
@@ -36,8 +36,8 @@ _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
                 EVENT_STREAM: {
                     "schema": {
                         "type": "string",
-                        "description": "Server-sent events with an EventOut as data. The event id "
-                        "is its `id`.",
+                        "description": "Server-sent events. The data is an EventOut, and the event "
+                        "id is the `id` of the EventOut.",
                     }
                 }
             }
@@ -69,7 +69,7 @@ async def list_job_events(
 ) -> Response:
     """List the events of a job, oldest first.
 
-    With `Accept: text/event-stream`, the response stays open and sends new events as they happen.
+    With `Accept: text/event-stream`, the response stays open and sends new events as they occur.
     """
     streaming = EVENT_STREAM in request.headers.get("accept", "")
     start = parse_cursor(last_event_id or after if streaming else after)
@@ -83,14 +83,14 @@ async def list_job_events(
 
 
 def parse_cursor(cursor: str | None) -> int:
-    """Return the number in the cursor of a numbered list, or 0 without a cursor.
+    """Return the number that a cursor of a numbered list contains, or 0 if there is no cursor.
 
     Raises:
         CursorInvalid: The cursor is not from a numbered list.
     """
     if cursor is None:
         return 0
-    # At most 17 digits, which fit the database's integers.
+    # A number of at most 17 digits fits the database's integers.
     if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 18):
         raise CursorInvalid(
             "The cursor is not valid for this list.",
@@ -102,7 +102,7 @@ def parse_cursor(cursor: str | None) -> int:
 def _read_events(
     services: Services, job_id: str, after: int, limit: int
 ) -> tuple[list[EventOut], bool]:
-    """Return the events after a number, and whether the job had ended before they were read."""
+    """Return the events numbered above `after`, and whether the job had ended before the read."""
     with services.database.read() as session:
         ended = queries.get(session, job_id).status in TERMINAL
         rows = queries.list_events(session, job_id, after=after, limit=limit)

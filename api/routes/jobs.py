@@ -1,4 +1,4 @@
-"""Jobs: submit, list, get, change and delete. `job_actions` has the actions on existing jobs."""
+"""Jobs: submit, list, get, change and delete. Other actions are in `job_actions`."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -38,6 +38,7 @@ router = APIRouter(prefix=PATH, tags=["jobs"])
 @router.post(
     "",
     operation_id="create_job",
+    summary="Submit Job",
     status_code=201,
     response_model=JobOut,
     responses={
@@ -60,7 +61,7 @@ def create_job(
 ) -> Any:
     """Submit a job.
 
-    Its status is `validating` while its inputs are being checked, and then `queued`.
+    The status of the job is `validating` while its inputs are being checked, and then `queued`.
     """
     if validate_only:
         return JSONResponse(_plan_job(services, caller, request).model_dump(mode="json"))
@@ -153,15 +154,19 @@ def get_job_metrics(
     job_id: str,
     services: ServicesDep,
     name: Annotated[
-        list[str] | None, Query(description="Names of the metrics. Omit it to get all metrics.")
+        list[str] | None,
+        Query(
+            description="Name of a metric. Repeat the parameter to get several. If omitted, all "
+            "metrics are returned."
+        ),
     ] = None,
     max_points: Annotated[
         int,
         Query(
             ge=2,
             le=10_000,
-            description="Maximum number of points per metric. Longer series are thinned out "
-            "evenly and keep their last point.",
+            description="Maximum number of points per metric. Longer series are evenly "
+            "thinned out. Their last point is always kept.",
         ),
     ] = 1000,
 ) -> JobMetricsOut:
@@ -182,7 +187,7 @@ def submit_job(
     *,
     cloned_from: str | None = None,
 ) -> Job:
-    """Submit a job within the quotas of its owner."""
+    """Submit a job, and verify that its owner's quotas allow it."""
     job = submission.submit(
         session,
         caller,
@@ -201,7 +206,7 @@ def run_job_action(
     request_fingerprint: bytes,
     action: Callable[[Session], Job],
 ) -> dict[str, Any]:
-    """Run the action in a transaction and notify the workers if the job is queued afterwards."""
+    """Run an action in a transaction, and notify the workers if the job is then queued."""
 
     def run(session: Session, hints: QueueHints) -> JobOut:
         job = action(session)

@@ -18,13 +18,19 @@ PATH = "/v1/keys"
 router = APIRouter(prefix="/v1", tags=["keys"])
 
 
-@router.get("/me", operation_id="get_me")
+@router.get("/me", operation_id="get_me", summary="Get Current Caller")
 def get_me(caller: Caller) -> CallerOut:
     """Get the name, role, owner and scopes of the caller."""
     return CallerOut.model_validate(caller)
 
 
-@router.post("/keys", operation_id="create_key", status_code=201, response_model=NewKeyOut)
+@router.post(
+    "/keys",
+    operation_id="create_key",
+    summary="Create API Key",
+    status_code=201,
+    response_model=NewKeyOut,
+)
 def create_key(
     body: KeyRequest,
     response: Response,
@@ -32,7 +38,10 @@ def create_key(
     caller: Caller,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
-    """Create a key. Only this response contains its secret, because only a hash is stored."""
+    """Create an API key.
+
+    Only this response contains the secret, because the service stores only its hash.
+    """
 
     def create(session: Session, _hints: QueueHints) -> NewKeyOut:
         row, secret = api_keys.create(
@@ -51,28 +60,33 @@ def create_key(
     return with_location(response, PATH, key)
 
 
-@router.get("/keys", operation_id="list_keys")
+@router.get("/keys", operation_id="list_keys", summary="List API Keys")
 def list_keys(
     services: ServicesDep,
     owner: Annotated[str | None, Query(description="Owner of the keys.")] = None,
     limit: PageLimit = 50,
     cursor: PageCursor = None,
 ) -> Page[KeyOut]:
-    """List keys, newest first, including revoked and expired ones."""
+    """List API keys, newest first, including revoked and expired ones."""
     with services.database.read() as session:
         return Page[KeyOut].model_validate(
             api_keys.list_page(session, owner=owner, limit=limit, cursor=cursor)
         )
 
 
-@router.get("/keys/{key_id}", operation_id="get_key")
+@router.get("/keys/{key_id}", operation_id="get_key", summary="Get API Key")
 def get_key(key_id: str, services: ServicesDep) -> KeyOut:
-    """Get a key."""
+    """Get an API key, without its secret."""
     with services.database.read() as session:
         return KeyOut.model_validate(api_keys.get(session, key_id))
 
 
-@router.post("/keys/{key_id}/rotate", operation_id="rotate_key", response_model=NewKeyOut)
+@router.post(
+    "/keys/{key_id}/rotate",
+    operation_id="rotate_key",
+    summary="Rotate API Key",
+    response_model=NewKeyOut,
+)
 def rotate_key(
     key_id: str,
     services: ServicesDep,
@@ -80,7 +94,7 @@ def rotate_key(
     body: RotateKeyRequest | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
-    """Replace the secret of a key. The previous secret stays valid for the grace period."""
+    """Replace the secret of an API key. The previous secret stays valid for the grace period."""
     grace_seconds = (body or RotateKeyRequest()).grace_seconds
 
     def rotate(session: Session, _hints: QueueHints) -> NewKeyOut:
@@ -99,11 +113,16 @@ def rotate_key(
     )
 
 
-@router.post("/keys/{key_id}/revoke", operation_id="revoke_key", response_model=KeyOut)
+@router.post(
+    "/keys/{key_id}/revoke",
+    operation_id="revoke_key",
+    summary="Revoke API Key",
+    response_model=KeyOut,
+)
 def revoke_key(
     key_id: str, services: ServicesDep, caller: Caller, idempotency_key: IdempotencyKey = None
 ) -> Any:
-    """Revoke a key immediately and permanently. The last admin key cannot be revoked."""
+    """Revoke an API key immediately and permanently. The last admin key cannot be revoked."""
 
     def revoke(session: Session, _hints: QueueHints) -> KeyOut:
         return KeyOut.model_validate(api_keys.revoke(session, key_id, actor=caller.id))

@@ -30,7 +30,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 def get_model_card(
     request: Request, model: ModelReference, services: ServicesDep, caller: Caller
 ) -> Any:
-    """Get the model card, which describes a model, its quality, its use and its origin.
+    """Get a model card, which describes the model, its quality, its use and its origin.
 
     With `Accept: text/markdown`, the response is a Markdown document.
     """

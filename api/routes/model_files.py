@@ -1,4 +1,4 @@
-"""Files of models: downloads, bundles and signed URLs."""
+"""Model files: downloads, bundles and signed URLs."""
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ from api.responses import OCTET_STREAM, REVALIDATE, ZIP, not_modified, stream_zi
 from api.routes.models import PATH, ModelReference, find_model
 from api.schemas.model_schemas import SignedUrlOut, SignedUrlRequest
 from dlkd_core.catalog.exporters import ExportFormat
-from dlkd_core.reporting.bundle import render_documents
+from dlkd_core.reporting.bundle_documents import render_documents
 from registry.access import audit, signed_tokens
 from registry.db.database import now
 from registry.db.model_tables import Model, ModelFile
@@ -25,7 +25,7 @@ from registry.models import model_versions
 SIGNED_PATH = "/signed/models"
 router = APIRouter(prefix=PATH, tags=["models"])
 _DEFAULT_URL_REQUEST = SignedUrlRequest()
-# Not in the OpenAPI document, because clients get these URLs from `sign_model_file`.
+# These routes are not in the OpenAPI document, because `sign_model_file` returns their URLs.
 signed_router = APIRouter(prefix=SIGNED_PATH, include_in_schema=False)
 _FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -33,7 +33,7 @@ _FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": {OCTET_STREAM: {"schema": {"type": "string", "format": "binary"}}},
     },
     206: {"description": "The requested range of the file.", "content": {OCTET_STREAM: {}}},
-    304: {"description": "The file has not changed since the ETag."},
+    304: {"description": "The file still matches the ETag."},
     307: {"description": "Redirect to the signed URL of the file."},
     416: {"description": "The requested range is not within the file."},
 }
@@ -42,7 +42,7 @@ _BUNDLE_RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": "The archive.",
         "content": {ZIP: {"schema": {"type": "string", "format": "binary"}}},
     },
-    304: {"description": "The archive has not changed since the ETag."},
+    304: {"description": "The archive still matches the ETag."},
     307: _FILE_RESPONSES[307],
 }
 
@@ -50,13 +50,14 @@ _BUNDLE_RESPONSES: dict[int | str, dict[str, Any]] = {
 @router.get(
     "/{model}/files/{name}",
     operation_id="get_model_file",
+    summary="Download Model File",
     response_class=Response,
     responses=_FILE_RESPONSES,
 )
 def get_model_file(
     request: Request, model: ModelReference, name: str, services: ServicesDep, caller: Caller
 ) -> Response:
-    """Download a file of a model, or a range of it."""
+    """Download a model file, or a byte range of it."""
     with services.database.read() as session:
         file = model_versions.get_file(session, find_model(session, caller, model).id, name)
     return _file_response(request, services, file, file.name)
@@ -65,6 +66,7 @@ def get_model_file(
 @router.get(
     "/{model}/bundle",
     operation_id="get_model_bundle",
+    summary="Download Model Bundle",
     response_class=Response,
     responses=_BUNDLE_RESPONSES,
 )
@@ -73,8 +75,8 @@ def get_model_bundle(
 ) -> Response:
     """Download a model as a zip archive.
 
-    The archive is the exported bundle if there is one. Otherwise it is built from the model's files
-    and documents while it is sent.
+    If the model was exported with a bundle, this is the archive. Otherwise the archive is built
+    from the model's files and documents while it is being sent.
     """
     with services.database.read() as session:
         row = find_model(session, caller, model)
@@ -92,7 +94,7 @@ def get_model_bundle(
         return response
     if request.method == "HEAD":
         return Response(headers=headers, media_type=ZIP)
-    # Opened before the response starts, so that a missing file is reported as an error.
+    # Files are opened before the response starts, so that a missing file is reported as an error.
     opened = [(file.name, services.store.read(file.sha256)) for file in files]
     return StreamingResponse(
         stream_zip(_iter_bundle_members(row, files, opened)), headers=headers, media_type=ZIP
@@ -105,7 +107,11 @@ router.add_api_route(
 router.add_api_route("/{model}/bundle", get_model_bundle, methods=["HEAD"], include_in_schema=False)
 
 
-@router.post("/{model}/files/{name}/url", operation_id="sign_model_file")
+@router.post(
+    "/{model}/files/{name}/url",
+    operation_id="sign_model_file",
+    summary="Create Signed Download URL",
+)
 def sign_model_file(
     request: Request,
     model: ModelReference,
@@ -114,7 +120,7 @@ def sign_model_file(
     caller: Caller,
     body: SignedUrlRequest = _DEFAULT_URL_REQUEST,
 ) -> SignedUrlOut:
-    """Create a signed URL to download a file without an API key for a limited time.
+    """Create a URL for downloading a model file without an API key for a limited time.
 
     Repeated requests return different URLs, all of which are valid.
     """
@@ -149,7 +155,7 @@ def get_signed_file(
     signature: Annotated[str, Query(max_length=64)],
     expires: Annotated[int, Query(ge=0, le=10**11)],
 ) -> Response:
-    """Download a file of a model by its signed URL."""
+    """Download a model file with a signed URL."""
     with services.database.read() as session:
         signed_tokens.verify_signature(session, signature, expires, model_id, name)
         file = model_versions.get_file(session, model_id, name)
@@ -165,7 +171,7 @@ def _iter_bundle_members(
 
 
 def _compute_bundle_etag(model: Model, files: Iterable[ModelFile]) -> str:
-    """Return a weak ETag, because other versions of the program may write other bytes."""
+    """Return a weak ETag, because other versions of the service may write different bytes."""
     contents = "\n".join([model.id, *(f"{file.name} {file.sha256}" for file in files)])
     return f'W/"{sha256(contents.encode()).hexdigest()}"'
 
@@ -187,7 +193,7 @@ def _file_response(
     path = services.store.local_path(file.sha256)
     if path is not None:
         return FileResponse(path, headers=headers, media_type=media_type)
-    if request.method == "HEAD":  # a signed URL is valid for one method only
+    if request.method == "HEAD":  # a signed URL of the store is valid for one method only
         return Response(
             headers={**headers, "Content-Length": str(file.size)}, media_type=media_type
         )

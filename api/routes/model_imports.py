@@ -52,7 +52,7 @@ async def import_model(
 ) -> Any:
     """Import a model from a bundle, as the next version of a registered name.
 
-    Every file is compared with the manifest. Accuracy and latency are not measured again.
+    Every file is verified against the manifest. Accuracy and latency are not measured again.
     """
 
     def work() -> dict[str, Any]:
@@ -71,7 +71,7 @@ async def import_model(
 
 @contextmanager
 def _open_archive(services: Services, stored: StoredFile) -> Iterator[Path]:
-    """Yield the path of the archive, which is a temporary copy if the store is remote."""
+    """Yield the path of the archive. If the store is remote, it is a temporary copy."""
     local_path = services.store.local_path(stored.digest)
     if local_path is not None:
         yield local_path
@@ -101,8 +101,8 @@ def _create_model(
     }
 
     def create(session: Session, hints: QueueHints) -> ModelOut:
-        # Garbage collection deletes the archive, because no row references it unless it was a
-        # resumable upload.
+        # Unless the archive is a resumable upload, no row references it, and garbage collection
+        # deletes it.
         artifacts.record(session, services.store, upload.stored)
         for file in files:
             artifacts.record(session, services.store, StoredFile(file.sha256, file.size))
@@ -125,7 +125,7 @@ def _create_model(
 
 
 def _store_file(services: Services, bundle: Bundle, file: bundles.BundleFile) -> ExportedFile:
-    """Store a file of the bundle. It is not kept if it does not match the manifest."""
+    """Store a file from the bundle. If it does not match the manifest, it is not kept."""
     stored = services.store.put(bundle.read(file), limit=file.size)
     return ExportedFile(
         file.name, str(file.format), stored.digest, stored.size, file.top1, file.latency_ms

@@ -22,7 +22,7 @@ _AliasPath = Annotated[
 ]
 
 
-@router.get("", operation_id="list_names")
+@router.get("", operation_id="list_names", summary="List Registered Names")
 def list_names(
     services: ServicesDep, caller: Caller, limit: PageLimit = 50, cursor: PageCursor = None
 ) -> Page[RegisteredNameOut]:
@@ -36,7 +36,7 @@ def list_names(
         )
 
 
-@router.get("/{name}", operation_id="get_name")
+@router.get("/{name}", operation_id="get_name", summary="Get Registered Name")
 def get_name(name: str, services: ServicesDep, caller: Caller) -> RegisteredNameOut:
     """Get one of your registered names."""
     with services.database.read() as session:
@@ -45,13 +45,13 @@ def get_name(name: str, services: ServicesDep, caller: Caller) -> RegisteredName
         )
 
 
-@router.put("/{name}/aliases/{alias}", operation_id="put_alias")
+@router.put("/{name}/aliases/{alias}", operation_id="put_alias", summary="Set Alias")
 def put_alias(
     name: str, alias: _AliasPath, body: AliasRequest, services: ServicesDep, caller: Caller
 ) -> AliasOut:
-    """Point an alias to a version of the name.
+    """Point an alias to a version of a registered name.
 
-    The change is atomic. Concurrent requests get either the old version or the new one.
+    The change is atomic: concurrent requests get either the previous version or the new one.
     """
     with services.database.write() as session:
         model = find_model(session, caller, body.model)

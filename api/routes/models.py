@@ -1,4 +1,4 @@
-"""Models: list, get, compare, change, delete and trace their lineage."""
+"""Models: list, get, compare, change and delete, and get their lineage."""
 
 from typing import Annotated
 
@@ -53,7 +53,7 @@ def compare_models(
 ) -> ComparisonOut:
     """Compare models by quality, cost, files and accuracy per class.
 
-    The response includes ratios to the first model and to each model's teacher.
+    The response includes each model's ratios to the first model and to its own teacher.
     """
     references = [reference.strip() for reference in ids.split(",") if reference.strip()]
     if not 2 <= len(references) <= MAX_COMPARED:
@@ -95,8 +95,8 @@ def delete_model(
     force: Annotated[
         bool,
         Query(
-            description="Delete the model even if it has an alias or is the teacher of another "
-            "model."
+            description="Delete the model even if an alias points to it or it was the teacher of "
+            "another model."
         ),
     ] = False,
 ) -> None:
@@ -111,9 +111,9 @@ def delete_model(
 
 @router.get("/{model}/lineage", operation_id="get_model_lineage")
 def get_model_lineage(model: ModelReference, services: ServicesDep, caller: Caller) -> LineageOut:
-    """Get the jobs, teachers, data sets and code versions that led to a model, with digests.
+    """Get the jobs, teachers, datasets and code versions behind a model, with their digests.
 
-    The students that were distilled from the model are included.
+    Students that were distilled from the model are included.
     """
     with services.database.read() as session:
         return LineageOut.model_validate(

@@ -1,4 +1,4 @@
-"""Static files of the portal, a single-page application that uses the service's REST API."""
+"""Static files of the portal, a single-page application that uses the REST API."""
 
 import gzip
 from functools import lru_cache
@@ -45,13 +45,13 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 def get_portal_page(request: Request) -> Response:
-    """Serve the page of the portal."""
+    """Serve the portal's HTML page."""
     return _file_response(request, PORTAL_DIR / "index.html")
 
 
 @router.get("/portal/{name:path}")
 def get_portal_file(name: str, request: Request) -> Response:
-    """Serve a file of the portal, or Plotly's script from the installed Python package."""
+    """Serve one of the portal's files, or Plotly's script from the installed Python package."""
     path = _find_plotly_script() if name == _PLOTLY else _list_files().get(name)
     if path is None:
         raise HTTPException(404)
@@ -91,6 +91,9 @@ def _file_response(request: Request, path: Path) -> Response:
 
 @lru_cache(maxsize=256)
 def _read_compressed(path: Path, _mtime_ns: int) -> tuple[bytes, bytes, str]:
-    """Return content, compressed content and digest, which are cached until the file changes."""
+    """Return the content, compressed content and digest of a file.
+
+    They are cached until the file changes.
+    """
     content = path.read_bytes()
     return content, gzip.compress(content, 6), sha256(content).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Prometheus metrics, which are not in the OpenAPI document because they are for operators."""
+"""Prometheus metrics. They are for operators, so the OpenAPI document omits them."""
 
 import hmac
 
@@ -10,12 +10,12 @@ from starlette.exceptions import HTTPException
 from api.auth.credentials import authenticate_bearer, parse_bearer_token
 from api.deps import Services, ServicesDep
 from registry.access import permissions
-from registry.access.ip_addresses import is_loopback
+from registry.access.address_checks import is_loopback
 from registry.access.permissions import Role
 from registry.errors import Forbidden, Unauthenticated
 
 PATH = "/metrics"
-# Requests with these headers came through a proxy, so that their address is not the client's.
+# Requests with these headers came through a proxy, so their address is not the client's.
 _PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 router = APIRouter()
 

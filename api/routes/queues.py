@@ -13,7 +13,7 @@ router = APIRouter(prefix="/v1/queues", tags=["workers"])
 
 @router.get("", operation_id="list_queues")
 def list_queues(services: ServicesDep) -> QueueList:
-    """List all queues by name. The counts include the jobs of all owners."""
+    """List all job queues, sorted by name. Counts include the jobs of all owners."""
     with services.database.read() as session:
         stats = queue_stats.collect_queue_stats(
             session, alive_within=timedelta(seconds=services.settings.liveness_seconds)

@@ -26,7 +26,7 @@ def get_usage(services: ServicesDep, caller: Caller) -> UsageOut:
 def list_quotas(
     services: ServicesDep, limit: PageLimit = 50, cursor: PageCursor = None
 ) -> Page[QuotaOut]:
-    """List the owners that have quotas of their own, in reverse alphabetical order."""
+    """List the owners for whom quotas are set, in reverse alphabetical order."""
     with services.database.read() as session:
         return Page[QuotaOut].model_validate(
             quotas.list_page(session, services.default_quotas, limit=limit, cursor=cursor)
@@ -35,7 +35,10 @@ def list_quotas(
 
 @router.get("/quotas/{owner}", operation_id="get_quota")
 def get_quota(owner: OwnerPath, services: ServicesDep) -> QuotaOut:
-    """Get the usage and limits of an owner. Unknown owners have no usage and default limits."""
+    """Get the usage and limits of an owner.
+
+    Unknown owners have zero usage and the default limits.
+    """
     with services.database.read() as session:
         return QuotaOut.model_validate(quotas.get_usage(session, owner, services.default_quotas))
 
@@ -44,7 +47,7 @@ def get_quota(owner: OwnerPath, services: ServicesDep) -> QuotaOut:
 def set_quota(
     owner: OwnerPath, limits: QuotaLimits, services: ServicesDep, caller: Caller
 ) -> QuotaOut:
-    """Replace all quotas of an owner. Limits that are null or omitted use the service default."""
+    """Replace all quotas of an owner. For limits that are null or omitted, the default applies."""
     with services.database.write() as session:
         quotas.set_limits(session, owner, limits.model_dump())
         audit.record_event(session, caller.id, "quota.set", owner, **limits.model_dump())

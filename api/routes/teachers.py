@@ -1,4 +1,4 @@
-"""Teachers: checkpoints to distill from, which a worker checks after the upload."""
+"""Teachers: uploaded checkpoints, which a worker checks after the upload."""
 
 from typing import Annotated, Any
 
@@ -39,7 +39,7 @@ async def create_teacher(
 ) -> Any:
     """Create a teacher from a checkpoint in this request or from a finished upload.
 
-    Its status is `validating` until a worker has checked it.
+    The status of the teacher is `validating` until a worker has checked it.
     """
 
     def work() -> dict[str, Any]:
@@ -87,10 +87,10 @@ def delete_teacher(
     caller: Caller,
     *,
     force: Annotated[
-        bool, Query(description="Delete the teacher even if the lineage of a model refers to it.")
+        bool, Query(description="Delete the teacher even if it is part of a model's lineage.")
     ] = False,
 ) -> None:
-    """Delete a teacher and its file. Fails while an unfinished job distills from it."""
+    """Delete a teacher and its file. This fails while an unfinished job uses it."""
     delete_with_files(
         services,
         lambda session: input_deletion.delete_input(

@@ -1,6 +1,6 @@
 """Resumable uploads with the tus 1.0 protocol (https://tus.io/protocols/resumable-upload).
 
-With an S3 store, clients can also send parts of a file directly to the store at signed URLs.
+If the store is S3, clients can also send parts of a file directly to the store with signed URLs.
 """
 
 from email.utils import format_datetime
@@ -41,7 +41,7 @@ _tus_required = [Depends(tus.require_version)]
 
 @router.options("", operation_id="get_upload_protocol", status_code=204)
 def get_upload_protocol(response: Response, services: ServicesDep) -> None:
-    """Get the supported tus version, extensions and limits as response headers."""
+    """Get the tus version, extensions and limits that are supported, as response headers."""
     response.headers["Tus-Version"] = tus.VERSION
     response.headers["Tus-Extension"] = tus.EXTENSIONS
     response.headers["Tus-Checksum-Algorithm"] = ",".join(tus.CHECKSUM_ALGORITHMS)
@@ -61,7 +61,7 @@ async def create_upload(
 ) -> FileUploadOut:
     """Create an upload.
 
-    A body of the type `application/offset+octet-stream` contains the first bytes of the file.
+    A body of type `application/offset+octet-stream` contains the first bytes of the file.
     """
 
     def work() -> Upload:
@@ -134,20 +134,22 @@ async def append_to_upload(
     "/{upload_id}", operation_id="delete_upload", status_code=204, dependencies=_tus_required
 )
 def delete_upload(upload_id: str, services: ServicesDep, caller: Caller) -> None:
-    """Delete an upload and its bytes. Teachers and data sets created from it are kept."""
+    """Delete an upload and its bytes. Teachers and datasets created from it are kept."""
     with open_upload_writer(services, upload_id, caller.id) as writer:
         writer.delete("terminated")
 
 
-@router.post("/{upload_id}/urls", operation_id="sign_upload_parts")
+@router.post(
+    "/{upload_id}/urls", operation_id="sign_upload_parts", summary="Create Signed Part URLs"
+)
 def sign_upload_parts(
     upload_id: str, body: SignPartsRequest, services: ServicesDep, caller: Caller
 ) -> SignedPartsOut:
-    """Create signed URLs for sending parts of the file directly to the S3 store with PUT.
+    """Create signed URLs to which parts of the file can be sent with PUT.
 
-    Parts can be sent in parallel and in any order, without an API key and with Content-Length as
-    the only header. Sending a part again replaces it. Call `POST /v1/uploads/{upload_id}/complete`
-    when all parts have been sent.
+    The parts go directly to the S3 store. They can be sent in parallel and in any order, without an
+    API key and with Content-Length as the only header. Sending a part again replaces it. Call
+    `POST /v1/uploads/{upload_id}/complete` when all parts have been sent.
     """
     parts = [UploadPart(part.offset, part.size) for part in body.parts]
     lifetime = min(body.lifetime, get_upload_lifetime(services))
@@ -177,7 +179,7 @@ def list_upload_parts(upload_id: str, services: ServicesDep) -> UploadPartsOut:
 async def complete_upload(
     upload_id: str, response: Response, services: ServicesDep, caller: Caller
 ) -> FileUploadOut:
-    """Assemble the file from its parts, and respond when it is stored.
+    """Assemble the file from its parts. The response is sent once the file is stored.
 
     The file must have the declared size and, if one was declared, the declared SHA-256.
     """

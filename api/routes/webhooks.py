@@ -30,7 +30,7 @@ def create_webhook(
     caller: Caller,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
-    """Create a webhook that sends the owner's events to a URL.
+    """Create a webhook that sends the events of the caller's owner to a URL.
 
     Only this response contains the signing secret.
     """
@@ -84,7 +84,7 @@ def change_webhook(
 
 @router.delete("/{webhook_id}", operation_id="delete_webhook", status_code=204)
 def delete_webhook(webhook_id: str, services: ServicesDep, caller: Caller) -> None:
-    """Delete a webhook with its deliveries. Pending deliveries are not sent."""
+    """Delete a webhook and its deliveries. Pending deliveries are not sent."""
     with services.database.write() as session:
         subscriptions.delete_webhook(session, webhook_id, actor=caller.id)
 
@@ -95,7 +95,7 @@ def delete_webhook(webhook_id: str, services: ServicesDep, caller: Caller) -> No
 def ping_webhook(
     webhook_id: str, services: ServicesDep, caller: Caller, idempotency_key: IdempotencyKey = None
 ) -> Any:
-    """Queue a `webhook.ping` event, which is delivered like any other event."""
+    """Queue a `webhook.ping` event. It is delivered like any other event."""
 
     def ping(session: Session, _hints: QueueHints) -> DeliveryOut:
         return DeliveryOut.model_validate(subscriptions.ping(session, webhook_id, actor=caller.id))
@@ -117,6 +117,7 @@ def list_deliveries(
 @router.post(
     "/{webhook_id}/deliveries/{delivery_id}/redeliver",
     operation_id="redeliver",
+    summary="Send Delivery Again",
     status_code=202,
     response_model=DeliveryOut,
 )

@@ -46,16 +46,21 @@ def drain_worker(
     now: Annotated[
         bool,
         Query(
-            description="Also stop running jobs. They save a checkpoint and return to their queue."
+            description="Also stop the running jobs. They save a checkpoint and are queued again."
         ),
     ] = False,
 ) -> Any:
-    """Stop assigning jobs to a worker, which exits when its running jobs have finished."""
+    """Stop assigning jobs to a worker. It exits when its running jobs have finished."""
     mode = membership.DrainMode.NOW if now else membership.DrainMode.FINISH
     return _set_drain(services, caller, idempotency_key, worker_id, mode)
 
 
-@router.delete("/{worker_id}/drain", operation_id="undrain_worker", response_model=WorkerOut)
+@router.delete(
+    "/{worker_id}/drain",
+    operation_id="undrain_worker",
+    summary="Stop Draining Worker",
+    response_model=WorkerOut,
+)
 def undrain_worker(worker_id: str, services: ServicesDep, caller: Caller) -> Any:
     """Let a draining worker accept jobs again, unless it has exited."""
     return _set_drain(services, caller, None, worker_id, None)

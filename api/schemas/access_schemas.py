@@ -7,7 +7,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 
 from api.auth.permissions import list_scopes
 from api.schemas.base import ResponseModel, check_choices, enum_items_schema
-from dlkd_core.base import FrozenModel
+from dlkd_core.common import FrozenModel
 from registry.access.permissions import Role
 
 KeyName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -22,7 +22,7 @@ _Scopes = Annotated[
 
 
 class KeyRequest(FrozenModel):
-    """A new API key."""
+    """Properties of a new API key."""
 
     name: KeyName
     role: Role = Role.SUBMITTER
@@ -37,7 +37,9 @@ class KeyRequest(FrozenModel):
         "allows.",
         json_schema_extra=enum_items_schema(list_scopes()),
     )
-    expires_at: AwareDatetime | None = Field(None, description="Never expires if null.")
+    expires_at: AwareDatetime | None = Field(
+        None, description="Expiry time of the key. If null, it never expires."
+    )
 
 
 class RotateKeyRequest(FrozenModel):
@@ -67,7 +69,7 @@ class KeyOut(ResponseModel):
         description="Time of the last request, accurate to the minute."
     )
     old_until: datetime | None = Field(
-        description="Time until which the secret before the last rotation stays valid."
+        description="Time until which the previous secret stays valid."
     )
 
 
@@ -75,8 +77,8 @@ class NewKeyOut(KeyOut):
     """An API key with its secret, which is returned only once."""
 
     key: str | None = Field(
-        description="The secret. Null if the request is repeated with the same Idempotency-Key, "
-        "because secrets are not stored."
+        description="The API key, including its secret. Null if the request is repeated with "
+        "the same Idempotency-Key, because secrets are not stored."
     )
 
 
@@ -96,8 +98,8 @@ class SessionOut(ResponseModel):
 
     me: CallerOut
     csrf_token: str = Field(
-        description="Value of the X-CSRF-Token header. Required for requests with a method other "
-        "than GET, HEAD or OPTIONS."
+        description="Value to send in the X-CSRF-Token header. Required for all methods except "
+        "GET, HEAD and OPTIONS."
     )
     expires_at: datetime
 
@@ -108,7 +110,8 @@ class AuditEventOut(ResponseModel):
     id: int
     at: datetime
     actor: str = Field(
-        description="Id of the API key, user or worker that acted, or name of a service component."
+        description="Id of the API key, user or worker that acted, or the name of a service "
+        "component."
     )
     role: Role | None
     owner: str | None = Field(description="Owner of the actor.")
@@ -120,7 +123,7 @@ class AuditEventOut(ResponseModel):
 
 
 class QuotaLimits(FrozenModel):
-    """Quotas for one owner. The service default applies to limits that are null or omitted."""
+    """Quotas to set for one owner. For limits that are null or omitted, the default applies."""
 
     queued_jobs: LimitValue | None = None
     running_jobs: LimitValue | None = None
@@ -131,7 +134,7 @@ class QuotaLimits(FrozenModel):
 
 
 class LimitUsageOut(ResponseModel):
-    """Usage of one limit."""
+    """A limit and how much of it is used."""
 
     used: float
     limit: int | None = Field(description="Null if unlimited.")
@@ -150,7 +153,7 @@ class UsageOut(ResponseModel):
 
 
 class QuotaLimitsOut(ResponseModel):
-    """Quotas set for one owner. The service default applies to limits that are null."""
+    """Quotas that are set for one owner. For limits that are null, the default applies."""
 
     queued_jobs: int | None
     running_jobs: int | None
@@ -159,6 +162,6 @@ class QuotaLimitsOut(ResponseModel):
 
 
 class QuotaOut(UsageOut):
-    """Usage and limits of one owner, and the quotas set for it."""
+    """Usage and limits of one owner, and the quotas that are set for the owner."""
 
     own: QuotaLimitsOut = Field(description="Quotas set for this owner.")

@@ -21,21 +21,21 @@ class Page(ResponseModel, Generic[Item]):
 
     items: list[Item]
     next_cursor: str | None = Field(
-        description="Value of `cursor` for the next page. Null on the last page."
+        description="`cursor` parameter for the next page. Null on the last page."
     )
 
 
 class ErrorOut(ResponseModel):
-    """Why a job failed or an upload was rejected.
+    """The error that made a job fail or an upload be rejected.
 
-    Jobs and attempts add `retryable` and `class`, which is `user`, `infrastructure` or
-    `preemption`. Errors of the class `user` are not retried. Jobs also add the failing `attempt`
-    and the last lines of its `log`.
+    Errors of jobs and attempts also have `retryable` and `class`. The class is `user`,
+    `infrastructure` or `preemption`. Errors of class `user` are not retried. Errors of jobs also
+    have the number of the failed `attempt` and the last lines of its `log`.
     """
 
     model_config = ConfigDict(extra="allow")
 
-    code: str = Field(description="Stable error code that programs can rely on.")
+    code: str = Field(description="Error code for programs. It does not change between releases.")
     message: str
     hint: str = Field("", description="How to resolve the error.")
 

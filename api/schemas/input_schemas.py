@@ -1,4 +1,4 @@
-"""Wire formats of teachers and data sets."""
+"""Wire formats of teachers and datasets."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -7,10 +7,10 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError, from_json
 
 from api.schemas.base import ErrorOut, ResponseModel
-from dlkd_core.base import FrozenModel
+from dlkd_core.common import FrozenModel
 from dlkd_core.spec import ArchitectureName, Normalization
 from dlkd_core.teachers.reading.file_format import CheckpointFormat
-from registry.uploads.upload_checks import UploadStatus
+from registry.uploads.upload_check_jobs import UploadStatus
 
 
 def _parse_json_text(value: Any) -> Any:
@@ -24,7 +24,7 @@ def _parse_json_text(value: Any) -> Any:
 
 
 class TeacherForm(FrozenModel):
-    """Properties of a checkpoint. Omitted properties are detected from the file."""
+    """Properties of a teacher checkpoint. If omitted, they are detected from the file."""
 
     name: str = Field("", max_length=200)
     architecture: ArchitectureName | None = None
@@ -33,7 +33,7 @@ class TeacherForm(FrozenModel):
 
 
 class DatasetForm(FrozenModel):
-    """Properties of a data set."""
+    """Properties of a dataset."""
 
     name: str = Field("", max_length=200)
 
@@ -52,11 +52,11 @@ class TeacherOut(InputOut):
     """An uploaded teacher checkpoint."""
 
     format: CheckpointFormat
-    architecture: str | None = Field(description="Declared or detected architecture.")
+    architecture: str | None = Field(description="Architecture, as declared or detected.")
     options: dict[str, Any] = Field(description="Architecture options.")
     num_classes: int | None = Field(
-        description="Number of classes. 0 if the checkpoint has no classifier, so that only its "
-        "features are distilled."
+        description="Number of classes. 0 if the checkpoint has no classifier. Only its "
+        "features are then distilled."
     )
     parameters: int | None = Field(description="Parameter count.")
     normalization: dict[str, Any] | None
@@ -80,7 +80,7 @@ class SampleGridOut(ResponseModel):
 
 
 class DatasetOut(InputOut):
-    """An uploaded data set of images."""
+    """An uploaded dataset of images."""
 
     classes: list[str] | None = Field(
         description="Class names in index order. Empty if no image has a label."
@@ -90,12 +90,10 @@ class DatasetOut(InputOut):
     )
     class_counts: dict[str, list[int]] | None = Field(
         description="Number of images per class in the train and val splits, in class order. All "
-        "zeros for a split without labels."
+        "counts are zero for a split without labels."
     )
     samples: SampleGridOut | None = Field(
         description="Layout of the image that `GET /v1/datasets/{dataset_id}/samples` returns."
     )
     image: ImageShapeOut | None
-    notices: list[str] | None = Field(
-        description="Notices for the user about how the data set was read."
-    )
+    notices: list[str] | None = Field(description="Notices about how the service read the dataset.")

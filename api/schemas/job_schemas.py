@@ -1,4 +1,7 @@
-"""Wire formats of jobs, their attempts, logs, events and metrics. Fields are only ever added."""
+"""Wire formats of jobs and of their attempts, logs, events and metrics.
+
+Fields may be added, but never removed.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -6,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from api.schemas.base import ErrorOut, ResponseModel
-from dlkd_core.base import FrozenModel
+from dlkd_core.common import FrozenModel
 from registry.jobs.job_request import LabelKey, LabelValue, Notes, Priority
 from registry.jobs.lifecycle import JobStatus
 
@@ -20,9 +23,9 @@ class ProgressOut(ResponseModel):
     step: int | None
     steps: int | None
     fraction: float = Field(description="Completed fraction of the whole job, from 0 to 1.")
-    eta_seconds: float | None = Field(description="Estimated remaining training time.")
+    eta_seconds: float | None = Field(description="Estimated remaining training time in seconds.")
     images_per_second: float | None = Field(
-        description="Training throughput since the current attempt started training."
+        description="Training throughput, measured since the current attempt began to train."
     )
 
 
@@ -37,7 +40,7 @@ class AttemptOut(ResponseModel):
     resumed_step: int | None = Field(
         description="Step of the checkpoint that the attempt resumed from."
     )
-    saved_step: int | None = Field(description="Step of the last checkpoint that it saved.")
+    saved_step: int | None = Field(description="Step of the attempt's last checkpoint.")
     started_at: datetime
     finished_at: datetime | None
 
@@ -56,7 +59,7 @@ class ResourcesOut(ResponseModel):
 
 
 class JobOut(ResponseModel):
-    """A submitted spec with its status, progress and result."""
+    """A job with its spec, status, progress and result."""
 
     id: str
     name: str
@@ -73,18 +76,17 @@ class JobOut(ResponseModel):
     queue: str
     resources: ResourcesOut
     waiting_for: str | None = Field(
-        description="What a queued job needs before it can start. Null if it is only waiting for "
-        "its turn."
+        description="What a queued job is waiting for. Null if it is only waiting for its turn."
     )
     checkpoint_step: int | None = Field(
-        description="Step from which a resume or retry would continue."
+        description="Step from which the job would continue when resumed or retried."
     )
-    cloned_from: str | None = Field(description="Id of the job that this job is a copy of.")
+    cloned_from: str | None = Field(description="Id of the job from which this job was cloned.")
     deadline: datetime | None
     max_seconds: float | None
     expires_at: datetime | None = Field(
-        description="When the job expires according to `deadline` and, once it has started, "
-        "`max_seconds`."
+        description="Time when the job expires, according to `deadline` and, once the job has "
+        "started, to `max_seconds`."
     )
     teacher_id: str | None
     dataset_id: str | None
@@ -105,7 +107,7 @@ class JobPatch(FrozenModel):
 
 
 class JobPlanProblem(ResponseModel):
-    """A reason why the request would be rejected."""
+    """A problem for which the request would be rejected."""
 
     pointer: str | None = Field(description="JSON pointer into the request.")
     code: str
@@ -116,7 +118,7 @@ class JobPlanProblem(ResponseModel):
 class ModelEstimateOut(ResponseModel):
     """Expected size of the student.
 
-    Exported files are slightly larger: they also hold names and, for ONNX, the graph.
+    Exported files are slightly larger, because they also contain names and, for ONNX, the graph.
     """
 
     parameters: int
@@ -139,8 +141,7 @@ class JobPlan(ResponseModel):
     spec: dict[str, Any] = Field(description="The spec with all defaults filled in.")
     problems: list[JobPlanProblem]
     waiting_for: str | None = Field(
-        description="What the job would need before it can start. Null if it would only wait for "
-        "its turn."
+        description="What the job would wait for. Null if it would only wait for its turn."
     )
     estimate: ModelEstimateOut | None = Field(
         description="Expected size of the student. Null if the number of classes is not known yet "
@@ -162,7 +163,7 @@ class LogLineOut(ResponseModel):
 
 class LogPage(ResponseModel):
     items: list[LogLineOut]
-    cursor: str = Field(description="Value of `after` for the next lines.")
+    cursor: str = Field(description="`after` parameter for the next lines.")
 
 
 class EventOut(ResponseModel):
@@ -170,7 +171,7 @@ class EventOut(ResponseModel):
 
     id: int = Field(
         validation_alias="seq",
-        description="Event number, counted from 1. Also the id of the server-sent event.",
+        description="Event number, counted from 1. It is also the id of the server-sent event.",
     )
     type: str
     at: datetime
@@ -180,7 +181,7 @@ class EventOut(ResponseModel):
 
 class EventPage(ResponseModel):
     items: list[EventOut]
-    cursor: str = Field(description="Value of `after` for the next events.")
+    cursor: str = Field(description="`after` parameter for the next events.")
 
 
 class MetricPointOut(ResponseModel):
@@ -189,7 +190,7 @@ class MetricPointOut(ResponseModel):
     step: int
     epoch: int
     attempt: int
-    value: float | None = Field(description="Null if the value is not finite.")
+    value: float | None = Field(description="Value of the metric. Null if it is not finite.")
 
 
 class JobMetricsOut(ResponseModel):

@@ -1,4 +1,4 @@
-"""Wire formats of models, their files, versions, aliases, lineage and comparison."""
+"""Wire formats of models, and of their files, names, aliases, lineage and comparison."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -7,13 +7,15 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from api.schemas.base import ResponseModel
-from dlkd_core.base import FrozenModel
+from dlkd_core.common import FrozenModel
 from registry.jobs.job_request import Notes
 from registry.models.import_checks import ImportCheckStatus
 from registry.models.lineage import NodeKind, Relation
 from registry.models.model_names import RegisteredName, Tag
 
-_Ratio = Annotated[float | None, Field(description="Null if either value is unknown.")]
+_Ratio = Annotated[
+    float | None, Field(description="Ratio of two values. Null if either of them is unknown.")
+]
 
 
 class ModelOrigin(StrEnum):
@@ -22,7 +24,7 @@ class ModelOrigin(StrEnum):
 
 
 class ModelFileOut(ResponseModel):
-    """A file of a model, measured after it was exported and loaded back."""
+    """A model file, with measurements taken after it was exported and loaded back."""
 
     name: str
     format: str
@@ -30,20 +32,20 @@ class ModelFileOut(ResponseModel):
     sha256: str
     top1: float | None = Field(description="Top-1 accuracy on the val split, from 0 to 1.")
     latency_ms: float | None = Field(description="Latency for one image in milliseconds.")
-    url: str = Field(description="Path of the download.")
+    url: str = Field(description="URL path for downloading the file.")
 
 
 class ImportCheckOut(ResponseModel):
-    """Result of the import check, in which a worker loads and runs the files."""
+    """Result of the import check, in which a worker loads and runs the model's files."""
 
     status: ImportCheckStatus
     tried: list[str] = Field(description="Names of the files that were loaded and run.")
     left_out: list[str] = Field(
-        description="Names of the files that were skipped because loading their format can run "
-        "code."
+        description="Names of the files that were skipped, because loading a file of their "
+        "format can run code."
     )
     error: dict[str, Any] | None = Field(
-        description="Code, message and hint of the error. Null unless the check failed."
+        description="Error with its code, message and hint. Null unless the check failed."
     )
 
 
@@ -54,9 +56,10 @@ class ImportInfoOut(ResponseModel):
     name: str = Field(description="Name of the model in the service that exported it.")
     version: int | None = Field(description="Version of the model in the service that exported it.")
     checked: list[str] = Field(
-        description="Checks that the bundle passed. `archive`: it contains only plain files within "
-        "the size limits. `manifest` and `report`: they are valid and consistent. `sha256`: every "
-        "file matches its digest. Accuracy is taken from the report and not measured again."
+        description="Checks that the bundle passed. `archive`: the archive contains only regular "
+        "files within the size limits. `manifest` and `report`: both are valid and consistent. "
+        "`sha256`: every file matches its digest. Accuracy is taken from the "
+        "report and not measured again."
     )
     trial: ImportCheckOut | None = Field(
         None,
@@ -68,7 +71,9 @@ class ModelImportForm(FrozenModel):
     """Properties of an imported model."""
 
     name: RegisteredName | None = Field(
-        None, description="Name to register the model under. Defaults to the name in the bundle."
+        None,
+        description="Model name. The model becomes its next version. Defaults to the name in the "
+        "bundle.",
     )
     notes: Notes = ""
 
@@ -78,7 +83,7 @@ class ModelOut(ResponseModel):
 
     id: str
     job_id: str | None = Field(
-        description="Job that produced the model. Null for an imported model."
+        description="Id of the job that produced the model. Null for an imported model."
     )
     origin: ModelOrigin
     imported: ImportInfoOut | None = Field(
@@ -86,7 +91,7 @@ class ModelOut(ResponseModel):
         "Null for a model that was distilled here."
     )
     owner: str
-    name: str = Field(description="Registered name. Versions are counted per name.")
+    name: str = Field(description="Model name. Its versions are numbered from 1.")
     version: int
     aliases: list[str]
     tags: list[str]
@@ -104,12 +109,12 @@ class ModelOut(ResponseModel):
 class ModelPatch(FrozenModel):
     """Changes to a model. Omitted fields stay unchanged.
 
-    Name and version cannot be changed, because others may rely on them.
+    Name and version cannot be changed, because other programs may rely on them.
     """
 
     notes: Notes | None = None
     tags: Annotated[list[Tag], Field(max_length=32)] | None = Field(
-        None, description="Replaces all tags of the model."
+        None, description="New tags of the model. They replace all existing tags."
     )
 
 
@@ -145,20 +150,20 @@ class AliasOut(ResponseModel):
 
 
 class LineageNodeOut(ResponseModel):
-    """A model, job, teacher, data set, published checkpoint (`pretrained`) or imported bundle."""
+    """A model, job, teacher, dataset, published checkpoint (`pretrained`) or imported bundle."""
 
     id: str
     kind: NodeKind
     name: str
     facts: dict[str, Any]
     deleted: bool = Field(
-        description="Whether it was deleted. Its name and facts are then those that the job "
-        "recorded."
+        description="Whether the object was deleted. Its name and facts are then taken from the "
+        "record of the job."
     )
 
 
 class LineageEdgeOut(ResponseModel):
-    """How one node contributed to another."""
+    """A directed edge: how one node contributed to another."""
 
     source: str
     target: str
@@ -173,9 +178,9 @@ class LineageOut(ResponseModel):
 
 
 class ComparedFileOut(ResponseModel):
-    """A file of a compared model.
+    """A file of one of the models in a comparison.
 
-    Ratios are relative to the file of the same format of the first model.
+    Ratios are relative to the first model's file of the same format.
     """
 
     name: str
@@ -188,10 +193,10 @@ class ComparedFileOut(ResponseModel):
 
 
 class ComparedModelOut(ResponseModel):
-    """A compared model.
+    """One of the models in a comparison.
 
-    Ratios are its values of top1, parameters, macs, latency_ms and throughput, divided by those of
-    the other model.
+    Each ratio is this model's value of top1, parameters, macs, latency_ms or throughput, divided by
+    the value of the model that it is compared with.
     """
 
     id: str
@@ -199,32 +204,32 @@ class ComparedModelOut(ResponseModel):
     version: int
     architecture: str
     numbers: dict[str, float | None] = Field(
-        description="Quality and cost, with the same names as in the metrics of a model."
+        description="Quality and cost. The names are those of the model's metrics."
     )
     files: list[ComparedFileOut]
     against_first: dict[str, float | None] = Field(description="Ratios to the first model.")
     against_teacher: dict[str, float | None] | None = Field(
-        description="Ratios to the model's teacher. Null if it has none."
+        description="Ratios to the model's teacher. Null if the model has no teacher."
     )
 
 
 class ComparedClassOut(ResponseModel):
-    """Accuracy on one class of the first model, with one entry per compared model."""
+    """Accuracy on one of the first model's classes, with one entry per compared model."""
 
     name: str
     top1: list[float | None] = Field(description="Top-1 accuracy, from 0 to 1.")
-    difference: list[float | None] = Field(description="Difference to the first model.")
+    difference: list[float | None] = Field(description="Difference from the first model.")
 
 
 class ComparisonOut(ResponseModel):
-    """Comparison of models, in the requested order."""
+    """A comparison of models, in the requested order."""
 
     models: list[ComparedModelOut]
     classes: list[ComparedClassOut]
 
 
 class ModelCardOut(ResponseModel):
-    """Model card: the model, its quality and its origin."""
+    """A model card, which describes the model, its quality and its origin."""
 
     id: str
     name: str

@@ -1,6 +1,6 @@
-"""Query parameters of routes that have many.
+"""Query parameters of the routes that have many of them.
 
-Unknown parameters are errors, because a misspelled filter would silently match everything.
+Unknown parameters are rejected, because a misspelled filter would silently match everything.
 """
 
 from typing import Annotated, Literal
@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from api.schemas.base import CURSOR_DESCRIPTION, LIMIT_DESCRIPTION
-from dlkd_core.base import FrozenModel
+from dlkd_core.common import FrozenModel
 from registry.jobs.lifecycle import JobStatus
 from registry.jobs.queries import JobFilters, parse_label
 from registry.models import model_versions
 
-# Repeats JobStatus, because clients rely on the code `literal_error` for an unknown status.
+# This repeats JobStatus, because clients rely on the error code `literal_error` for an unknown
+# status, which an enum type would change.
 JobStatusFilter = Literal[
     "validating",
     "queued",
@@ -30,7 +31,7 @@ JobStatusFilter = Literal[
 ]
 _Timestamp = Annotated[AwareDatetime | None, Field(description="RFC 3339 timestamp.")]
 _TEACHER_DESCRIPTION = "Id of the teacher, or of the model that served as the teacher."
-_PARTIAL_NAME_DESCRIPTION = "Part of the name. Case is ignored."
+_PARTIAL_NAME_DESCRIPTION = "Part of the name, ignoring case."
 
 
 class _PageQuery(FrozenModel):
@@ -56,7 +57,7 @@ class JobQuery(_PageQuery):
     created_after: _Timestamp = None
     created_before: _Timestamp = None
     name: str | None = Field(None, description=_PARTIAL_NAME_DESCRIPTION)
-    dataset: str | None = Field(None, description="Id of the data set.")
+    dataset: str | None = Field(None, description="Id of the dataset.")
     teacher: str | None = Field(None, description=_TEACHER_DESCRIPTION)
 
     def to_filters(self, visible_owner: str | None) -> JobFilters:
@@ -93,7 +94,7 @@ class ModelQuery(_PageQuery):
     )
     teacher: str | None = Field(None, description=_TEACHER_DESCRIPTION)
     dataset: str | None = Field(
-        None, description="Id of the data set that the model was trained on."
+        None, description="Id of the dataset that the model was trained on."
     )
 
     def to_filters(self, visible_owner: str | None) -> model_versions.ModelFilters:
@@ -122,7 +123,7 @@ class AuditQuery(_PageQuery):
 
 
 class LogQuery(FrozenModel):
-    """Lines of a job's log to return."""
+    """Selection of the log lines to return."""
 
     after: str | None = Field(
         None,
@@ -136,7 +137,7 @@ class LogQuery(FrozenModel):
     tail: int | None = Field(
         None,
         ge=1,
-        description="Return only this many lines, from the end. Overrides `after` and `limit`.",
+        description="Return only the last lines, at most this many. Overrides `after` and `limit`.",
     )
     attempt: int | None = Field(
         None, ge=1, le=2**31 - 1, description="Return only the lines of this attempt."

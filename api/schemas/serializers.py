@@ -1,4 +1,4 @@
-"""Conversion of database rows to wire formats."""
+"""Conversion of database rows to response schemas."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ from registry.db.job_tables import Job
 from registry.db.model_tables import Model, ModelFile
 from registry.db.worker_tables import WorkerRow
 from registry.errors import UnprocessableRequest
-from registry.jobs import estimates, job_labels, queries
+from registry.jobs import job_labels, queries, student_estimates
 from registry.jobs.job_enums import JobKind
 from registry.jobs.job_request import GIBIBYTE, JobRequest
 from registry.jobs.lifecycle import JobStatus
@@ -56,12 +56,12 @@ _WORKER_FIELDS = set(WorkerOut.model_fields) - {"status", "busy", "devices", "jo
 
 
 def serialize_job(session: Session, job: Job, settings: Settings) -> JobOut:
-    """Return a job with its attempts and labels."""
+    """Return the response schema of a job, including its attempts and labels."""
     return serialize_jobs(session, [job], settings)[0]
 
 
 def serialize_jobs(session: Session, jobs: Sequence[Job], settings: Settings) -> list[JobOut]:
-    """Return jobs with their attempts and labels. The number of queries is constant."""
+    """Return the response schemas of jobs. The number of queries is constant."""
     job_ids = [job.id for job in jobs]
     alive_within = timedelta(seconds=settings.liveness_seconds)
     waiting_for = capacity.explain_waiting(session, list(jobs), alive_within=alive_within)
@@ -90,7 +90,7 @@ def serialize_jobs(session: Session, jobs: Sequence[Job], settings: Settings) ->
 def serialize_job_plan(
     session: Session, request: JobRequest, outcome: Job | UnprocessableRequest, settings: Settings
 ) -> JobPlan:
-    """Return the plan of a request: the job that it would create, or the error that rejects it."""
+    """Return the plan for a request: the job it would create, or why it would be rejected."""
     queue = queue_for_device(request.resources.device)
     if isinstance(outcome, UnprocessableRequest):
         problem = JobPlanProblem(
@@ -107,8 +107,8 @@ def serialize_job_plan(
         )
     alive_within = timedelta(seconds=settings.liveness_seconds)
     waiting_for = capacity.explain_waiting(session, [outcome], alive_within=alive_within)
-    # Planning has already checked that the caller may see the inputs.
-    estimate = estimates.estimate_student(session, JobSpec.model_validate(outcome.spec))
+    # It was already verified when the job was planned that the caller may see its inputs.
+    estimate = student_estimates.estimate_student(session, JobSpec.model_validate(outcome.spec))
     return JobPlan(
         valid=True,
         status=JobStatus(outcome.status),
@@ -121,12 +121,12 @@ def serialize_job_plan(
 
 
 def serialize_model(session: Session, model: Model) -> ModelOut:
-    """Return a model with its files, aliases and tags."""
+    """Return the response schema of a model, including its files, aliases and tags."""
     return serialize_models(session, [model])[0]
 
 
 def serialize_models(session: Session, models: Sequence[Model]) -> list[ModelOut]:
-    """Return models with their files, aliases and tags. The number of queries is constant."""
+    """Return the response schemas of models. The number of queries is constant."""
     model_ids = [model.id for model in models]
     aliases_by_model = aliases.aliases_by_model(session, model_ids)
     tags_by_model = model_versions.tags_by_model(session, model_ids)
@@ -146,13 +146,13 @@ def serialize_models(session: Session, models: Sequence[Model]) -> list[ModelOut
 
 
 def serialize_model_file(file: ModelFile) -> ModelFileOut:
-    """Return a file of a model with its URL path."""
+    """Return the response schema of a model file, including its URL path."""
     fields = {name: getattr(file, name) for name in _MODEL_FILE_FIELDS}
     return ModelFileOut(**fields, url=f"/v1/models/{file.model_id}/files/{file.name}")
 
 
 def serialize_comparison(comparison: Comparison) -> ComparisonOut:
-    """Return a comparison of models and of their accuracy per class."""
+    """Return the response schema of a comparison, including the accuracy per class."""
     return ComparisonOut(
         models=[
             ComparedModelOut(
@@ -174,7 +174,7 @@ def serialize_comparison(comparison: Comparison) -> ComparisonOut:
 def serialize_workers(
     session: Session, workers: Sequence[WorkerRow], settings: Settings, caller: Principal
 ) -> list[WorkerOut]:
-    """Return workers with the jobs that the caller may see."""
+    """Return the response schemas of workers, including the jobs that the caller may see."""
     held_jobs = membership.list_held_jobs(session, [worker.id for worker in workers])
     at, within = now(session), timedelta(seconds=settings.liveness_seconds)
     return [

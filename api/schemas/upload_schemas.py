@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from pydantic import Field, computed_field
 
 from api.schemas.base import ResponseModel
-from dlkd_core.base import FrozenModel
+from dlkd_core.common import FrozenModel
 
 
 class FileUploadOut(ResponseModel):
@@ -17,14 +17,16 @@ class FileUploadOut(ResponseModel):
     size: int = Field(description="Size of the whole file in bytes.")
     offset: int = Field(validation_alias="received", description="Number of bytes received so far.")
     sha256: str | None = Field(
-        validation_alias="digest", description="SHA-256 of the file. Null until it is complete."
+        validation_alias="digest",
+        description="SHA-256 of the file. Null until the file is complete.",
     )
     created_at: datetime
     expires_at: datetime = Field(
-        description="When the upload will be deleted. Every request that adds data postpones it."
+        description="Time when the upload will be deleted. Every request that adds data postpones "
+        "it."
     )
 
-    @computed_field(  # type: ignore[prop-decorator]  # the order that pydantic documents
+    @computed_field(  # type: ignore[prop-decorator]  # the decorator order that pydantic documents
         description="Whether the file is complete and can be used as `upload_id`."
     )
     @property
@@ -33,11 +35,13 @@ class FileUploadOut(ResponseModel):
 
 
 class UploadPartRequest(FrozenModel):
-    """A range of bytes of the file."""
+    """A byte range of the file."""
 
     offset: int = Field(ge=0, le=2**62, description="Position of the first byte in the file.")
     size: int = Field(
-        ge=1, le=5 * 2**30, description="Size in bytes. At most 5 GiB, the limit of S3 for a part."
+        ge=1,
+        le=5 * 2**30,
+        description="Size in bytes. At most 5 GiB, which is S3's limit for a part.",
     )
 
 
@@ -49,7 +53,8 @@ class SignPartsRequest(FrozenModel):
         3600,
         ge=1,
         le=86_400,
-        description="Lifetime of the URLs in seconds, capped at the lifetime of an idle upload.",
+        description="Lifetime of the URLs in seconds. It is capped at the lifetime of an "
+        "idle upload.",
     )
 
     @property

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from api.schemas.base import ResponseModel, check_choices, enum_items_schema
-from dlkd_core.base import FrozenModel
+from dlkd_core.common import FrozenModel
 from registry.webhooks.outbox import EVENTS
 
 _EventTypes = Annotated[
@@ -17,7 +17,7 @@ _EventTypes = Annotated[
 
 
 class WebhookRequest(FrozenModel):
-    """A new webhook."""
+    """Properties of a new webhook."""
 
     url: str = Field(max_length=2000)
     events: _EventTypes = Field(
@@ -30,7 +30,9 @@ class WebhookPatch(FrozenModel):
     """Changes to a webhook. Omitted fields stay unchanged."""
 
     url: str | None = Field(None, max_length=2000)
-    events: _EventTypes | None = Field(None, description="Event types, as for a new webhook.")
+    events: _EventTypes | None = Field(
+        None, description="Event types to send. They replace the existing ones."
+    )
     enabled: bool | None = None
 
 
@@ -54,9 +56,9 @@ class NewWebhookOut(WebhookOut):
 
 
 class DeliveryOut(ResponseModel):
-    """Delivery of one event to one webhook."""
+    """A delivery of one event to one webhook."""
 
-    id: str = Field(description="Delivery id, which is also in the `webhook-id` header.")
+    id: str = Field(description="Delivery id. It is also in the `webhook-id` header.")
     webhook_id: str
     type: str = Field(description="Event type.")
     payload: dict[str, Any]
@@ -66,6 +68,6 @@ class DeliveryOut(ResponseModel):
         description="Earliest time of the next attempt of a pending delivery."
     )
     code: int | None = Field(description="HTTP status of the last response.")
-    error: str | None = Field(description="Why the last attempt received no response.")
+    error: str | None = Field(description="Reason why the last attempt received no response.")
     created_at: datetime
     finished_at: datetime | None

@@ -34,7 +34,7 @@ class WorkerJobOut(ResponseModel):
 
 
 class WorkerOut(ResponseModel):
-    """A worker process as of its last heartbeat."""
+    """The state of a worker process at its last heartbeat."""
 
     id: str
     name: str
@@ -43,7 +43,7 @@ class WorkerOut(ResponseModel):
     version: str
     status: WorkerState = Field(
         description="`draining`: accepts no new jobs and exits when its running jobs have "
-        "finished. `gone`: has stopped sending heartbeats. Its jobs are assigned to other workers."
+        "finished. `gone`: has stopped sending heartbeats, so its jobs are given to other workers."
     )
     queues: list[str]
     slots: dict[str, int] = Field(description="Number of slots by kind of work: train or checks.")
@@ -71,7 +71,7 @@ class QueueOut(ResponseModel):
     )
     workers: int = Field(description="Number of workers that accept jobs from this queue.")
     slots: int = Field(
-        description="Number of slots of those workers. A training slot can serve several queues."
+        description="Number of those workers' slots. A training slot can serve several queues."
     )
 
 

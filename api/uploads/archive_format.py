@@ -1,4 +1,4 @@
-"""Detection of the archive format of an uploaded data set from its first bytes."""
+"""Detection of the archive format of an uploaded dataset from its first bytes."""
 
 import tarfile
 import zlib
@@ -10,7 +10,9 @@ _BLOCK_SIZE = tarfile.BLOCKSIZE
 
 
 def sniff_archive(head: bytes) -> str:
-    """Return `zip`, `tar` or `tar.gz`, detected from the first KiB or more of the file.
+    """Return the format of an archive: `zip`, `tar` or `tar.gz`.
+
+    `head` must contain at least the first KiB of the file.
 
     Raises:
         ArchiveUnreadable: The file has another format, or is an empty archive.

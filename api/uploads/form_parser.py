@@ -1,6 +1,7 @@
-"""Forms with a file, which is streamed to the store, or with the id of a finished upload.
+"""Parser for forms that contain a file or the id of a finished upload.
 
-The first bytes decide whether the file is accepted. It is kept only if the whole form is valid.
+The file is streamed to the store. Its first bytes decide whether it is accepted. It is kept only if
+the whole form is valid.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ from registry.errors import RegistryError
 from registry.storage.object_store import StoredFile, StoreWriter
 from registry.uploads import resumable_uploads
 
-HEAD_BYTES = 64 * 1024  # start of a file that is enough to detect its format
+HEAD_BYTES = 64 * 1024  # number of first bytes that suffice to detect the format of a file
 _MAX_DRAIN_BYTES = 64 * 2**20
 _MAX_FIELD_BYTES = 2**20  # boundaries, headers and text fields in addition to the file
 _JSON, _FORM_URLENCODED = "application/json", "application/x-www-form-urlencoded"
@@ -49,14 +50,14 @@ class ReceivedForm(Generic[FormT]):
 
 
 def get_max_body_bytes(max_upload_bytes: int) -> int:
-    """Return the maximum size of a form whose file may have `max_upload_bytes`."""
+    """Return the maximum size of a form that may contain a file of `max_upload_bytes`."""
     return max_upload_bytes + _MAX_FIELD_BYTES
 
 
 def build_form_openapi(form: type[BaseModel], file_description: str) -> dict[str, Any]:
-    """Return the OpenAPI request body of a route that calls `receive_form`.
+    """Return the OpenAPI request body for a route that calls `receive_form`.
 
-    It has the fields of `form` and either the part `file` or an `upload_id`.
+    The body has the fields of `form`, and either a part named `file` or an `upload_id`.
     """
     schema = form.model_json_schema(ref_template="#/components/schemas/{model}")
     schema.pop("$defs", None)
@@ -86,7 +87,7 @@ def build_form_openapi(form: type[BaseModel], file_description: str) -> dict[str
 def receive_form(
     request: Request, services: Services, caller: Principal, sniff: Sniff, form: type[FormT]
 ) -> ReceivedForm[FormT]:
-    """Store the file of a form and return the form. Nothing is kept if anything is invalid.
+    """Store a form's file and return the form. If anything is invalid, nothing is kept.
 
     Raises:
         FormInvalid: The body is not a form, or it has neither a file nor an upload id.
@@ -106,7 +107,7 @@ def receive_form(
 
         parsed = _parse_form(request.headers.get("content-type", ""), body, store_file)
         upload_id = _pop_upload_id(parsed)
-        # Browsers also send fields that were left empty.
+        # Browsers also send fields that the user left empty.
         fields = {name: value for name, value in parsed.fields.items() if value not in ("", None)}
         validated = validate_body(form, fields)
     if upload_id is not None:
@@ -117,9 +118,9 @@ def receive_form(
 
 @contextmanager
 def drain_on_error(body: Iterator[bytes]) -> Iterator[None]:
-    """Read the rest of the body, up to a limit, if the block rejects the request.
+    """Read the rest of the body, up to a limit, if the `with` block raises an error.
 
-    Otherwise a client that is still sending may never see the error response.
+    Otherwise a client that is still sending the body may never see the error response.
     """
     try:
         yield
@@ -134,7 +135,7 @@ def drain_on_error(body: Iterator[bytes]) -> Iterator[None]:
 
 
 def iter_body(request: Request) -> Iterator[bytes]:
-    """Yield the chunks of the request body, which are received on the event loop."""
+    """Yield the chunks of the request body. They are received on the event loop."""
     stream = request.stream()
 
     async def next_chunk() -> bytes | None:
@@ -234,7 +235,7 @@ def _get_finished_upload(services: Services, caller: Principal, upload_id: str) 
 
 
 def _copy_part(part: FormPart, writer: StoreWriter, sniff: Sniff) -> str:
-    """Copy the part and return its format, which is detected before the rest is copied."""
+    """Copy the part and return its format. The format is detected before the rest is copied."""
     head = b""
     for chunk in part.data:
         head += chunk

@@ -1,7 +1,7 @@
 """Streaming parser of `multipart/form-data`.
 
-Parts are yielded in order, each with an iterator of its bytes. At most one chunk of the body is in
-memory.
+Parts are yielded in order, each with an iterator over its bytes. At most one chunk of the body is
+held in memory.
 """
 
 from collections import deque
@@ -68,7 +68,7 @@ class FormPart:
 def iter_parts(content_type: str, chunks: Iterator[bytes]) -> Iterator[FormPart]:
     """Yield the parts of the form in order.
 
-    Data of a part that the caller has not read is skipped.
+    Data that the caller has not read from a part is skipped.
 
     Raises:
         FormInvalid: The body is not a well-formed multipart form.
@@ -95,7 +95,7 @@ def iter_parts(content_type: str, chunks: Iterator[bytes]) -> Iterator[FormPart]
 def sanitize_filename(filename: str | None) -> str:
     """Return the last component of a client's filename.
 
-    The name is only for display. The service never opens a file by it.
+    The name is only displayed. The service never opens a file with this name.
     """
     name = PurePosixPath((filename or "").replace("\\", "/")).name
     return "".join(character for character in name if character.isprintable())[-200:] or "file"
@@ -139,7 +139,7 @@ def _iter_parser_events(boundary: bytes, chunks: Iterator[bytes]) -> Iterator[_P
 
 
 class _ParserCallbacks:
-    """Collects the events that the parser reports for one chunk."""
+    """Parser callbacks that collect the events of one chunk."""
 
     def __init__(self) -> None:
         self.events: deque[_ParserEvent] = deque()

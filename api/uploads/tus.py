@@ -37,8 +37,8 @@ MetadataHeader = Annotated[
     Header(
         alias="Upload-Metadata",
         max_length=4096,
-        description="Comma-separated pairs of a key and its base64 value. The service uses the "
-        "keys `filename` and `sha256`.",
+        description="Comma-separated pairs of a key and its base64 value. The keys "
+        "`filename` and `sha256` are used.",
     ),
 ]
 ChecksumHeader = Annotated[

@@ -1,4 +1,4 @@
-"""Registration of an uploaded file as a teacher or data set, and submission of its check."""
+"""Creation of teachers and datasets from uploaded files, and of their check jobs."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def register_upload(
     create_row: Callable[[Session], Teacher | Dataset],
     response_model: type[InputOut],
 ) -> dict[str, Any]:
-    """Create the row of an uploaded file, queue its check and return the response.
+    """Create the row for an uploaded file, queue its check and return the response.
 
     Raises:
         QuotaExceeded: The owner has no storage left.
@@ -50,7 +50,7 @@ def register_upload(
             services, caller, idempotency_key, json.dumps(request, sort_keys=True).encode(), create
         )
     except RegistryError:
-        # Garbage collection only deletes files that are recorded.
+        # Garbage collection deletes only files that have been recorded.
         with services.database.write() as session:
             artifacts.record(session, services.store, upload.stored)
         raise

@@ -1,7 +1,7 @@
-"""Writer of resumable uploads.
+"""Writer for resumable uploads.
 
-A request holds a lease on the upload while it stores bytes as they arrive. The last request
-assembles the file.
+A request stores bytes as they arrive. It holds a lease on the upload meanwhile. The request that
+completes the file also assembles it.
 """
 
 import hashlib
@@ -84,12 +84,12 @@ class UploadWriter:
         self.finish_if_complete()
 
     def finish_if_complete(self) -> None:
-        """Store the file if all bytes were received and it is not stored yet."""
+        """Store the file if all bytes have been received and it is not stored yet."""
         if self.offset == self._lease.size and not self._lease.stored:
             self._store_file()
 
     def sign_part_urls(self, parts: Sequence[UploadPart], lifetime: timedelta) -> list[str]:
-        """Return URLs to which a client can send these parts directly.
+        """Return signed URLs to which a client can send these parts directly.
 
         Raises:
             DirectUploadUnavailable: The store does not accept direct uploads.
@@ -106,7 +106,7 @@ class UploadWriter:
                     pointer=f"/parts/{index}",
                 )
         stored_bytes = sum(part.size for part in self._part_store.list_parts(self._lease.id))
-        # Twice the size, because parts with other bounds can remain from an earlier attempt.
+        # Twice the size is allowed, because parts with other bounds may remain from earlier.
         if stored_bytes > 2 * remaining:
             raise UploadTooLarge(
                 f"The store holds {stored_bytes} bytes of parts, but only {remaining} bytes are "
@@ -144,7 +144,7 @@ class UploadWriter:
             )
 
     def _write_block(self, block: bytearray, *, save_progress: bool) -> None:
-        # A slow request must notice before the write if it has lost its lease.
+        # A slow request that has lost its lease must notice this before it writes.
         if monotonic() - self._renewed_at > _LEASE_RENEWAL_SECONDS:
             self._save_progress()
         self._part_store.write(self._lease.id, self.offset, block)
@@ -159,9 +159,9 @@ class UploadWriter:
 
     @contextmanager
     def _renew_lease_in_background(self) -> Iterator[None]:
-        """Renew the lease within the block, which can take longer than the lease.
+        """Keep renewing the lease within the `with` block, which may outlast the lease.
 
-        The next write after the block fails if the lease was lost.
+        If the lease is lost, the next write after the block fails.
         """
         done = Event()
 
@@ -198,7 +198,7 @@ class UploadWriter:
 def open_upload_writer(
     services: Services, upload_id: str, actor: str, *, offset: int | None = None
 ) -> Iterator[UploadWriter]:
-    """Hold the lease of an upload within the block.
+    """Hold the lease on an upload within the `with` block.
 
     Raises:
         NotFound: The upload does not exist or has expired.
@@ -220,9 +220,9 @@ def get_upload_lifetime(services: Services) -> timedelta:
 
 
 def _iter_blocks(body: Iterator[bytes]) -> Iterator[bytearray]:
-    """Yield the body in blocks that are large enough for a database write each.
+    """Yield the body in blocks. Each is large enough to justify a database write.
 
-    Bytes received before a disconnect are yielded before the exception is raised.
+    If the client disconnects, the bytes received so far are yielded before the exception is raised.
     """
     block, disconnect = bytearray(), None
     try:

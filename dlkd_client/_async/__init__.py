@@ -1,1 +1,1 @@
-"""Source of both clients. `make sync` generates `dlkd_client/_sync` from it."""
+"""The asynchronous client, from which `make sync` generates `dlkd_client/_sync`."""

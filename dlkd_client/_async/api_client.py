@@ -1,4 +1,4 @@
-"""The client: one method for each operation of the service."""
+"""The client, with one method for each operation of the service."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from dlkd_client._async.models_api import AsyncModelsAPI
 
 
 class AsyncClient(AsyncInputsAPI, AsyncJobsAPI, AsyncModelsAPI):
-    """A client of one service. Close it, or use it as a context manager."""
+    """A client of a service. Close it after use, or use it as a context manager."""
 
     async def catalog(self) -> dict[str, Any]:
-        """Return methods, architectures and exporters with the JSON schemas of their parameters."""
+        """Return the methods, architectures and exporters, with JSON schemas of parameters."""
         return await self.send_json("GET", "/v1/catalog")
 
     async def me(self) -> dict[str, Any]:
-        """Return the identity of the API key: name, role, owner and scopes."""
+        """Return the identity behind the API key: its name, role, owner and scopes."""
         return await self.send_json("GET", "/v1/me")

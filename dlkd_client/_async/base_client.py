@@ -1,4 +1,4 @@
-"""HTTP requests with retries, and typed responses."""
+"""Sends HTTP requests with retries and parses typed responses."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Self, TypeVar
@@ -15,14 +15,14 @@ _Model = TypeVar("_Model", bound=ResponseModel)
 
 
 class AsyncBaseClient:
-    """Sends requests, retries them where that is safe, and raises refusals as `ProblemError`.
+    """Sends requests, retries those that are safe to repeat, and raises `ProblemError`.
 
     Args:
         url: Address of the service, such as http://127.0.0.1:8000.
         api_key: API key of the service.
-        timeout: Seconds without a byte after which a request is aborted.
-        retries: How often a request is repeated after a connection error or a temporary refusal
-            (429, 502, 503, 504).
+        timeout: Seconds after which a request is aborted if no byte is transferred.
+        retries: Maximum number of times that a request is repeated after a connection error or a
+            temporary refusal (429, 502, 503, 504).
         transport: httpx transport for requests to the service, for tests.
         store_transport: httpx transport for requests to the service's S3 store, for tests.
     """
@@ -45,7 +45,7 @@ class AsyncBaseClient:
             base_url=self.url,
             headers={"Authorization": f"Bearer {api_key}"},
             timeout=timeout,
-            # Redirects lead to the object store. httpx sends the API key to this host only.
+            # Redirects lead to the object store. httpx sends the API key only to the service.
             follow_redirects=True,
             transport=transport,
         )
@@ -65,7 +65,7 @@ class AsyncBaseClient:
 
         Raises:
             ProblemError: The service refused the request.
-            ServiceUnreachable: No response after all retries.
+            ServiceUnreachable: The service did not respond, even after all retries.
         """
         headers = httpx.Headers(request.pop("headers", None))
         if method == "POST":
@@ -75,7 +75,7 @@ class AsyncBaseClient:
         return response
 
     async def send_json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        """Send a request and return the JSON object of the response. Errors are those of `send`."""
+        """Send a request with `send` and return the JSON object in the response."""
         document: dict[str, Any] = (await self.send(method, path, **request)).json()
         return document
 
@@ -98,18 +98,18 @@ class AsyncBaseClient:
             raise self.unreachable_error(error) from error
 
     def unreachable_error(self, error: httpx.TransportError) -> ServiceUnreachable:
-        """Build the error for a failed connection."""
+        """Build the error to raise for a failed connection."""
         reason = str(error) or type(error).__name__
         return ServiceUnreachable(
             f"{self.url} does not respond ({reason}). Is the service running?"
         )
 
     async def get(self, path: str, model_type: type[_Model], **params: Any) -> _Model:
-        """Get one resource as a typed response, bound to this client if it has methods."""
+        """Get a resource as a typed response. If it has methods, they use this client."""
         return self.parse(await self.send("GET", path, params=params), model_type)
 
     def parse(self, response: httpx.Response, model_type: type[_Model]) -> _Model:
-        """Parse the body of a response."""
+        """Parse the body of a response as the given model."""
         return model_type.model_validate_json(response.content, context=self)
 
     async def paginate(
@@ -127,7 +127,7 @@ class AsyncBaseClient:
 
 
 async def raise_for_problem(response: httpx.Response) -> None:
-    """Raise a `ProblemError` with the body of the response if the service refused the request."""
+    """Raise a `ProblemError` with the response's details if the service refused the request."""
     if response.is_error:
         await response.aread()
         raise problem_from_response(response)

@@ -1,4 +1,4 @@
-"""Methods for teachers and data sets."""
+"""Methods for teachers and datasets."""
 
 import json
 import time
@@ -17,7 +17,7 @@ _Upload = TypeVar("_Upload", bound=UploadedInput)
 
 
 class AsyncInputsAPI(AsyncBaseClient):
-    """Methods for teachers and data sets."""
+    """Methods for teachers and datasets."""
 
     async def upload_teacher(
         self,
@@ -31,8 +31,9 @@ class AsyncInputsAPI(AsyncBaseClient):
     ) -> Teacher:
         """Upload a teacher checkpoint.
 
-        The service detects what is omitted. `wait_until_ready` waits for its check. A large file is
-        sent in chunks, and a later call resumes an interrupted upload.
+        The service detects parameters that are omitted. Use `wait_until_ready` to wait until the
+        service has checked the file. A large file is sent in chunks. If the upload is interrupted,
+        call this again to resume it.
 
         Args:
             path: The checkpoint.
@@ -53,7 +54,7 @@ class AsyncInputsAPI(AsyncBaseClient):
     async def upload_dataset(
         self, path: Path | str, *, name: str | None = None, on_bytes: ByteCallback | None = None
     ) -> Dataset:
-        """Upload a data set.
+        """Upload a dataset.
 
         Args:
             path: A zip, tar or tar.gz of train/<class>/... and val/<class>/..., or a file in
@@ -68,7 +69,7 @@ class AsyncInputsAPI(AsyncBaseClient):
         return await self.get(f"/v1/teachers/{teacher_id}", Teacher)
 
     async def dataset(self, dataset_id: str) -> Dataset:
-        """Return the data set with the given id."""
+        """Return the dataset with the given id."""
         return await self.get(f"/v1/datasets/{dataset_id}", Dataset)
 
     def teachers(self) -> AsyncIterator[Teacher]:
@@ -76,22 +77,22 @@ class AsyncInputsAPI(AsyncBaseClient):
         return self.paginate("/v1/teachers", Teacher)
 
     def datasets(self) -> AsyncIterator[Dataset]:
-        """Yield all data sets, newest first."""
+        """Yield all datasets, newest first."""
         return self.paginate("/v1/datasets", Dataset)
 
     async def delete_teacher(self, teacher_id: str, *, force: bool = False) -> None:
         """Delete a teacher and its file.
 
-        With `force`, also delete a teacher that the lineage of a model refers to.
+        Set `force` to delete the teacher even if the lineage of a model refers to it.
         """
         await self.send(
             "DELETE", f"/v1/teachers/{teacher_id}", params={"force": True} if force else {}
         )
 
     async def delete_dataset(self, dataset_id: str, *, force: bool = False) -> None:
-        """Delete a data set and its files.
+        """Delete a dataset and its files.
 
-        With `force`, also delete a data set that the lineage of a model refers to.
+        Set `force` to delete the dataset even if the lineage of a model refers to it.
         """
         await self.send(
             "DELETE", f"/v1/datasets/{dataset_id}", params={"force": True} if force else {}
@@ -100,11 +101,11 @@ class AsyncInputsAPI(AsyncBaseClient):
     async def wait_until_ready(
         self, upload: _Upload, *, timeout: float = 3600, poll_seconds: float = 0.3
     ) -> _Upload:
-        """Wait for the check of a teacher or data set and return its new state.
+        """Wait until a teacher or dataset has been checked and return its new state.
 
         Raises:
             NotReady: The check rejected the file.
-            WaitTimeout: The check did not end within `timeout` seconds.
+            WaitTimeout: The check did not finish within `timeout` seconds.
         """
         path = f"/v1/{'teachers' if isinstance(upload, Teacher) else 'datasets'}/{upload.id}"
         deadline = time.monotonic() + timeout

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class AsyncJob(responses.Job):
-    """The state of a job at the time of a request. Its methods send new requests."""
+    """A job's state at the time of the request. Its methods send new requests."""
 
     _client: "AsyncClient" = PrivateAttr()
 
@@ -68,10 +68,10 @@ class AsyncJob(responses.Job):
         return self._client.logs(self.id, tail=tail)
 
     async def model(self) -> "AsyncModel":
-        """Return the model that the job made.
+        """Return the model that the job produced.
 
         Raises:
-            NotReady: The job has no model.
+            NotReady: The job has not produced a model.
         """
         if self.model_id is None:
             reason = f": {self.error}" if self.error else ". Wait for it with wait()."
@@ -88,9 +88,9 @@ class AsyncJobsAPI(AsyncBaseClient):
     async def submit(
         self, spec: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> AsyncJob:
-        """Submit a job with the fields of `POST /v1/jobs`.
+        """Submit a job. The fields of `spec` are those of `POST /v1/jobs`.
 
-        Two calls with the same `idempotency_key` submit one job.
+        If two calls have the same `idempotency_key`, only one job is submitted.
         """
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return self.parse(
@@ -109,7 +109,10 @@ class AsyncJobsAPI(AsyncBaseClient):
         return self.paginate("/v1/jobs", AsyncJob, **filters)
 
     async def plan(self, spec: Mapping[str, Any]) -> dict[str, Any]:
-        """Validate a job without submitting it: valid, status, queue, spec and problems."""
+        """Validate a job without submitting it.
+
+        The result has the keys valid, status, queue, spec and problems.
+        """
         return await self.send_json(
             "POST", "/v1/jobs", json=dict(spec), params={"validate_only": True}
         )
@@ -117,7 +120,8 @@ class AsyncJobsAPI(AsyncBaseClient):
     async def cancel(self, job_id: str, *, force: bool = False) -> AsyncJob:
         """Cancel a job.
 
-        A running job is `cancelling` until it has saved a checkpoint, which `force` skips.
+        A running job is `cancelling` until it has saved a checkpoint. With `force`, it stops at
+        once, without a checkpoint.
         """
         return await self._post_action(job_id, "cancel", params={"force": True} if force else {})
 
@@ -130,19 +134,22 @@ class AsyncJobsAPI(AsyncBaseClient):
         return await self._post_action(job_id, "resume")
 
     async def retry(self, job_id: str, *, from_start: bool = False) -> AsyncJob:
-        """Queue a failed, cancelled or expired job again, from its last checkpoint or the start."""
+        """Requeue a failed, cancelled or expired job. It resumes unless `from_start` is set."""
         return await self._post_action(job_id, "retry", json={"from_start": from_start})
 
     async def clone(self, job_id: str, changes: Mapping[str, Any] | None = None) -> AsyncJob:
-        """Submit a copy of a job whose request is changed by a JSON merge patch."""
+        """Submit a copy of a job. `changes` is a JSON merge patch of its request."""
         return await self._post_action(job_id, "clone", json=dict(changes or {}))
 
     async def update_job(self, job_id: str, **changes: Any) -> AsyncJob:
-        """Change name, notes, labels (None removes one) or, while it waits, the priority."""
+        """Change a job's name, notes or labels, or the priority of a job that is still waiting.
+
+        A label whose value is None is removed.
+        """
         return self.parse(await self.send("PATCH", f"/v1/jobs/{job_id}", json=changes), AsyncJob)
 
     async def delete_job(self, job_id: str, *, with_model: bool = False) -> None:
-        """Delete a job that has ended. A job with a model needs `with_model`."""
+        """Delete a job that has ended. If it has a model, `with_model` must be set."""
         await self.send(
             "DELETE", f"/v1/jobs/{job_id}", params={"with_model": True} if with_model else {}
         )
@@ -196,7 +203,8 @@ class AsyncJobsAPI(AsyncBaseClient):
     ) -> AsyncIterator[responses.Event]:
         """Yield the job's events after the event with id `after`.
 
-        With `follow`, continue until the job has ended. A lost connection is resumed.
+        With `follow`, wait for new events until the job has ended. If the connection is lost, the
+        client reconnects.
         """
         if follow:
             async for event in follow_events(self, job_id, after):
@@ -223,9 +231,9 @@ class AsyncJobsAPI(AsyncBaseClient):
         """Yield the log lines of the job's trainers.
 
         Args:
-            job_id: The job.
-            tail: Only the last lines, at most this many.
-            attempt: Only the lines of this attempt.
+            job_id: Id of the job.
+            tail: Maximum number of lines. Only the last ones are returned.
+            attempt: Number of the attempt whose lines are returned. All attempts if None.
         """
         params: dict[str, Any] = {"attempt": attempt} if attempt is not None else {}
         while True:

@@ -46,9 +46,9 @@ class AsyncModel(responses.Model):
     async def download(
         self, target: Path | str = ".", names: list[str] | None = None, *, progress: bool = False
     ) -> list[Path]:
-        """Download the model's files, or those named, into a folder and return their paths.
+        """Download the model's files, or only those in `names`, and return their paths.
 
-        Each file is checked against its sha256.
+        The files are written to the folder `target`. Each is checked against its sha256.
         """
         Path(target).mkdir(parents=True, exist_ok=True)
         files = [self.file(name) for name in names] if names else self.files
@@ -71,8 +71,8 @@ class AsyncModel(responses.Model):
     async def load(self, format: str = "torch") -> "nn.Module | OnnxModel":  # noqa: A002 - named as in the API
         """Load the model as a torch module, or as an ONNX model that onnxruntime runs.
 
-        Its input is float32 RGB images (batch, 3, H, W) in [0, 1], its output logits (batch,
-        classes). The file is kept in the user's cache folder.
+        The model maps float32 RGB images (batch, 3, H, W) in [0, 1] to logits (batch, classes). The
+        downloaded file is kept in the user's cache folder.
 
         Raises:
             MissingExtra: An optional dependency is not installed.
@@ -90,7 +90,7 @@ class AsyncModelsAPI(AsyncBaseClient):
     """Methods for models."""
 
     async def model(self, model: str) -> AsyncModel:
-        """Return a model by its id, or as name@alias, name@version or name@latest."""
+        """Return the model with the given id, name@alias, name@version or name@latest."""
         return await self.get(f"/v1/models/{model}", AsyncModel)
 
     def models(self, **filters: str | list[str] | None) -> AsyncIterator[AsyncModel]:
@@ -101,7 +101,7 @@ class AsyncModelsAPI(AsyncBaseClient):
         return self.paginate("/v1/models", AsyncModel, **filters)
 
     async def compare(self, *models: str) -> dict[str, Any]:
-        """Compare 2 to 20 models, by id or by name with an alias or version."""
+        """Compare 2 to 20 models, given as ids or as names with an alias or version."""
         return await self.send_json("GET", "/v1/models/compare", params={"ids": ",".join(models)})
 
     async def lineage(self, model: str) -> dict[str, Any]:
@@ -113,13 +113,13 @@ class AsyncModelsAPI(AsyncBaseClient):
         await self.send("PUT", f"/v1/registry/{name}/aliases/{alias}", json={"model": model})
 
     async def delete_alias(self, name: str, alias: str) -> None:
-        """Delete an alias. The model stays."""
+        """Delete an alias. The model is kept."""
         await self.send("DELETE", f"/v1/registry/{name}/aliases/{alias}")
 
     async def delete_model(self, model: str, *, force: bool = False) -> None:
         """Delete a model and its files.
 
-        With `force`, also delete a model that an alias or a student refers to.
+        Set `force` to delete the model even if an alias or a student refers to it.
         """
         await self.send("DELETE", f"/v1/models/{model}", params={"force": True} if force else {})
 
@@ -131,18 +131,18 @@ class AsyncModelsAPI(AsyncBaseClient):
         *,
         on_bytes: ByteCallback | None = None,
     ) -> Path:
-        """Download a file of a model and check its sha256.
+        """Download a model file and check its sha256.
 
-        Continues an interrupted download.
+        An interrupted download is resumed.
 
         Args:
             model: The model or its id.
-            name: The name of the file.
-            target: A file, or an existing folder.
+            name: Name of the file.
+            target: Path of the new file, or an existing folder.
             on_bytes: Called with the bytes transferred and the total bytes.
 
         Raises:
-            DownloadCorrupt: The bytes do not match the announced sha256.
+            DownloadCorrupt: The bytes do not match the sha256 that the service announced.
         """
         resolved = await self.model(model) if isinstance(model, str) else model
         file = resolved.file(name)

@@ -1,7 +1,7 @@
-"""Resumable uploads, also across processes.
+"""Uploads files. An interrupted upload can be resumed, even by another process.
 
-Bytes are sent directly to the service's S3 store if there is one and it can be reached. Otherwise
-they are sent through the service in verified chunks, by tus 1.0.
+If the service has an S3 store that the client can reach, the bytes are sent directly to it.
+Otherwise they are sent through the service in verified chunks, with the tus 1.0 protocol.
 """
 
 from base64 import b64encode
@@ -17,12 +17,12 @@ from dlkd_client.errors import ProblemError, ServiceUnreachable, problem_from_re
 from dlkd_client.file_cache import UploadState
 from dlkd_client.progress import ByteCallback
 from dlkd_client.retries import is_retryable, retry_delay
-from dlkd_core.base import compute_sha256
+from dlkd_core.common import compute_sha256
 
 CHUNK_BYTES = 8 << 20
 _TUS_HEADERS = {"Tus-Resumable": "1.0.0"}
 _MAX_FAILURES = 6  # consecutive failures without progress
-# Wrong offset, lock of an interrupted request, checksum mismatch.
+# The offset is wrong, an interrupted request still holds the lock, or a checksum does not match.
 _RETRYABLE_STATUSES = frozenset({409, 423, 460})
 _HASH_TIMEOUT_SECONDS = 600.0  # the last chunk's response waits until the whole file is hashed
 
@@ -30,11 +30,11 @@ _HASH_TIMEOUT_SECONDS = 600.0  # the last chunk's response waits until the whole
 async def upload_file(
     client: AsyncBaseClient, path: Path, on_bytes: ByteCallback | None = None
 ) -> str:
-    """Upload a file, verified by its sha256, and return the id of the upload.
+    """Upload a file and return the id of the upload. The service verifies the file's sha256.
 
     Raises:
         ProblemError: The service refused the upload, for example with `quota_exceeded`.
-        ServiceUnreachable: The connection failed too often. The next call resumes the upload, also
+        ServiceUnreachable: The connection failed too often. The next call resumes the upload, even
             in another process.
     """
     digest = await async_run_in_thread(compute_sha256, path)

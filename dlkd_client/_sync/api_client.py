@@ -1,4 +1,4 @@
-"""The client: one method for each operation of the service."""
+"""The client, with one method for each operation of the service."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from dlkd_client._sync.models_api import ModelsAPI
 
 
 class Client(InputsAPI, JobsAPI, ModelsAPI):
-    """A client of one service. Close it, or use it as a context manager."""
+    """A client of a service. Close it after use, or use it as a context manager."""
 
     def catalog(self) -> dict[str, Any]:
-        """Return methods, architectures and exporters with the JSON schemas of their parameters."""
+        """Return the methods, architectures and exporters, with JSON schemas of parameters."""
         return self.send_json("GET", "/v1/catalog")
 
     def me(self) -> dict[str, Any]:
-        """Return the identity of the API key: name, role, owner and scopes."""
+        """Return the identity behind the API key: its name, role, owner and scopes."""
         return self.send_json("GET", "/v1/me")

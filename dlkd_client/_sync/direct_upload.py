@@ -1,4 +1,4 @@
-"""Uploads parts concurrently to signed URLs of the service's S3 store."""
+"""Uploads parts of a file concurrently to signed URLs in the service's S3 store."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -16,10 +16,10 @@ from dlkd_client.retries import is_retryable, retry_delay
 PART_BYTES = 16 << 20
 _CONCURRENT_PARTS = 4  # also the number of parts in memory
 _MAX_TRIES = 3
-_CONNECT_SECONDS = 5.0  # short, because an unreachable store falls back to tus
-# Another request may hold the upload, for example one whose response was lost.
+_CONNECT_SECONDS = 5.0  # short, because tus is used if the store is unreachable
+# Another request may still hold the upload, for example if its response was lost.
 _MAX_LOCK_RETRIES = 60
-# The service stores files in a local folder, or is older than direct uploads.
+# The service stores files in a local folder, or its version does not support direct uploads.
 _NOT_DIRECT_CODES = frozenset({"upload_not_direct", "no_such_path"})
 _COMPLETE_TIMEOUT_SECONDS = 3600.0  # the service reads and hashes the whole file
 
@@ -27,10 +27,10 @@ _COMPLETE_TIMEOUT_SECONDS = 3600.0  # the service reads and hashes the whole fil
 def upload_direct(
     client: BaseClient, upload_path: str, path: Path, start: int, on_bytes: ByteCallback | None
 ) -> bool:
-    """Upload the bytes after `start` to the store and complete the upload.
+    """Upload the bytes from offset `start` on to the store and complete the upload.
 
     Parts that an earlier call uploaded are not sent again. Returns False if the store cannot be
-    used, so that the bytes must be sent through the service.
+    used. The bytes must then be sent through the service.
     """
     try:
         document = client.send_json("GET", f"{upload_path}/parts")
@@ -42,7 +42,7 @@ def upload_direct(
         ]
         missing = [part for part in parts if stored.get(part["offset"]) != part["size"]]
         timeout = httpx.Timeout(client.timeout, connect=_CONNECT_SECONDS)
-        # A client of its own, so that the store never sees the service's API key.
+        # Use a separate client, so that the store never sees the service's API key.
         with httpx.Client(timeout=timeout, transport=client.store_transport) as store:
             for index in range(0, len(missing), _CONCURRENT_PARTS):
                 if on_bytes is not None:

@@ -1,4 +1,4 @@
-"""Resumable downloads that are checked against their sha256."""
+"""Downloads files and checks their sha256. An interrupted download can be resumed."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from dlkd_client.errors import DownloadCorrupt, ServiceUnreachable
 from dlkd_client.progress import ByteCallback
 from dlkd_client.responses import ModelFile
 from dlkd_client.retries import is_retryable, retry_delay
-from dlkd_core.base import compute_sha256
+from dlkd_core.common import compute_sha256
 
 _MAX_FAILURES = 5  # consecutive failures without progress
 
@@ -24,10 +24,10 @@ def download_file(
     file: ModelFile,
     on_bytes: ByteCallback | None = None,
 ) -> Path:
-    """Download a file to `path`, continuing from what an earlier call left in `path`.part.
+    """Download a file to `path`. If an earlier call left a `path`.part, continue from it.
 
     Raises:
-        DownloadCorrupt: The bytes do not match the announced sha256.
+        DownloadCorrupt: The bytes do not match the sha256 that the service announced.
         ServiceUnreachable: The connection failed too often.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def download_file(
             _continue_download(http, url, part, file, on_bytes)
             break
         except httpx.TransportError as error:
-            # Keep trying on a bad connection as long as it makes progress.
+            # On a bad connection, keep trying as long as the download makes progress.
             failures = 1 if _file_size(part) > before else failures + 1
             if failures == _MAX_FAILURES:
                 raise ServiceUnreachable(

@@ -1,4 +1,4 @@
-"""Follows a job's server-sent events and resumes after a lost connection."""
+"""Follows a job's server-sent events, and reconnects if the connection is lost."""
 
 import json
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def follow_events(client: BaseClient, job_id: str, after: str) -> Iterator[respo
                 client.http, "GET", f"/v1/jobs/{job_id}/events", headers=headers
             ) as source:
                 if source.response.status_code == httpx.codes.NO_CONTENT:
-                    return  # the job has ended and all events were sent
+                    return  # the job has ended and all events have been sent
                 if is_retryable(source.response) and failures < client.retries:
                     raise httpx.RemoteProtocolError("The service is not ready.")
                 raise_for_problem(source.response)

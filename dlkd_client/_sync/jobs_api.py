@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Job(responses.Job):
-    """The state of a job at the time of a request. Its methods send new requests."""
+    """A job's state at the time of the request. Its methods send new requests."""
 
     _client: "Client" = PrivateAttr()
 
@@ -68,10 +68,10 @@ class Job(responses.Job):
         return self._client.logs(self.id, tail=tail)
 
     def model(self) -> "Model":
-        """Return the model that the job made.
+        """Return the model that the job produced.
 
         Raises:
-            NotReady: The job has no model.
+            NotReady: The job has not produced a model.
         """
         if self.model_id is None:
             reason = f": {self.error}" if self.error else ". Wait for it with wait()."
@@ -86,9 +86,9 @@ class JobsAPI(BaseClient):
     """Methods for jobs."""
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> Job:
-        """Submit a job with the fields of `POST /v1/jobs`.
+        """Submit a job. The fields of `spec` are those of `POST /v1/jobs`.
 
-        Two calls with the same `idempotency_key` submit one job.
+        If two calls have the same `idempotency_key`, only one job is submitted.
         """
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return self.parse(self.send("POST", "/v1/jobs", json=dict(spec), headers=headers), Job)
@@ -105,13 +105,17 @@ class JobsAPI(BaseClient):
         return self.paginate("/v1/jobs", Job, **filters)
 
     def plan(self, spec: Mapping[str, Any]) -> dict[str, Any]:
-        """Validate a job without submitting it: valid, status, queue, spec and problems."""
+        """Validate a job without submitting it.
+
+        The result has the keys valid, status, queue, spec and problems.
+        """
         return self.send_json("POST", "/v1/jobs", json=dict(spec), params={"validate_only": True})
 
     def cancel(self, job_id: str, *, force: bool = False) -> Job:
         """Cancel a job.
 
-        A running job is `cancelling` until it has saved a checkpoint, which `force` skips.
+        A running job is `cancelling` until it has saved a checkpoint. With `force`, it stops at
+        once, without a checkpoint.
         """
         return self._post_action(job_id, "cancel", params={"force": True} if force else {})
 
@@ -124,19 +128,22 @@ class JobsAPI(BaseClient):
         return self._post_action(job_id, "resume")
 
     def retry(self, job_id: str, *, from_start: bool = False) -> Job:
-        """Queue a failed, cancelled or expired job again, from its last checkpoint or the start."""
+        """Requeue a failed, cancelled or expired job. It resumes unless `from_start` is set."""
         return self._post_action(job_id, "retry", json={"from_start": from_start})
 
     def clone(self, job_id: str, changes: Mapping[str, Any] | None = None) -> Job:
-        """Submit a copy of a job whose request is changed by a JSON merge patch."""
+        """Submit a copy of a job. `changes` is a JSON merge patch of its request."""
         return self._post_action(job_id, "clone", json=dict(changes or {}))
 
     def update_job(self, job_id: str, **changes: Any) -> Job:
-        """Change name, notes, labels (None removes one) or, while it waits, the priority."""
+        """Change a job's name, notes or labels, or the priority of a job that is still waiting.
+
+        A label whose value is None is removed.
+        """
         return self.parse(self.send("PATCH", f"/v1/jobs/{job_id}", json=changes), Job)
 
     def delete_job(self, job_id: str, *, with_model: bool = False) -> None:
-        """Delete a job that has ended. A job with a model needs `with_model`."""
+        """Delete a job that has ended. If it has a model, `with_model` must be set."""
         self.send("DELETE", f"/v1/jobs/{job_id}", params={"with_model": True} if with_model else {})
 
     def _post_action(self, job_id: str, action: str, **request: Any) -> Job:
@@ -186,7 +193,8 @@ class JobsAPI(BaseClient):
     ) -> Iterator[responses.Event]:
         """Yield the job's events after the event with id `after`.
 
-        With `follow`, continue until the job has ended. A lost connection is resumed.
+        With `follow`, wait for new events until the job has ended. If the connection is lost, the
+        client reconnects.
         """
         if follow:
             for event in follow_events(self, job_id, after):
@@ -213,9 +221,9 @@ class JobsAPI(BaseClient):
         """Yield the log lines of the job's trainers.
 
         Args:
-            job_id: The job.
-            tail: Only the last lines, at most this many.
-            attempt: Only the lines of this attempt.
+            job_id: Id of the job.
+            tail: Maximum number of lines. Only the last ones are returned.
+            attempt: Number of the attempt whose lines are returned. All attempts if None.
         """
         params: dict[str, Any] = {"attempt": attempt} if attempt is not None else {}
         while True:

@@ -1,4 +1,4 @@
-"""Maintenance commands. They need the extras `api` and `worker`."""
+"""Maintenance commands, which need the extras `api` and `worker`."""
 
 import json
 from pathlib import Path
@@ -24,9 +24,9 @@ def collect_garbage(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove unreferenced objects from the store of the DLKD_... settings.
+    """Remove unreferenced objects from the store.
 
-    Prints size, kind and name of each object.
+    Uses the store in the DLKD_... settings. Prints the size, kind and name of each object.
     """
     with require_service_extras():
         from registry.db.database import Database
@@ -50,10 +50,10 @@ def check_files(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check that the store holds every file that the database refers to.
+    """Check the store for missing files.
 
-    Uses the DLKD_... settings. Prints each missing or corrupt file with the row that refers to it,
-    and exits with 1 if there is one.
+    Checks that the store in the DLKD_... settings holds every file that the database refers to.
+    Prints each missing or corrupt file with the row that refers to it, and then exits with 1.
     """
     with require_service_extras():
         from registry.db.database import Database
@@ -81,10 +81,11 @@ def check_files(
 def copy_files(
     source: _StoreLocation, target: _StoreLocation, *, as_json: JsonOption = False
 ) -> None:
-    """Copy stored files and checkpoints that the target lacks, to back up, restore or move a store.
+    """Copy a store, to back up, restore or move it.
 
-    Checks each file against its sha256. Prints size and name of each file, and exits with 1 if one
-    could not be copied.
+    Copies stored files and checkpoints that the target does not have yet, and checks each file
+    against its sha256. Prints the size and name of each file. Exits with 1 if a file could not be
+    copied.
     """
     with require_service_extras():
         from registry.storage.object_store import Store

@@ -1,6 +1,6 @@
 """The `dlkd` command.
 
-Heavy modules are imported where they are used, so that `--help` is instant.
+Heavy modules are imported only where they are used, so that `--help` responds at once.
 """
 
 import sys
@@ -37,12 +37,12 @@ app.add_typer(doctor.app)
 app.add_typer(
     uploads.teacher_app, name="teacher", help="Upload, list and delete teacher checkpoints."
 )
-app.add_typer(uploads.dataset_app, name="dataset", help="Upload, list and delete data sets.")
+app.add_typer(uploads.dataset_app, name="dataset", help="Upload, list and delete datasets.")
 app.add_typer(serve.db_app, name="db", help="Manage the database of the service.")
 app.add_typer(
     admin.app,
     name="admin",
-    help="Maintenance: garbage collection, consistency check, copy of the store.",
+    help="Check, clean up or copy the store.",
 )
 app.add_typer(serve.key_app, name="key", help="Manage the API keys of the service.")
 
@@ -57,7 +57,10 @@ def catalog(
         ),
     ] = False,
 ) -> None:
-    """List methods, architectures, exporters and data set formats."""
+    """List everything in the catalog.
+
+    The catalog has methods, architectures, exporters and dataset formats.
+    """
     from dlkd_core.catalog import describe_catalog
 
     description = describe_catalog()
@@ -99,7 +102,8 @@ def distill(
     memory: Annotated[
         int | None,
         typer.Option(
-            help="Memory for images in MiB. More stay on disk. [default: half of the free memory]"
+            help="Memory for images in MiB. A larger dataset stays on disk. "
+            "[default: half of the free memory]"
         ),
     ] = None,
     cache: Annotated[
@@ -108,7 +112,7 @@ def distill(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a spec on this machine, without the service."""
+    """Run a spec here, without the service."""
     try:
         from dlkd_core.__main__ import main
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Commands to log in to a service, so that other commands need no address and key."""
+"""Commands to log in to a service, so that other commands need neither address nor key."""
 
 import json
 from typing import Annotated
@@ -32,7 +32,10 @@ def login(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Save the address and key of a service after the service has accepted the key."""
+    """Log in to a service.
+
+    Saves the address and key after the service has accepted the key.
+    """
     secret = api_key or str(typer.prompt("API key", hide_input=True, err=True))
     with open_client(url, secret) as client:
         me = client.me()
@@ -63,7 +66,7 @@ def whoami(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the current service and the identity of the API key."""
+    """Show the service and the key's identity."""
     with connect(url, key, data) as client:
         me = client.me()
     if as_json:

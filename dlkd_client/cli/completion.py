@@ -1,4 +1,4 @@
-"""Shell completion of ids and names, from the service if it responds quickly, and the catalog."""
+"""Shell completion: ids from the service, if it responds quickly, and names from the catalog."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -62,7 +62,7 @@ def _list_jobs_and_models(client: Client) -> Iterator[Suggestion]:
 
 
 def complete_architectures(_context: typer.Context, incomplete: str) -> list[str]:
-    """Complete names of architectures from the catalog, without the service."""
+    """Complete architecture names from the catalog, without a request to the service."""
     from dlkd_core.catalog import ARCHITECTURES
 
     return [name for name in ARCHITECTURES if name.startswith(incomplete)]

@@ -1,6 +1,7 @@
 """Finds the service that a command uses.
 
-In this order: options, DLKD_URL and DLKD_API_KEY, a running `dlkd up`, `dlkd login`.
+The first of these that is present is used: command-line options, DLKD_URL and DLKD_API_KEY, a
+running `dlkd up`, the address and key saved by `dlkd login`.
 """
 
 import json
@@ -42,7 +43,10 @@ DEFAULT_DATA_DIR = Path("data")
 def connect(
     url: str | None, key: str | None, data: Path = DEFAULT_DATA_DIR, *, retries: int = 3
 ) -> Iterator[Client]:
-    """Yield a client of the service. Errors are printed and end the command."""
+    """Find the service that a command uses and yield a client of it.
+
+    If an error occurs, print it and end the command.
+    """
     address = resolve_service(url, key, data)
     if address is None:
         exit_with_error(
@@ -55,7 +59,7 @@ def connect(
 
 @contextmanager
 def open_client(url: str, key: str, *, retries: int = 3) -> Iterator[Client]:
-    """Yield a client of the service at an address. Errors are printed and end the command."""
+    """Yield a client of the service at an address. If an error occurs, end the command."""
     try:
         if not url.startswith(("http://", "https://")):
             exit_with_error(f"{url} is not an address. It must start with http:// or https://.")
@@ -72,10 +76,10 @@ def open_client(url: str, key: str, *, retries: int = 3) -> Iterator[Client]:
 
 
 def resolve_service(url: str | None, key: str | None, data: Path) -> tuple[str, str] | None:
-    """Return the address and key of the service, or None if there is none."""
+    """Return the address and key of the service to use, or None if no service was found."""
     if url and key:
         return url, key
-    if url or key:  # a key that was found on this machine must not be sent to another address
+    if url or key:  # a key saved on this machine must not be sent to another address
         exit_with_error("Give both --url and --api-key (or DLKD_URL and DLKD_API_KEY), or neither.")
     file = data / SERVICE_FILE_NAME
     if file.exists():

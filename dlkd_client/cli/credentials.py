@@ -1,4 +1,4 @@
-"""Address and key that `dlkd login` saves, in a file that only the user can read."""
+"""Stores the address and key for `dlkd login`, in a file that only the user can read."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import platformdirs
 
 
 def credentials_file() -> Path:
-    """Return the path of the file, by the platform's conventions (XDG on Linux)."""
+    """Return the path of the credentials file, which follows the platform's conventions."""
     return Path(platformdirs.user_config_dir("dlkd")) / "login.json"
 
 
@@ -21,7 +21,7 @@ def load_credentials() -> tuple[str, str] | None:
 
 
 def save_credentials(url: str, api_key: str) -> Path:
-    """Save address and key. The file is never readable by other users."""
+    """Save the address and key in a file that other users can never read."""
     file = credentials_file()
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_private_file(file, json.dumps({"url": url, "api_key": api_key}))

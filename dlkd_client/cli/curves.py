@@ -33,7 +33,7 @@ class Curves:
         self._drawn = ""
 
     def update(self, job: Job) -> None:
-        """Redraw the curves, at most once in two seconds while the job runs."""
+        """Redraw the curves. While the job runs, redraw at most once every two seconds."""
         if not job.is_finished and monotonic() < self._fetched_at + _REFRESH_SECONDS:
             return
         self._fetched_at = monotonic()
@@ -44,7 +44,7 @@ class Curves:
 
 
 def render_curves(series: dict[str, list[dict[str, Any]]]) -> str:
-    """Return the panels that have data as lines of colored text."""
+    """Render the panels that have data as lines of colored text."""
     panels = {
         title: {name: series[name] for name in names if series.get(name)}
         for title, names in _PANELS.items()

@@ -30,9 +30,10 @@ def doctor(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the installation, device, disk, service and the backends of the settings.
+    """Check the installation and the service.
 
-    Exits with 1 if a check fails.
+    Also checks the device, the disk space and the backends in the DLKD_... settings. Exits with 1
+    if a check fails.
     """
     results = list(run_checks(url, key, data))
     if as_json:

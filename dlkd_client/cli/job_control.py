@@ -84,7 +84,10 @@ def retry(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Retry a failed, cancelled or expired job from its last checkpoint."""
+    """Retry a failed, cancelled or expired job.
+
+    The job resumes from its last checkpoint, unless --from-start is set.
+    """
     with connect(url, key, data) as client:
         _print_status(client.retry(job, from_start=from_start), as_json=as_json)
 
@@ -105,7 +108,10 @@ def clone(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Submit a copy of a job, with changes, and print its id."""
+    """Submit a copy of a job, with changes.
+
+    Prints the id of the new job.
+    """
     patch = spec_file.apply_overrides(spec_file.read_spec(changes) if changes else {}, overrides)
     with connect(url, key, data) as client:
         copy = client.clone(job, patch)

@@ -35,7 +35,7 @@ SpecOverrides = Annotated[
         "--set", help="Override a field of the spec, such as training.epochs=3. Repeatable."
     ),
 ]
-ShowCurves = Annotated[bool, typer.Option("--curves", help="Also draw accuracy and loss.")]
+ShowCurves = Annotated[bool, typer.Option("--curves", help="Also draw accuracy and loss curves.")]
 
 
 @app.command()
@@ -136,7 +136,10 @@ def show_resource(
     *,
     as_json: JsonOption = False,  # noqa: ARG001 - the output is always JSON
 ) -> None:
-    """Print a job, model, teacher or data set as JSON."""
+    """Print a resource as JSON.
+
+    The resource can be a job, model, teacher or dataset.
+    """
     with connect(url, key, data) as client:
         getters: dict[str, Callable[[str], responses.ResponseModel]] = {
             "job_": client.job,

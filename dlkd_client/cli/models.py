@@ -102,11 +102,14 @@ def alias(
     data: DataOption = DEFAULT_DATA_DIR,
     *,
     delete: Annotated[
-        bool, typer.Option("--delete", help="Delete the alias. The model stays.")
+        bool, typer.Option("--delete", help="Delete the alias. The model is kept.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Point an alias at a version of a model, or delete it."""
+    """Set or delete an alias.
+
+    An alias points at a version of a model.
+    """
     name, _, alias_name = target.rpartition("@")
     if not (name and alias_name) or delete == bool(model):
         exit_with_error(
@@ -138,9 +141,9 @@ def download(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Download a model's files, check their sha256 and print their paths.
+    """Download a model's files.
 
-    An interrupted download is resumed.
+    Checks the sha256 of each file and prints its path. An interrupted download is resumed.
     """
     with connect(url, key, data) as client:
         resolved = client.model(model)

@@ -1,4 +1,4 @@
-"""Commands that run the service or parts of it. They need the extras `api` and `worker`."""
+"""Commands that run the service or parts of it, which need the extras `api` and `worker`."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def up(
     with require_service_extras():
         from dlkd_client.local import service
         from dlkd_client.local.child_process import ChildProcessDied
-        from registry.access.ip_addresses import is_loopback
+        from registry.access.address_checks import is_loopback
     settings = load_settings()
     if host is None and not is_loopback(settings.host):
         exit_with_error(
@@ -86,7 +86,10 @@ def up(
 
 @app.command()
 def api() -> None:
-    """Run only the API server, configured by the DLKD_... settings."""
+    """Run only the API server.
+
+    The DLKD_... settings configure it.
+    """
     with require_service_extras():
         from api.__main__ import main
     raise typer.Exit(main())
@@ -106,7 +109,10 @@ def worker(
         ),
     ] = None,
 ) -> None:
-    """Run only a worker, configured by the DLKD_... settings."""
+    """Run only a worker.
+
+    The DLKD_... settings configure it.
+    """
     overrides = {"DLKD_DATA": data, "DLKD_SLOTS": slots, "DLKD_QUEUES": queues}
     os.environ.update({name: str(value) for name, value in overrides.items() if value is not None})
     with require_service_extras():
@@ -116,7 +122,10 @@ def worker(
 
 @db_app.command("upgrade")
 def upgrade_database() -> None:
-    """Upgrade the schema of the database of the DLKD_... settings."""
+    """Upgrade the database schema.
+
+    Uses the database in the DLKD_... settings.
+    """
     with require_service_extras():
         from registry.db.schema_migrations import upgrade
     settings = load_settings()
@@ -159,7 +168,7 @@ def add_key(
 
 
 def load_settings() -> "Settings":
-    """Load the DLKD_... settings. Invalid settings end the command."""
+    """Load the DLKD_... settings. If they are invalid, end the command."""
     from registry.settings import Settings, format_errors
 
     try:

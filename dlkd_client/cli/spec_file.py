@@ -29,7 +29,7 @@ def apply_overrides(spec: dict[str, Any], overrides: list[str] | None) -> dict[s
 
 
 def parse_object(text: str, source: str) -> dict[str, Any]:
-    """Parse an object from YAML, which includes JSON. `source` names it in errors."""
+    """Parse an object from YAML or JSON. Errors refer to the text as `source`."""
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -40,7 +40,7 @@ def parse_object(text: str, source: str) -> dict[str, Any]:
 
 
 def write_spec(spec: dict[str, Any], file: Path) -> Path:
-    """Write a spec as JSON and return the file."""
+    """Write a spec as JSON and return the path of the file."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(spec, indent=2) + "\n")

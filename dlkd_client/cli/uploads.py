@@ -1,4 +1,4 @@
-"""Commands to upload, list and delete teachers and data sets."""
+"""Commands to upload, list and delete teachers and datasets."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ from dlkd_client.responses import Dataset, Teacher
 teacher_app = typer.Typer(no_args_is_help=True)
 dataset_app = typer.Typer(no_args_is_help=True)
 NoWaitOption = Annotated[
-    bool, typer.Option("--no-wait", help="Do not wait for the check of the upload.")
+    bool, typer.Option("--no-wait", help="Do not wait until the upload has been checked.")
 ]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Delete even if the lineage of a model refers to it.")
@@ -129,7 +129,7 @@ def add_dataset(
     no_wait: NoWaitOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Upload a data set and print its id.
+    """Upload a dataset and print its id.
 
     Run the command again to resume an interrupted upload of a large file.
     """
@@ -148,7 +148,7 @@ def list_datasets(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """List data sets, newest first."""
+    """List datasets, newest first."""
     with connect(url, key, data) as client:
         _print_uploads(client.datasets(), as_json=as_json)
 
@@ -165,7 +165,7 @@ def delete_dataset(
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete a data set and its files."""
+    """Delete a dataset and its files."""
     with connect(url, key, data) as client:
         client.delete_dataset(dataset, force=force)
     _print_deleted(dataset, as_json=as_json)

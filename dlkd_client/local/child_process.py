@@ -1,7 +1,7 @@
-"""Runs the modules of the service as child processes, each with a log.
+"""Runs the service's modules as child processes, each with a log.
 
-`python -m dlkd_client.local.child_process MODULE PARENT_PID` runs a module as `python -m` does, and
-ends it when its parent dies.
+`python -m dlkd_client.local.child_process MODULE PARENT_PID` runs a module like `python -m MODULE`,
+but ends it when the parent process dies.
 """
 
 import ctypes
@@ -19,13 +19,13 @@ from time import monotonic
 
 _ROTATE_BYTES = 8 * 2**20
 _TAIL_LINES = 20
-_MAX_EXITS = 3  # within _EXIT_WINDOW_SECONDS, after which the process is not restarted
+_MAX_EXITS = 3  # after this many within _EXIT_WINDOW_SECONDS, the process is not restarted
 _EXIT_WINDOW_SECONDS = 60.0
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 class ChildProcessDied(Exception):
-    """A process of the service exited unexpectedly. The message has the end of its log."""
+    """A process of the service exited unexpectedly. The message includes the end of its log."""
 
 
 @dataclass
@@ -41,7 +41,7 @@ class ChildProcess:
     exit_times: deque[float] = field(default_factory=deque)
 
     def start(self) -> None:
-        """Start the process in a session of its own.
+        """Start the process in its own session.
 
         Ctrl-C then reaches only the parent, which stops its children in order.
         """
@@ -69,7 +69,7 @@ class ChildProcess:
         return self.process.poll() if self.process else None
 
     def record_exit(self) -> bool:
-        """Record an exit and return whether the process exits too often to be restarted."""
+        """Record an exit. Return whether the process has exited too often to be restarted."""
         now = monotonic()
         self.exit_times.append(now)
         while now - self.exit_times[0] > _EXIT_WINDOW_SECONDS:
@@ -84,7 +84,7 @@ class ChildProcess:
         )
 
     def terminate(self) -> None:
-        """Send SIGTERM, on which the process drains and exits."""
+        """Send SIGTERM, which makes the process drain and exit."""
         if self.process and self.process.poll() is None:
             self.process.terminate()
 
@@ -109,7 +109,7 @@ def read_tail(log: Path, lines: int = _TAIL_LINES) -> str:
 
 
 def stop_all(children: Sequence[ChildProcess], timeout: float) -> None:
-    """Terminate all processes and wait for them within one timeout."""
+    """Terminate all processes and wait for them. All share one timeout."""
     deadline = monotonic() + timeout
     for child in children:
         child.terminate()

@@ -30,7 +30,7 @@ from dlkd_client.responses import Dataset, Job, Model, Teacher
 
 _STUDENT_FILE = "student.onnx"
 _POLL_SECONDS = 0.3
-# A minute of training instead of the paper's 240 epochs. dlkd_auto adapts its weights to that.
+# Train for a minute instead of the paper's 240 epochs. dlkd_auto adapts its loss weights to this.
 _DIGITS_TRAINING = {
     "batch_size": 32,
     "learning_rate": 0.1,
@@ -43,7 +43,7 @@ _METHOD = {"name": "dlkd_auto"}
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """The demo's inputs and training budget. Without a teacher file, a job trains the teacher."""
+    """The demo's inputs and training budget. If there is no teacher file, a job trains it."""
 
     data: Path
     student: str
@@ -56,7 +56,7 @@ class DemoConfig:
 
 @dataclass(frozen=True)
 class TeacherInfo:
-    """The teacher as a job's spec refers to it, with the figures of the result table."""
+    """The teacher, as a job's spec refers to it, and its figures for the result table."""
 
     spec: dict[str, Any]
     architecture: str
@@ -66,7 +66,7 @@ class TeacherInfo:
 
 
 class StepFailed(Exception):
-    """A step of the demo failed. The message names it."""
+    """A step of the demo failed. The message names the step."""
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def _step(console: Console, name: str) -> Iterator[None]:
 
 @contextmanager
 def _start_service(data: Path, slots: int) -> Iterator[Client]:
-    """Run `dlkd up` on a free port for the block."""
+    """Run `dlkd up` on a free port during the `with` block."""
     command = [
         sys.executable,
         *("-m", "dlkd_client.cli.app", "up", "--json"),
@@ -103,8 +103,8 @@ def _start_service(data: Path, slots: int) -> Iterator[Client]:
 
 
 def run_demo(config: DemoConfig, client: Client, console: Console) -> Table:
-    """Run all steps through the client and return the result table."""
-    with _step(console, "Upload the data set"):
+    """Run all steps of the demo with the client and return the result table."""
+    with _step(console, "Upload the dataset"):
         dataset = client.wait_until_ready(client.upload_dataset(config.data))
         splits, classes = dataset.splits or {}, dataset.classes or []
         console.print(
@@ -171,7 +171,7 @@ def _train_teacher(
 def _train_students(
     config: DemoConfig, dataset: Dataset, teacher: TeacherInfo, client: Client, console: Console
 ) -> tuple[list[Model], list[Model]]:
-    """Train the distilled students and those without a teacher, one of each per seed."""
+    """For each seed, train one student with distillation and one without a teacher."""
     variants: dict[str, dict[str, Any]] = {
         config.method["name"]: {"teacher": teacher.spec, "method": config.method},
         "alone": {"teacher": None},
@@ -195,7 +195,7 @@ def _train_students(
 def _print_verification(job: Job, client: Client, console: Console) -> None:
     """Print the teacher's accuracy, which the service measures before training."""
     while True:
-        # Read before the events, so that no event of a finished job is missed.
+        # Read the status before the events, so that no event of a finished job is missed.
         is_finished = client.job(job.id).is_finished
         for event in client.events(job.id):
             if event.type == "teacher":
@@ -238,7 +238,7 @@ def _check_model(client: Client, model: Model, config: DemoConfig, name: str) ->
     folder.mkdir(parents=True, exist_ok=True)
     measured = evaluate_onnx(client.download(model, _STUDENT_FILE, folder), config.data)
     published = model.file(_STUDENT_FILE).top1
-    # The counts of correct images must be equal.
+    # Both evaluations must find the same number of correct predictions.
     if published is None or abs(measured.top1 - published) > 0.5 / measured.images:
         raise NotReady(
             f"{name}: measured {measured.top1:.4%}, but the service published {published:.4%}",

@@ -38,7 +38,7 @@ class CheckState(StrEnum):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The result of one check. `hint` says what to do about a problem."""
+    """The result of one check. `hint` tells how to fix a problem."""
 
     name: str
     state: CheckState
@@ -73,7 +73,7 @@ def _installed_version(name: str) -> str | None:
 
 
 def check_device() -> CheckResult:
-    """Check that torch can compute on the device on which it would train."""
+    """Check that torch can compute on the device that training would use."""
     try:
         import torch
 
@@ -100,7 +100,7 @@ def check_device() -> CheckResult:
 
 
 def check_onnxruntime() -> CheckResult:
-    """Check onnxruntime, which runs exported students."""
+    """Check whether onnxruntime, which runs exported students, is installed."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -118,7 +118,7 @@ def check_onnxruntime() -> CheckResult:
 
 
 def check_disk(data: Path) -> CheckResult:
-    """Check the free space for uploads, checkpoints and models."""
+    """Check the free disk space for uploads, checkpoints and models."""
     candidates = (data.absolute(), *data.absolute().parents)
     folder = next(folder for folder in candidates if folder.exists())
     free = shutil.disk_usage(folder).free
@@ -130,7 +130,7 @@ def check_disk(data: Path) -> CheckResult:
         hint = "Free some space, or choose another folder with --data."
         return CheckResult("disk", CheckState.FAIL, message, hint)
     if free < 10 * _GIB:
-        return CheckResult("disk", CheckState.WARN, message, "Large data sets may need more.")
+        return CheckResult("disk", CheckState.WARN, message, "Large datasets may need more.")
     return CheckResult("disk", CheckState.OK, message)
 
 

@@ -1,4 +1,4 @@
-"""The demo's data set: scikit-learn's handwritten digits.
+"""The demo's dataset: scikit-learn's handwritten digits.
 
 1,797 scans of 8 x 8 pixels (Alpaydin and Kaynak, UCI, 1998).
 """

@@ -27,7 +27,7 @@ from registry.settings import Settings
 from registry.workers import membership
 
 _START_SECONDS = 120.0
-_DRAIN_SECONDS = 15.0  # in addition to the time in which a trainer saves its checkpoint
+_DRAIN_SECONDS = 15.0  # in addition to the time a trainer has for saving its checkpoint
 _POLL_SECONDS = 0.2
 _WORKER_SEEN_WITHIN = timedelta(seconds=90)  # longer than the interval of worker heartbeats
 
@@ -49,11 +49,13 @@ def run_service(
     on_ready: Callable[[ServiceAddress], None],
     print_message: Callable[[str], None],
 ) -> None:
-    """Start API and worker, call `on_ready` when both are ready, and drain on SIGINT or SIGTERM.
+    """Run API and worker until SIGINT or SIGTERM, then drain the worker.
+
+    When both are ready, `on_ready` is called.
 
     Raises:
-        CannotStart: The data folder or the port is in use. Nothing was started.
-        ChildProcessDied: A process exited during the start, or repeatedly.
+        CannotStart: The data folder or the port is in use. No process was started.
+        ChildProcessDied: A process exited during startup, or exited repeatedly.
     """
     stop = Event()
     with ExitStack() as stack:
@@ -138,7 +140,7 @@ def _restart_loop(
 
 @contextmanager
 def _handle_signals(stop: Event) -> Iterator[None]:
-    """Set the event on the first SIGINT or SIGTERM. The second has its default effect."""
+    """Set the event on the first SIGINT or SIGTERM. A second signal has its default effect."""
 
     def handle(number: int, _frame: FrameType | None) -> None:
         stop.set()
@@ -169,7 +171,7 @@ def _lock_data_folder(data: Path) -> Iterator[None]:
 def _bind_socket(settings: Settings) -> Iterator[socket.socket]:
     """Bind the socket that the API process inherits.
 
-    A free port then stays reserved, and requests during the start wait instead of failing.
+    The port stays reserved, and requests during startup wait instead of failing.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
@@ -191,7 +193,7 @@ def _service_url(settings: Settings, listener: socket.socket) -> str:
 
 
 def _load_or_create_key(database: Database, file: Path) -> str:
-    """Return the key in the file if it is valid, else create one and write it there."""
+    """Return the API key in the file if it is valid. Otherwise create a key and save it there."""
     if file.exists():
         key = file.read_text().strip()
         with database.read() as session, suppress(Unauthenticated):
@@ -205,7 +207,7 @@ def _load_or_create_key(database: Database, file: Path) -> str:
 
 @contextmanager
 def _write_service_file(file: Path, address: ServiceAddress) -> Iterator[None]:
-    """Write the file in which the user's other `dlkd` commands find the running service."""
+    """Write the file through which the user's other `dlkd` commands find the running service."""
     write_private_file(file, json.dumps({"url": address.url, "api_key": address.api_key}) + "\n")
     try:
         yield

@@ -1,6 +1,7 @@
-"""Everything that a spec picks by name, with parameters, limits and sources. Loads no torch.
+"""Everything that a spec can select by name, with parameters, limits and sources.
 
-A new method, network family or exporter is one source file, one entry here and one test.
+This package is torch-free. To add a method, network family or exporter, add a source file, an entry
+here and a test.
 """
 
 from dlkd_core.catalog.architectures import ARCHITECTURES, Architecture, find_architecture

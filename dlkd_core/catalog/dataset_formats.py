@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from dlkd_core.base import FrozenModel
+from dlkd_core.common import FrozenModel
 
 
 class DatasetFormat(FrozenModel):
@@ -24,7 +24,7 @@ class DatasetFormat(FrozenModel):
         return any(pattern.fullmatch(name.name) for name in names if name.parts)
 
 
-FOLDERS = "folders"  # the format of everything that matches no other one
+FOLDERS = "folders"  # the format of datasets that match no other format
 
 # The first format that matches is used.
 DATASET_FORMATS: dict[str, DatasetFormat] = {
@@ -53,22 +53,22 @@ DATASET_FORMATS: dict[str, DatasetFormat] = {
         ),
         DatasetFormat(
             name="parquet",
-            summary="Parquet as on the Hugging Face Hub: a column of images and optionally one of"
-            " labels, with the split in the file name",
+            summary="Parquet as on the Hugging Face Hub: an image column and optionally a label"
+            " column, with the split in the file name",
             pattern=r".*\.parquet",
             target="dlkd_core.data.formats.parquet:read",
         ),
         DatasetFormat(
             name="webdataset",
-            summary="WebDataset: samples with .jpg or another image and optionally .cls under one"
-            " key, in shards or folders named train and val",
+            summary="WebDataset: samples of an image (such as .jpg) and an optional .cls with the"
+            " same key, in shards or folders named train and val",
             pattern=r".+\.cls|.*(train|val).*\.tar",
             target="dlkd_core.data.formats.webdataset:read",
         ),
         DatasetFormat(
             name=FOLDERS,
-            summary="train/<class>/<image> and val/<class>/<image>. Labels are the sorted class"
-            " folders, if there are any.",
+            summary="train/<class>/<image> and val/<class>/<image>. Class folders, if there are"
+            " any, become the labels in alphabetical order.",
             pattern=r".*",
             target="dlkd_core.data.formats.folders:read",
         ),

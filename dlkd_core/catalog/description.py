@@ -19,7 +19,7 @@ _NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 
 
 def describe_catalog() -> dict[str, Any]:
-    """Return all entries of the catalog with summaries, sources and parameter schemas."""
+    """Return all catalog entries with summaries, sources and parameter schemas."""
     return {
         "methods": [
             {
@@ -71,8 +71,8 @@ def describe_catalog() -> dict[str, Any]:
 
 
 def _describe_timm() -> dict[str, Any]:
-    # A table, because there are more than a thousand networks. `image_size` is the default of
-    # networks whose image size can be chosen.
+    # This is a table because there are more than a thousand networks. `image_size` is the default
+    # image size of resizable networks.
     columns = ["name", "min_size", "max_size", "pretrained", "image_size", "parameters"]
     rows = [
         [

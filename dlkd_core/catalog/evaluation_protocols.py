@@ -1,16 +1,16 @@
-"""Protocols that evaluate the features of the finished student and its teacher."""
+"""Protocols for evaluating the features of the finished student and its teacher."""
 
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from dlkd_core.base import FrozenModel
+from dlkd_core.common import FrozenModel
 
 
 class EvaluationProtocol(FrozenModel):
     """Parameters of an evaluation protocol.
 
-    `target` names its code (``module:function``), which is imported only to run the protocol.
+    `target` names the function that runs it (``module:function``). It is imported only when needed.
     """
 
     target: ClassVar[str]
@@ -43,8 +43,8 @@ class LinearProbe(EvaluationProtocol):
         1.0,
         gt=0,
         le=1e6,
-        description="Factor of half the squared weights, which are added to the sum of the loss"
-        " over the images",
+        description="Weight of the L2 penalty (half the sum of squared weights), which is added to"
+        " the loss summed over the images",
     )
 
 

@@ -1,6 +1,6 @@
 """Export formats of a student. Each file is loaded again and measured before it is published."""
 
-from dlkd_core.base import FrozenModel, LiteralEnum
+from dlkd_core.common import FrozenModel, LiteralEnum
 
 
 class ExportFormat(LiteralEnum):
@@ -17,7 +17,7 @@ class ExportFormat(LiteralEnum):
 class ExporterEntry(FrozenModel):
     """An export format and the name of its file.
 
-    `target` names its code (``module:Class``; see `dlkd_core.export`).
+    `target` names the class that writes the file (``module:Class``; see `dlkd_core.export`).
     """
 
     name: ExportFormat
@@ -65,8 +65,8 @@ EXPORTERS: dict[str, ExporterEntry] = {
         ExporterEntry(
             name=ExportFormat.BUNDLE,
             file="student.zip",
-            summary="A zip with all other requested files, a model card, the configuration and the"
-            " lineage",
+            summary="A zip with all other requested files, a model card, the configuration and"
+            " the lineage",
             target="dlkd_core.export.bundle_exporter:BundleExporter",
         ),
     )

@@ -1,13 +1,13 @@
 """Parameters of the loss terms. A method's loss is a weighted sum of terms.
 
-The code of the terms is in `dlkd_core.losses`.
+The terms are implemented in `dlkd_core.losses`.
 """
 
 from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from dlkd_core.base import FrozenModel
+from dlkd_core.common import FrozenModel
 
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 
@@ -15,13 +15,14 @@ Weight = Annotated[float, Field(ge=0, le=1e6)]
 class LossParams(FrozenModel):
     """Parameters of a loss term.
 
-    `target` names its code (``module:Class``), which only the training process imports.
+    `target` names the class that implements the term (``module:Class``). Only the training process
+    imports it.
     """
 
     target: ClassVar[str]
     needs_labels: ClassVar[bool] = False
-    needs_logits: ClassVar[bool] = False  # of the teacher
-    trains_classifier: ClassVar[bool] = False  # of the student
+    needs_logits: ClassVar[bool] = False  # the teacher's logits
+    trains_classifier: ClassVar[bool] = False  # the student's classifier
     needs_feature_maps: ClassVar[bool] = False
 
     name: str
@@ -42,7 +43,7 @@ class CrossEntropyParams(LossParams):
 
 
 class KDParams(LossParams):
-    """KL divergence of softened logits, times T squared, on the first view (Hinton et al. 2015)."""
+    """KL divergence between softened logits, times T squared, first view (Hinton et al. 2015)."""
 
     target = "dlkd_core.losses.kd:KDLoss"
     needs_logits = True
@@ -53,7 +54,7 @@ class KDParams(LossParams):
 
 
 class AlignmentParams(LossParams):
-    """Squared distance of each sample's unit feature vector to the teacher's, over all views."""
+    """Squared distance between the networks' unit feature vectors, over all views."""
 
     target = "dlkd_core.losses.alignment:AlignmentLoss"
 
@@ -64,9 +65,9 @@ class AlignmentParams(LossParams):
 
 
 class CorrelationParams(LossParams):
-    """KL divergence of the batch's similarities, softmax(cosine / temperature), to the teacher's.
+    """KL divergence between the networks' similarities within the batch.
 
-    The similarities are those of the other views to the first views.
+    The similarities are softmax(cosine / temperature) between the other views and the first views.
     """
 
     target = "dlkd_core.losses.correlation:CorrelationLoss"
@@ -87,7 +88,7 @@ class SupConParams(LossParams):
 
 
 class DKDParams(LossParams):
-    """Target and non-target classes separately, on the first view (Zhao et al. 2022)."""
+    """KL divergence for target and other classes separately, first view (Zhao et al. 2022)."""
 
     target = "dlkd_core.losses.dkd:DKDLoss"
     needs_labels = True
@@ -118,7 +119,7 @@ class DISTParams(LossParams):
 
 
 class ATParams(LossParams):
-    """Attention maps of all paired blocks (Zagoruyko, Komodakis 2017)."""
+    """Distance between the attention maps of paired blocks (Zagoruyko and Komodakis 2017)."""
 
     target = "dlkd_core.losses.at:ATLoss"
     needs_feature_maps = True
@@ -127,7 +128,7 @@ class ATParams(LossParams):
 
 
 class SPParams(LossParams):
-    """Similarities of the batch in the last block (Tung, Mori 2019)."""
+    """Distance between the batch's similarity matrices in the last block (Tung and Mori 2019)."""
 
     target = "dlkd_core.losses.sp:SPLoss"
     needs_feature_maps = True
@@ -136,7 +137,7 @@ class SPParams(LossParams):
 
 
 class NSTParams(LossParams):
-    """Distributions of the channels of all paired blocks (Huang, Wang 2017)."""
+    """Squared MMD between the channels of paired blocks (Huang and Wang 2017)."""
 
     target = "dlkd_core.losses.nst:NSTLoss"
     needs_feature_maps = True
@@ -145,7 +146,7 @@ class NSTParams(LossParams):
 
 
 class FitNetParams(LossParams):
-    """Output of a middle block through a regressor (Romero et al. 2015)."""
+    """Distance between the outputs of middle blocks, via a regressor (Romero et al. 2015)."""
 
     target = "dlkd_core.losses.fitnet:FitNetLoss"
     needs_feature_maps = True
@@ -154,7 +155,7 @@ class FitNetParams(LossParams):
 
 
 class VIDParams(LossParams):
-    """Mutual information of all paired blocks (Ahn et al. 2019)."""
+    """Bound on the mutual information between paired blocks (Ahn et al. 2019)."""
 
     target = "dlkd_core.losses.vid:VIDLoss"
     needs_feature_maps = True
@@ -163,7 +164,7 @@ class VIDParams(LossParams):
 
 
 class RKDParams(LossParams):
-    """Distances and angles between the samples of the batch (Park et al. 2019)."""
+    """Mismatch of the distances and angles between the samples of a batch (Park et al. 2019)."""
 
     target = "dlkd_core.losses.rkd:RKDLoss"
 
@@ -173,7 +174,7 @@ class RKDParams(LossParams):
 
 
 class PKTParams(LossParams):
-    """Neighbor probabilities in the batch (Passalis, Tefas 2018)."""
+    """Divergence between the neighbor probabilities in the batch (Passalis and Tefas 2018)."""
 
     target = "dlkd_core.losses.pkt:PKTLoss"
 
@@ -181,7 +182,7 @@ class PKTParams(LossParams):
 
 
 class CCParams(LossParams):
-    """Differences between the embeddings of neighboring samples (Peng et al. 2019)."""
+    """Products of neighboring samples' embedding differences (Peng et al. 2019)."""
 
     target = "dlkd_core.losses.cc:CCLoss"
 
@@ -190,7 +191,7 @@ class CCParams(LossParams):
 
 
 class CRDParams(LossParams):
-    """Contrast with a memory bank of all training images, first view (Tian et al. 2020)."""
+    """Contrastive loss with a memory bank of all training images, first view (Tian et al. 2020)."""
 
     target = "dlkd_core.losses.crd:CRDLoss"
     needs_labels = True
@@ -208,7 +209,7 @@ class CRDParams(LossParams):
 
 
 class SSKDLogitsParams(LossParams):
-    """Softened logits of all views except the first (Xu et al. 2020)."""
+    """KL divergence between softened logits on all views except the first (Xu et al. 2020)."""
 
     target = "dlkd_core.losses.sskd:SSKDLogitsLoss"
     needs_logits = True
@@ -219,7 +220,7 @@ class SSKDLogitsParams(LossParams):
 
 
 class SSKDParams(LossParams):
-    """Similarities of the other views to the first (Xu et al. 2020).
+    """KL divergence between the similarities of the other views to the first (Xu et al. 2020).
 
     The rows that are hardest for the teacher are excluded.
     """
@@ -232,13 +233,13 @@ class SSKDParams(LossParams):
         0.75,
         ge=0,
         le=1,
-        description="Fraction kept of the rows for which the teacher does not rank the own image"
-        " first",
+        description="Fraction to keep of the rows in which the teacher does not rank the view's own"
+        " image first",
     )
 
 
 class SRRLParams(LossParams):
-    """Features and the logits of the teacher's classifier for them (Yang et al. 2021)."""
+    """Squared errors of features and of the teacher's logits for them (Yang et al. 2021)."""
 
     target = "dlkd_core.losses.srrl:SRRLLoss"
     needs_logits = True
@@ -250,7 +251,7 @@ class SRRLParams(LossParams):
 
 
 class ReviewKDParams(LossParams):
-    """Blocks fused from deep to shallow and compared at several sizes (Chen et al. 2021)."""
+    """Distance between fused student blocks and teacher blocks (Chen et al. 2021)."""
 
     target = "dlkd_core.losses.reviewkd:ReviewKDLoss"
     needs_feature_maps = True
@@ -259,7 +260,7 @@ class ReviewKDParams(LossParams):
 
 
 class FTParams(LossParams):
-    """Factors of the last block from a paraphraser and a translator (Kim et al. 2018)."""
+    """Distance between the factors of the last block, via a paraphraser (Kim et al. 2018)."""
 
     target = "dlkd_core.losses.ft:FTLoss"
     needs_feature_maps = True
@@ -274,7 +275,7 @@ class FTParams(LossParams):
 
 
 class ABParams(LossParams):
-    """Which neurons of all paired blocks are active (Heo et al. 2019)."""
+    """Margin loss on which neurons of paired blocks are active (Heo et al. 2019)."""
 
     target = "dlkd_core.losses.ab:ABLoss"
     needs_feature_maps = True
@@ -284,7 +285,7 @@ class ABParams(LossParams):
 
 
 class SEEDParams(LossParams):
-    """Similarities to a queue of the teacher's embeddings, without labels (Fang et al. 2021)."""
+    """Cross-entropy between similarities to a queue of teacher embeddings (Fang et al. 2021)."""
 
     target = "dlkd_core.losses.seed:SEEDLoss"
 
@@ -300,7 +301,7 @@ class SEEDParams(LossParams):
 
 
 class CompRessParams(LossParams):
-    """Similarities to feature queues of both networks, no labels (Koohpayegani et al. 2020)."""
+    """KL divergence between similarities to feature queues (Koohpayegani et al. 2020)."""
 
     target = "dlkd_core.losses.compress:CompRessLoss"
 

@@ -1,4 +1,4 @@
-"""Data sets: check a folder or archive, decode it once to uint8 tensors, and augment batches."""
+"""Datasets: checks a folder or archive, decodes it once to uint8 tensors and augments batches."""
 
 from dlkd_core.data.dataset import DatasetSplit, ImageDataset, open_dataset
 from dlkd_core.data.read_options import ReadOptions

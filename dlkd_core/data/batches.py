@@ -1,4 +1,4 @@
-"""Training batches, whose order is drawn from the seed so that any step can be reproduced."""
+"""Training batches. Their order is derived from the seed, so that any step can be reproduced."""
 
 from collections.abc import Iterator
 
@@ -10,14 +10,14 @@ from dlkd_core.data.augmentation.views import Augmentation, make_views
 from dlkd_core.data.dataset import DatasetSplit
 from dlkd_core.data.host_images import HostImages
 from dlkd_core.data.prefetch import prefetch
-from dlkd_core.outputs import Targets
+from dlkd_core.network_outputs import Targets
 
 _ORDER_STREAM, _VIEWS_STREAM = 1, 2  # independent streams of random numbers
 _PREFETCH_DEPTH = 2  # batches
 
 
 def seeded_generator(*entropy: int) -> torch.Generator:
-    """Return a CPU generator that is seeded from several integers."""
+    """Return a CPU generator whose seed is derived from several integers."""
     state = np.random.SeedSequence(entropy).generate_state(2, np.uint32)
     return torch.Generator().manual_seed(int(state[0]) << 31 ^ int(state[1]))
 
@@ -25,8 +25,8 @@ def seeded_generator(*entropy: int) -> torch.Generator:
 class BatchLoader:
     """The training batches of a run, addressed by step.
 
-    Batches of images on disk are prefetched in a background thread. A last batch of a single image
-    is dropped, because batch statistics need at least two.
+    If the images are on disk, batches are prefetched in a background thread. If the last batch of
+    an epoch has only one image, it is dropped, because batch statistics need at least two.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class BatchLoader:
         self.steps_per_epoch = full_batches + (rest > 1)
 
     def iterate(self, start_step: int, end_step: int) -> Iterator[tuple[Tensor, Targets]]:
-        """Iterate over views (batch * views, 3, H, W) and targets (batch,) of a range of steps.
+        """Yield views (batch * views, 3, H, W) and targets (batch,) for a range of steps.
 
         `end_step` is exclusive.
         """
@@ -48,7 +48,7 @@ class BatchLoader:
         return map(self._make_batch, steps)
 
     def _rows_of_steps(self, start_step: int, end_step: int) -> Iterator[tuple[int, Tensor]]:
-        """Iterate over the number of each step and the rows of its images."""
+        """Yield the number of each step with the row numbers of its images."""
         order = torch.empty(0)
         for step in range(start_step, end_step):
             epoch, batch = divmod(step, self.steps_per_epoch)

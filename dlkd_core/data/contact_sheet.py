@@ -1,4 +1,4 @@
-"""The contact sheet: sample images of each class, to check a data set at a glance."""
+"""Contact sheet: sample images from each class, to check a dataset at a glance."""
 
 from dataclasses import asdict, dataclass
 from math import ceil
@@ -14,7 +14,7 @@ from dlkd_core.data.dataset import DatasetSplit, ImageDataset
 SHEET_FILE = "samples.webp"
 _COLUMNS = 12
 _MAX_ROWS = 100
-_MAX_TILE_SIDE = 64  # pixels of a tile's longer side
+_MAX_TILE_SIDE = 64  # maximum length of a tile's longer side, in pixels
 _QUALITY = 90
 _UNLABELED_ROWS = 4
 
@@ -30,7 +30,7 @@ class ContactSheet:
         columns: tiles per row.
         width: width of a tile in pixels.
         height: height of a tile in pixels.
-        classes: label of each row, None for images without a label.
+        classes: label of each row, or None for a row of unlabeled images.
     """
 
     columns: int
@@ -73,7 +73,7 @@ def _choose_rows(split: DatasetSplit, num_classes: int) -> list[tuple[int | None
 
 
 def _evenly_spaced(indices: Tensor, count: int) -> Tensor:
-    """Return up to `count` indices from the whole range, since adjacent images are often alike."""
+    """Return up to `count` evenly spaced indices, because adjacent images are often alike."""
     if len(indices) <= count:
         return indices
     return indices[(torch.arange(count) * len(indices)) // count]

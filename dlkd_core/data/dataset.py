@@ -1,4 +1,4 @@
-"""Image data sets: decoded uint8 images with labels, in a training and an evaluation split."""
+"""Image datasets: decoded uint8 images and labels, in a training and an evaluation split."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from dlkd_core.spec import DEFAULT_RESIZE, ResizeMode
 
 @dataclass(frozen=True)
 class DatasetSplit:
-    """A split of a data set.
+    """A split of a dataset.
 
     Args:
         images: (N, 3, H, W) uint8, in memory or on disk.
@@ -33,24 +33,24 @@ class DatasetSplit:
 
     @property
     def is_labeled(self) -> bool:
-        """Whether the images have labels. Either all images of a split have a label or none has."""
+        """Whether the images have labels. In a split, either all images or none have one."""
         return bool((self.labels >= 0).all())
 
     def to(self, device: torch.device) -> "DatasetSplit":
-        """Return the split on another device."""
+        """Return a copy of the split on the given device."""
         return DatasetSplit(move_images(self.images, device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """A data set with a training and an evaluation split.
+    """A dataset with a training and an evaluation split.
 
     Args:
         train: training split.
         val: evaluation split.
         classes: class names in label order, empty if no image has a label.
-        notices: messages for the user about how the data set was read.
-        resize: how images of other sizes were resized.
+        notices: messages for the user about how the dataset was read.
+        resize: resize mode that was used for images of other sizes.
     """
 
     train: DatasetSplit
@@ -71,11 +71,11 @@ class ImageDataset:
         return isinstance(self.train.images, HostImages)
 
     def to(self, device: torch.device) -> "ImageDataset":
-        """Return the data set on another device."""
+        """Return a copy of the dataset on the given device."""
         return replace(self, train=self.train.to(device), val=self.val.to(device))
 
     def save(self, path: Path) -> None:
-        """Write the data set as a packed file."""
+        """Write the dataset as a packed file."""
         splits = {
             "train": packed_file.StoredSplit(self.train.images, self.train.labels),
             "val": packed_file.StoredSplit(self.val.images, self.val.labels),
@@ -87,11 +87,11 @@ class ImageDataset:
 def open_dataset(path: Path, read_options: ReadOptions = DEFAULT_READ_OPTIONS) -> ImageDataset:
     """Open a packed file, or a folder, zip or tar in one of the catalog's formats.
 
-    Images that exceed the memory budget of `read_options` stay on disk. With a cache folder they
-    are decoded only once.
+    If the images exceed the memory budget of `read_options`, they are kept on disk. If it also sets
+    a cache folder, they are decoded only once.
 
     Raises:
-        DatasetError: the data set is invalid. The message names the file or class.
+        DatasetError: the dataset is invalid. The message names the file or class.
     """
     if path.suffix == ".safetensors":
         return _load_packed(path, read_options)

@@ -1,16 +1,16 @@
-"""A cache of packed data sets that do not fit in memory, so that later runs decode nothing."""
+"""A cache of packed datasets that exceed memory, so that later runs need not decode them."""
 
 import json
 from hashlib import sha256
 from pathlib import Path
 
 from dlkd_core import __version__
-from dlkd_core.base import compute_sha256
+from dlkd_core.common import compute_sha256
 from dlkd_core.data.read_options import ReadOptions
 
 
 def find_cached(path: Path, read_options: ReadOptions) -> Path | None:
-    """Return the packed file of a source, or None if it is not in the cache."""
+    """Return the cached packed file of a source, or None if the source has not been cached."""
     if read_options.cache_dir is None or not any(read_options.cache_dir.glob("*.safetensors")):
         return None  # an empty cache is not worth the time to hash the source
     cached = cache_path(path, read_options.cache_dir, read_options)
@@ -18,10 +18,10 @@ def find_cached(path: Path, read_options: ReadOptions) -> Path | None:
 
 
 def cache_path(path: Path, cache_dir: Path, read_options: ReadOptions) -> Path:
-    """Return the path of a source's packed file.
+    """Return the path at which a source's packed file is cached.
 
-    The file name is a digest of the source, the options that affect its images and the version of
-    this package.
+    The file name is a digest of three things: the source, the read options that affect its images,
+    and the version of this package.
     """
     key = {
         "size": read_options.image_size,
@@ -35,9 +35,10 @@ def cache_path(path: Path, cache_dir: Path, read_options: ReadOptions) -> Path:
 
 
 def _source_digest(path: Path) -> bytes:
-    """Return the digest of an archive's bytes, or of the names, sizes and times of a folder.
+    """Return the digest of an archive's bytes, or of a folder's file names, sizes and times.
 
-    Reading all files of a folder would take about half as long as decoding them.
+    The contents of a folder are not hashed, because reading all files takes about half as long as
+    decoding them.
     """
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())

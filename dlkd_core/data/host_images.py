@@ -16,11 +16,11 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class HostImages:
-    """Images (N, 3, H, W) uint8 of which only the indexed ones become a tensor on `device`.
+    """Images (N, 3, H, W) uint8 in host memory or on disk. Indexing copies some to `device`.
 
     Args:
         pixels: array or memory-mapped array (M, 3, H, W).
-        rows: indices of the images in `pixels`, (N,). All of them if None.
+        rows: indices of the images in `pixels`, (N,). If None, all images are used.
         device: device of the tensors that indexing returns.
     """
 
@@ -32,11 +32,11 @@ class HostImages:
         return self.shape[0]
 
     def __getitem__(self, index: Index) -> Tensor:
-        """Return a copy of the images (M, 3, H, W) of a slice or of indices (M,)."""
+        """Return copies of the images that a slice or indices (M,) select, (M, 3, H, W)."""
         requested = index if isinstance(index, slice) else index.cpu().numpy()
         rows = requested if self.rows is None else self.rows[requested]
         pixels = self.pixels[rows]
-        # Slicing returns a view, whereas NumPy copies when it is indexed by an array.
+        # In NumPy, a slice returns a view, whereas an index array returns a copy.
         copied = pixels.copy() if isinstance(rows, slice) else np.ascontiguousarray(pixels)
         return torch.from_numpy(copied).to(self.device)
 
@@ -52,7 +52,7 @@ class HostImages:
         return prod(self.shape)
 
     def to(self, device: torch.device) -> "HostImages":
-        """Return the images with another device for their batches, without moving the pixels."""
+        """Return the images with another device for the tensors. The pixels are not moved."""
         return replace(self, device=device)
 
 
@@ -69,7 +69,7 @@ def iter_chunks(images: Images) -> Iterator[Tensor]:
 def move_images(images: Images, device: torch.device) -> Images:
     """Return the images on a device.
 
-    Images that would take more than half of a GPU's free memory stay in host memory.
+    Images stay in host memory if they would take more than half of a GPU's free memory.
     """
     if isinstance(images, Tensor) and device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)

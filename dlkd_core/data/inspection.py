@@ -1,4 +1,4 @@
-"""The check of an uploaded data set, which decodes it once and keeps it as a packed file."""
+"""Checks an uploaded dataset: decodes it once and keeps the result as a packed file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +16,12 @@ def inspect_dataset(
 ) -> dict[str, Any]:
     """Check a folder or archive and return a report.
 
-    Writes `packed.safetensors` and a contact sheet into `directory`. The report has the classes,
-    the number of images per split and per split and class (zeros if the split has no labels), the
-    image size, the layout of the contact sheet and notices.
+    Writes `packed.safetensors` and a contact sheet into `directory`. The report contains the
+    classes, the number of images in each split and in each class of it (zeros if the split has no
+    labels), the image size, the layout of the contact sheet and the notices.
 
     Raises:
-        DatasetError: the data set is invalid. The message names the file or class.
+        DatasetError: the dataset is invalid. The message names the file or class.
     """
     dataset = open_dataset(path, read_options)
     dataset.save(directory / PACKED_FILE)

@@ -1,6 +1,6 @@
 """Training with few or wrong labels, as in published comparisons.
 
-Only the training split changes.
+The evaluation split is never changed.
 """
 
 from dataclasses import replace
@@ -13,12 +13,12 @@ from dlkd_core.data.dataset import DatasetSplit, ImageDataset
 from dlkd_core.data.host_images import HostImages, Images
 from dlkd_core.training_spec import TrainingSpec
 
-# Random number streams. 1 and 2 are those of the batches.
+# Random number streams. The batches use streams 1 and 2.
 _SUBSAMPLE_STREAM, _NOISE_STREAM = 3, 4
 
 
 def apply_label_options(dataset: ImageDataset, training: TrainingSpec) -> ImageDataset:
-    """Return the data set with the label share and then the label noise of a training spec."""
+    """Apply the label fraction of a training spec, then its label noise, to the training split."""
     train = dataset.train
     if training.label_share is not None:
         train = subsample_labels(train, training.label_share, training.seed)
@@ -30,8 +30,8 @@ def apply_label_options(dataset: ImageDataset, training: TrainingSpec) -> ImageD
 def subsample_labels(split: DatasetSplit, fraction: float, seed: int) -> DatasetSplit:
     """Return a random fraction of each class's images, at least one per class.
 
-    The other images are dropped. This is the few-shot setting of Ding et al., who draw regardless
-    of class (https://github.com/ifding/DLKD, dataset/cifar.py).
+    The other images are dropped. This is the few-shot setting of Ding et al., except that they draw
+    images regardless of class (https://github.com/ifding/DLKD, dataset/cifar.py).
     """
     labels, generator = split.labels.cpu(), seeded_generator(seed, _SUBSAMPLE_STREAM)
     parts = []
@@ -46,8 +46,9 @@ def subsample_labels(split: DatasetSplit, fraction: float, seed: int) -> Dataset
 def add_label_noise(split: DatasetSplit, fraction: float, seed: int) -> DatasetSplit:
     """Permute the labels of a random fraction of the images.
 
-    Ding et al. (https://github.com/ifding/DLKD, dataset/cifar.py) do the same with the first images
-    of the file. With n classes, one in n of these images keeps its label by chance on average.
+    Ding et al. (https://github.com/ifding/DLKD, dataset/cifar.py) permute the labels of the first
+    images in the file instead. With n equally large classes, on average one in n of the selected
+    images keeps its label by chance.
     """
     generator = seeded_generator(seed, _NOISE_STREAM)
     chosen = torch.randperm(len(split), generator=generator)[: round(len(split) * fraction)]
@@ -57,7 +58,7 @@ def add_label_noise(split: DatasetSplit, fraction: float, seed: int) -> DatasetS
 
 
 def _select_images(images: Images, rows: Tensor) -> Images:
-    """Return the images of these rows. Images on disk stay there."""
+    """Return the images in the given rows. Images on disk stay on disk."""
     if not isinstance(images, HostImages):
         return images[rows.to(images.device)]
     indices = rows.numpy()

@@ -1,8 +1,8 @@
-"""The packed file: a data set as safetensors (https://huggingface.co/docs/safetensors).
+"""The packed file: a dataset as safetensors (https://huggingface.co/docs/safetensors).
 
-This module writes and reads it without holding the images in memory. The functions of the
-safetensors library take and return whole tensors and write metadata in random order. Its
-`safe_open` can read these files.
+This module can write and read the file without holding the images in memory. The functions of the
+safetensors library take and return whole tensors, and they write the metadata in random order. Its
+`safe_open` can read the files that this module writes.
 """
 
 import json
@@ -36,7 +36,7 @@ class StoredSplit(NamedTuple):
 
 @dataclass(frozen=True)
 class DatasetMetadata:
-    """Metadata of the data set, see `ImageDataset`."""
+    """Metadata of a packed dataset. The fields are those of `ImageDataset`."""
 
     classes: tuple[str, ...]
     notices: tuple[str, ...] = ()
@@ -46,8 +46,8 @@ class DatasetMetadata:
 def write_packed(path: Path, splits: Mapping[str, StoredSplit], metadata: DatasetMetadata) -> None:
     """Write a packed file.
 
-    The file is written next to `path` under a temporary name and then renamed, so a file at `path`
-    is always complete. Equal data sets give equal files.
+    The file is first written under a temporary name in the same folder and then renamed, so a file
+    at `path` is always complete. Equal datasets produce identical files.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -67,8 +67,8 @@ def write_packed(path: Path, splits: Mapping[str, StoredSplit], metadata: Datase
 def read_packed(path: Path, memory_budget: int) -> tuple[dict[str, StoredSplit], DatasetMetadata]:
     """Read a packed file.
 
-    The images are loaded into memory if those of all splits together take at most `memory_budget`
-    bytes, and mapped from the file otherwise.
+    If the images of all splits together take at most `memory_budget` bytes, they are loaded into
+    memory. Otherwise they are memory-mapped.
 
     Raises:
         ArchiveUnreadable: the file is not a packed file, or is incomplete.
@@ -81,21 +81,21 @@ def read_packed(path: Path, memory_budget: int) -> tuple[dict[str, StoredSplit],
             return _load_splits(path), metadata
         splits = {name: _map_split(path, header, data_offset, name) for name in _SPLITS}
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise ArchiveUnreadable(f"The packed data set cannot be read: {error!r}") from error
+        raise ArchiveUnreadable(f"The packed dataset cannot be read: {error!r}") from error
     return splits, metadata
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """Return the header and the offset of the tensors in the file."""
+    """Return the header and the offset at which the tensors begin."""
     try:
         text, data_offset = safetensors_header.read_header(path)
     except ValueError as error:
         raise ArchiveUnreadable(
-            "The safetensors file is not a packed data set, or it is truncated."
+            "The safetensors file is not a packed dataset, or it is truncated."
         ) from error
     header = json.loads(text)
     if header.get("__metadata__", {}).get("format") != _FORMAT:
-        raise ArchiveUnreadable("The safetensors file is not a packed data set.")
+        raise ArchiveUnreadable("The safetensors file is not a packed dataset.")
     return header, data_offset
 
 
@@ -118,9 +118,9 @@ def _load_splits(path: Path) -> dict[str, StoredSplit]:
 def _map_split(path: Path, header: dict[str, Any], data_offset: int, name: str) -> StoredSplit:
     """Map a split read-only.
 
-    A read-only mapping does not count against the memory limit of a process, and the system can
-    reclaim its pages at any time. The library maps files privately, which counts against the limit
-    as a copy would.
+    A read-only mapping does not count toward the memory limit of a process, and the system can
+    reclaim its pages at any time. The safetensors library uses private mappings, which count like
+    a copy in memory.
     """
     images, labels = header[f"{name}.images"], header[f"{name}.labels"]
     images_offset = data_offset + images["data_offsets"][0]
@@ -140,7 +140,7 @@ def _build_header(splits: Mapping[str, StoredSplit], metadata: DatasetMetadata) 
         }
     }
     offset = 0
-    # Labels come first, because their wider type keeps all tensors aligned.
+    # The labels come first. Because their type is wider, all tensors are aligned.
     for kind, dtype, itemsize in (("labels", "I64", 8), ("images", "U8", 1)):
         for name, split in splits.items():
             shape = [*(split.labels if kind == "labels" else split.images).shape]

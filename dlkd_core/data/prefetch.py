@@ -1,4 +1,4 @@
-"""Prefetching: compute the next results in a background thread."""
+"""Prefetching: computes the next results in a background thread."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,8 +14,8 @@ def prefetch(
 ) -> Iterator[Output]:
     """Yield `make(input)` for each input in order, computed in a background thread.
 
-    At most `depth` results are computed before they are requested. An exception of `make` is raised
-    in place of its result.
+    At most `depth` results are computed ahead. If `make` raises an exception, it is raised when the
+    result is requested.
     """
     pending: deque[Future[Output]] = deque()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch") as executor:

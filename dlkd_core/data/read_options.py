@@ -1,4 +1,4 @@
-"""Options and limits for reading a data set."""
+"""Options and limits for reading a dataset."""
 
 import shutil
 import tempfile
@@ -19,13 +19,13 @@ ARRAYS_TOO_LARGE_HINT = (
     "Upload the images as files, Parquet or WebDataset, which need not fit in memory, "
     "or give the worker more memory."
 )
-# Decoded images are on disk twice for a moment: as decoded arrays and in the packed file.
+# For a moment, decoded images are on disk twice: as decoded arrays and in the packed file.
 _DISK_COPIES = 2
 
 
 @dataclass(frozen=True)
 class DatasetLimits:
-    """Limits on the contents of a data set.
+    """Limits on the contents of a dataset.
 
     Archives are untrusted, so every limit is checked before the bytes are used.
 
@@ -33,14 +33,14 @@ class DatasetLimits:
         max_files: number of files in the archive.
         file_bytes: size of one file.
         total_bytes: size of all files together.
-        compression_ratio: ratio of unpacked to packed size of the whole archive, checked above
-            64 MiB.
-        path_depth: number of path components.
-        image_pixels: pixels of one image.
+        compression_ratio: ratio of the archive's unpacked size to its packed size. It is only
+            checked for an unpacked size above 64 MiB.
+        path_depth: number of components in a path.
+        image_pixels: number of pixels in one image.
         packed_bytes: size of all decoded images, in memory or on disk.
-        broken_fraction: fraction of the training images that may be undecodable. Those are skipped
-            and listed. A larger fraction is an error.
-        too_large_hint: hint of the error for a file larger than `file_bytes`.
+        broken_fraction: fraction of the training images that may be undecodable. Such images are
+            skipped and listed. A larger fraction is an error.
+        too_large_hint: hint in the error about a file larger than `file_bytes`.
     """
 
     max_files: int = 2_000_000
@@ -54,7 +54,7 @@ class DatasetLimits:
     too_large_hint: str | None = None
 
     def for_arrays(self, memory_bytes: int) -> "DatasetLimits":
-        """Return the limits for formats with all images in one file, which has to fit in memory."""
+        """Return the limits for formats that keep all images in one file, read into memory."""
         return replace(
             self,
             file_bytes=min(memory_bytes, self.packed_bytes),
@@ -67,17 +67,17 @@ DEFAULT_LIMITS = DatasetLimits()
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """Options for reading a data set.
+    """Options for reading a dataset.
 
     Args:
         limits: limits on the contents.
-        image_size: side in pixels of the square that every image is resized to. The most common
-            size if None.
-        resize: how images of another size are resized.
-        max_memory_bytes: maximum size of decoded images in memory. Larger sets are kept on disk.
-            Half of the memory available to this process if None.
-        cache_dir: folder in which sets on disk are kept packed for later runs. If None they are
-            kept in temporary files for this run only.
+        image_size: side in pixels of the square to which every image is resized. If None, images
+            are resized to the most common size.
+        resize: resize mode for images of another size.
+        max_memory_bytes: maximum size of the decoded images in memory. Larger datasets are kept on
+            disk. If None, the limit is half of the memory available to this process.
+        cache_dir: folder in which datasets on disk are kept as packed files for later runs. If
+            None, they are kept in temporary files for this run only.
     """
 
     limits: DatasetLimits = DEFAULT_LIMITS
@@ -99,7 +99,7 @@ class ReadOptions:
     def allocate(self, shapes: Mapping[str, Shape]) -> dict[str, npt.NDArray[np.uint8]]:
         """Allocate uninitialized uint8 arrays, in memory if all of them fit and on disk otherwise.
 
-        Arrays on disk are backed by temporary files that disappear with the arrays.
+        Arrays on disk are backed by temporary files that are deleted together with the arrays.
 
         Raises:
             DatasetTooLarge: the arrays exceed `limits.packed_bytes` or the free disk space.

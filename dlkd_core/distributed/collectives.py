@@ -1,8 +1,8 @@
-"""Collective operations of a step that gradients flow through.
+"""Collective operations through which gradients flow.
 
-All processes compute the same loss from all rows. So the gradient of a gathered tensor is the same
-everywhere, and each process takes the part of its own rows, so nothing is counted twice. A sum over
-shards is different: every process contributes to its gradient.
+All processes compute the same loss from all rows. The gradient of a gathered tensor is therefore
+the same in every process, and each process keeps only the part for its own rows, so that nothing is
+counted twice. A sum over shards is different: every process contributes to its gradient.
 """
 
 from collections.abc import Iterable
@@ -19,31 +19,31 @@ from dlkd_core.distributed.process_group import World
 def all_gather(shard: Tensor, total: int, world: World) -> Tensor:
     """Gather the shards (rows, ...) of all processes into (total, ...).
 
-    The gradient flows to the rows of this process.
+    Gradients flow only to the rows of this process.
     """
     if world.size == 1:
         return shard
-    if 0 in shard.shape[1:]:  # the logits of a network without classes: there is nothing to send
+    if 0 in shard.shape[1:]:  # logits of a network without classes, so there is nothing to send
         return shard.new_zeros(total, *shard.shape[1:])
     rows: Tensor = _AllGather.apply(shard, world.shard_sizes(total), world.rank)
     return rows
 
 
 def all_reduce_sum(value: Tensor) -> Tensor:
-    """Sum a tensor over all processes. The gradient is the sum over all uses of the result."""
+    """Sum a tensor over all processes. The backward pass sums the gradients in the same way."""
     total: Tensor = _AllReduceSum.apply(value)
     return total
 
 
 @torch.no_grad()
 def reduce_gradients(sharded: Iterable[Tensor], replicated: Iterable[Tensor], world: World) -> None:
-    """Make the gradients of all processes equal, in one message.
+    """Make the gradients equal in all processes, with a single all-reduce.
 
     Args:
-        sharded: Parameters that saw a shard of the images. Their gradients are summed.
-        replicated: Parameters that saw all images. Their gradients differ only by rounding on a
-            GPU, and are averaged so that the processes do not drift apart.
-        world: The processes.
+        sharded: Parameters whose gradients come from a shard of the images. They are summed.
+        replicated: Parameters whose gradients come from all images. They differ only by rounding
+            on a GPU, and are averaged so that the processes do not drift apart.
+        world: Processes of the run.
     """
     if world.size == 1:
         return

@@ -1,4 +1,4 @@
-"""Data-parallel forward passes: each process runs its shard and returns the outputs of all."""
+"""Data-parallel forward passes: each process runs its shard and returns all outputs."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from torch import Tensor
 from dlkd_core.distributed.collectives import all_gather
 from dlkd_core.distributed.process_group import World
 from dlkd_core.distributed.sync_batch_norm import SyncBatchNormMode
-from dlkd_core.outputs import ForwardFn, Outputs
+from dlkd_core.network_outputs import ForwardFn, Outputs
 
 _MAX_SEED = 2**62
 
@@ -32,9 +32,9 @@ def parallelize_teacher(teacher: ForwardFn, world: World) -> ForwardFn:
 def parallelize_student(student: ForwardFn, world: World) -> ForwardFn:
     """Return a student that runs its shard of the images (N, 3, H, W) and returns all outputs.
 
-    Gradients flow to the shard of this process. Batch statistics are those of all images. Random
-    numbers inside the network (dropout, stochastic depth) differ between processes, so networks
-    with such layers train on another random sample than with a single process.
+    Gradients flow to the shard of this process. Batch norm uses the statistics of all images.
+    Random numbers inside the network (dropout, stochastic depth) differ between processes, so a
+    network with such layers does not train exactly as in a single process.
     """
 
     def forward(images: Tensor) -> Outputs:
@@ -46,9 +46,9 @@ def parallelize_student(student: ForwardFn, world: World) -> ForwardFn:
 
 
 class _LazyFeatureMaps(Sequence[Tensor]):
-    """Feature maps that are gathered when a loss uses them.
+    """Feature maps that are gathered only when a loss uses them.
 
-    Most losses do not, and feature maps are the largest outputs.
+    Most losses use none, and feature maps are the largest outputs.
     """
 
     def __init__(self, shards: Sequence[Tensor], total: int, world: World) -> None:
@@ -89,7 +89,7 @@ def _take_no_rows(outputs: Outputs) -> Outputs:
 
 @contextmanager
 def _fork_rng_for_rank(rank: int, device: torch.device) -> Iterator[None]:
-    """Use random numbers of this process inside the block, and common ones again after it."""
+    """Use different random numbers in each process, within the `with` block only."""
     seed = int(torch.randint(_MAX_SEED, ())) + rank
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)

@@ -1,8 +1,8 @@
 """The processes that share one run.
 
-All processes do the same in the same order, each on its shard of the images. Only the leader writes
-files and talks to the caller. Whatever could differ between processes, such as clocks or a request
-to stop, is decided by the leader.
+All processes run the same operations in the same order, each on its shard of the images. Only the
+leader writes files and communicates with the caller. The leader also decides whatever could differ
+between processes, such as the time or a request to stop.
 """
 
 import os
@@ -21,7 +21,7 @@ from torch.distributed.rendezvous import rendezvous
 from dlkd_core.data.host_images import Images
 from dlkd_core.errors import SpecError
 
-# Decoding a large archive takes hours. A process that died is noticed immediately.
+# Decoding a large archive takes hours. A dead process is noticed immediately in any case.
 _TIMEOUT = timedelta(days=1)
 _MESSAGE_KEY = "message"
 Clock = Callable[[], float]  # returns seconds
@@ -30,12 +30,12 @@ Result = TypeVar("Result")
 
 
 class LeaderStopped(Exception):
-    """Ends a process whose leader was closed by its caller. This is not an error."""
+    """Raised in the other processes when the leader's caller stops the run. Not an error."""
 
 
 @dataclass(frozen=True)
 class World:
-    """The processes of a run and the position of this one.
+    """The number of processes in a run, and the position of this process among them.
 
     Args:
         rank: Index of this process in the run, from 0.
@@ -53,21 +53,21 @@ class World:
         return self.rank == 0
 
     def shard_sizes(self, total: int) -> list[int]:
-        """Return how many of `total` rows each process has; the counts differ by at most one."""
+        """Return the number of rows for each process. The numbers differ by at most one."""
         whole, rest = divmod(total, self.size)
         return [whole + (rank < rest) for rank in range(self.size)]
 
     def shard(self, rows: Images) -> Tensor:
-        """Return the rows of this process: a contiguous part, in the order of the ranks."""
+        """Return the rows of this process. They are contiguous and in the order of the ranks."""
         return rows[self.shard_slice(len(rows))]
 
     def shard_slice(self, total: int) -> slice:
-        """Return the slice of this process in `total` rows."""
+        """Return the slice of `total` rows that belongs to this process."""
         sizes = self.shard_sizes(total)
         return slice(sum(sizes[: self.rank]), sum(sizes[: self.rank + 1]))
 
     def broadcast(self, value: float) -> float:
-        """Return the leader's value in all processes."""
+        """Send the leader's value to all processes and return it."""
         if self.size == 1:
             return value
         shared = torch.tensor(value, dtype=torch.float64)
@@ -75,12 +75,12 @@ class World:
         return shared.item()
 
     def clock(self) -> float:
-        """Return the seconds of the leader's monotonic clock, so that all processes stop alike."""
+        """Return the leader's monotonic time in seconds, so that all processes stop together."""
         return self.broadcast(time.monotonic())
 
     @contextmanager
     def leader_first(self) -> Iterator[None]:
-        """Run the block in the leader first, so that the others find the files that it left."""
+        """Run the `with` block in the leader first, so that the others find the files it wrote."""
         if not self.is_leader:
             self.broadcast(0)
         try:
@@ -110,9 +110,9 @@ SINGLE_PROCESS = World()
 
 
 def read_world() -> World:
-    """Read the position of this process from torchrun's environment, without connecting.
+    """Read the rank and world size from torchrun's environment variables, without connecting.
 
-    Without torchrun, this is the only process.
+    Return `SINGLE_PROCESS` if torchrun did not start this process.
     """
     if not dist.is_torchelastic_launched():
         return SINGLE_PROCESS
@@ -120,7 +120,7 @@ def read_world() -> World:
 
 
 def broadcast_message(receive: Callable[[], bytes | None], world: World) -> bytes | None:
-    """Return the message that the leader receives in all processes, or None if there is none.
+    """Receive a message in the leader and return it in all processes, or None if there is none.
 
     This works before the processes join a process group, because it uses torchrun's own store.
     """
@@ -134,10 +134,10 @@ def broadcast_message(receive: Callable[[], bytes | None], world: World) -> byte
 
 @contextmanager
 def join_process_group() -> Iterator[World]:
-    """Connect the processes that torchrun started. Does nothing for a single process.
+    """Connect the processes that torchrun started, and yield the `World`.
 
-    Tensors on the CPU are sent by Gloo. Tensors on GPUs are sent by NCCL, or by Gloo if several
-    processes share a GPU.
+    A single process needs no connection. CPU tensors are sent with Gloo, and GPU tensors with
+    NCCL, or with Gloo if several processes share a GPU.
     """
     world = read_world()
     if world.size == 1:
@@ -154,13 +154,13 @@ def join_process_group() -> Iterator[World]:
 def run_in_lockstep(
     events: Generator[Event, None, Result], world: World
 ) -> Generator[Event, None, Result]:
-    """Yield the events in the leader; the other processes run the same generator in step with it.
+    """Run the same generator in all processes in lockstep, and yield its events in the leader.
 
-    After each event, the leader tells the others whether its caller continues. The others yield
+    After each event, the leader tells the other processes whether its caller continues. They yield
     nothing.
 
     Raises:
-        LeaderStopped: In the other processes, when the leader was closed. Their generator is
+        LeaderStopped: In the other processes, when the leader was closed. Their generators are
             closed, too.
     """
     if world.size == 1:
@@ -189,5 +189,5 @@ def _yield_from_leader(event: Event, world: World) -> Iterator[Event]:
 
 
 def get_clock(world: World) -> Clock:
-    """Return the clock of a run: the leader's if there are several processes."""
+    """Return the local clock of a single process, or the leader's clock for several processes."""
     return time.monotonic if world.size == 1 else world.clock

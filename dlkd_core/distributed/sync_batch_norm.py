@@ -1,8 +1,8 @@
-"""Batch norms that use the statistics of the whole batch while each process has a shard of it.
+"""Batch normalization with statistics of the whole batch, of which each process has a shard.
 
-`torch.nn.SyncBatchNorm` runs on GPUs only and would have to replace every kind of batch norm that
-a library has. All of them call `F.batch_norm` in the end, so this module overrides that call. No
-network changes, and its state dict stays the same.
+`torch.nn.SyncBatchNorm` runs only on GPUs and would have to replace every batch norm class of every
+library. All these classes call `F.batch_norm`, so this module overrides that function instead.
+Networks and their state dicts do not change.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from dlkd_core.distributed.collectives import all_reduce_sum
 
 
 class SyncBatchNormMode(TorchFunctionMode):
-    """Context in which batch norms in training use and track the statistics of all processes."""
+    """A context in which batch norms in training mode use the statistics of all processes."""
 
     def __torch_function__(
         self,
@@ -63,8 +63,8 @@ def _batch_norm(  # noqa: PLR0913, PLR0917 - the signature of F.batch_norm
 def _moments(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return mean, biased variance and count per channel over the rows of all processes.
 
-    Rows are (N, C, ...). The sums are in float64 and in two passes, because a sum of squares minus
-    the square of a sum would lose small variances.
+    Rows are (N, C, ...). Sums are computed in float64 and in two passes, because a sum of
+    squares minus the square of a sum would lose small variances.
     """
     other_dimensions = [dimension for dimension in range(rows.dim()) if dimension != 1]
     count = rows.new_tensor([rows.numel() // rows.shape[1]], dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Accuracy of logits against labels."""
+"""Compares logits with labels."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -32,13 +32,13 @@ class Scores:
 
 @torch.inference_mode()
 def predict(forward: LogitsFn, images: Images, rows: slice = slice(None)) -> Tensor:
-    """Run a network on uint8 images (N, 3, H, W), or on a contiguous range of them.
+    """Compute a network's logits for uint8 images (N, 3, H, W), or for a slice of them.
 
     Returns:
         Logits (N, classes) on the CPU.
     """
     start, stop, _ = rows.indices(len(images))
-    # Large images run in smaller batches, which limits the activations to a few hundred megabytes.
+    # The batch size depends on the image size, to limit activations to a few hundred megabytes.
     step = min(_MAX_BATCH_SIZE, max(_MIN_BATCH_SIZE, _PIXELS_PER_BATCH // prod(images.shape[2:])))
     batches = (images[at : min(at + step, stop)] for at in range(start, stop, step))
     logits = [forward(batch.float().div_(255)).float().cpu() for batch in batches]
@@ -46,7 +46,7 @@ def predict(forward: LogitsFn, images: Images, rows: slice = slice(None)) -> Ten
 
 
 def score_network(forward: LogitsFn, split: DatasetSplit) -> Scores:
-    """Score a network on a split."""
+    """Score a network's predictions on a split."""
     return score_logits(predict(forward, split.images), split.labels.cpu())
 
 

@@ -1,4 +1,7 @@
-"""Features of a data set under a frozen network, the input of the evaluation protocols."""
+"""Extracts the features that a frozen network computes for a dataset.
+
+The evaluation protocols use these features.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,12 +11,12 @@ from torch.nn import functional as F
 
 from dlkd_core.data.dataset import ImageDataset
 from dlkd_core.evaluation.accuracy import predict
-from dlkd_core.outputs import Outputs
+from dlkd_core.network_outputs import Outputs
 
 
 @dataclass(frozen=True)
 class DatasetFeatures:
-    """Features (N, width) and labels (N,) of both splits on the CPU, and the number of classes."""
+    """Features (N, width) and labels (N,) for both splits, on the CPU, and the class count."""
 
     train: Tensor
     train_labels: Tensor
@@ -25,12 +28,12 @@ class DatasetFeatures:
 def extract_features(
     forward: Callable[[Tensor], Outputs], data: ImageDataset, size: tuple[int, int]
 ) -> DatasetFeatures:
-    """Compute the input of the final classifier for every image, without augmentation.
+    """Compute the features (the classifier's input) for every image, without augmentation.
 
     Args:
         forward: Network in evaluation mode, from images (N, 3, H, W) in [0, 1] to outputs.
         data: Images and labels, on the network's device.
-        size: Height and width that the images are resized to.
+        size: Height and width to which the images are resized.
     """
 
     def features(images: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ from torch.nn import functional as F
 from dlkd_core.catalog.evaluation_protocols import KNNClassification
 from dlkd_core.evaluation.features import DatasetFeatures
 
-# Number of queries compared with the whole bank at a time. Bounds the memory of the similarities.
+# Number of queries compared with the whole bank at a time. This limits the memory that the
+# similarities take.
 _QUERY_CHUNK = 1024
 
 
@@ -21,19 +22,19 @@ def knn_top1(  # noqa: PLR0913 - the parameters of the published rule
     k: int = 20,
     temperature: float = 0.07,
 ) -> float:
-    """Return the share of queries whose neighbors in the bank vote for the right class.
+    """Return the share of queries for which the neighbors in the bank choose the right class.
 
     Neighbors vote with exp(cosine similarity / temperature), as in Wu et al. 2018 and in DINO's
     evaluation.
 
     Args:
         bank: Labeled features (M, D), compared as unit vectors.
-        bank_labels: Their classes (M,).
+        bank_labels: Class indices (M,) of the bank.
         queries: Features (N, D) to classify.
-        labels: The right classes (N,).
+        labels: Correct class indices (N,) of the queries.
         classes: Number of classes.
         k: Number of neighbors that vote, at most M.
-        temperature: The smaller, the more weight the nearest neighbors have.
+        temperature: Softmax temperature. A smaller value gives the nearest neighbors more weight.
 
     Source: https://arxiv.org/abs/1805.01978,
     https://github.com/facebookresearch/dino/blob/main/eval_knn.py
@@ -51,9 +52,9 @@ def knn_votes(
     k: int = 20,
     temperature: float = 0.07,
 ) -> Tensor:
-    """Return the votes for each class, (N, classes). Each row sums to 1.
+    """Return each query's votes for each class, (N, classes). Each row sums to 1.
 
-    The arguments are those of `knn_top1`.
+    See `knn_top1` for the arguments.
     """
     unit_bank = F.normalize(bank.float(), dim=1).T.contiguous()
     bank_labels = bank_labels.to(device=bank.device, dtype=torch.int64)
@@ -61,7 +62,7 @@ def knn_votes(
     votes = []
     for chunk in torch.split(queries.to(bank.device), _QUERY_CHUNK):
         similarities, neighbors = (F.normalize(chunk.float(), dim=1) @ unit_bank).topk(k, dim=1)
-        # softmax instead of exp: the scale of a row does not matter, and exp could overflow
+        # Use softmax instead of exp. The scale of a row does not matter, and exp could overflow.
         weights = (similarities / temperature).softmax(dim=1)
         votes.append(
             weights.new_zeros(len(chunk), classes).scatter_add_(1, bank_labels[neighbors], weights)
@@ -70,7 +71,7 @@ def knn_votes(
 
 
 def run(protocol: KNNClassification, features: DatasetFeatures) -> dict[str, float]:
-    """Run the protocol on a data set's features."""
+    """Run the protocol on a dataset's features."""
     top1 = knn_top1(
         features.train,
         features.train_labels,

@@ -1,4 +1,4 @@
-"""Latency and throughput measurement."""
+"""Measures latency and throughput."""
 
 from dataclasses import dataclass
 from statistics import median, quantiles
@@ -18,8 +18,8 @@ class LatencyStats:
     """Latency and throughput of a network.
 
     Attributes:
-        latency_ms: Median milliseconds for a single image.
-        latency_p95_ms: 95th percentile of the milliseconds for a single image.
+        latency_ms: Median latency for a single image, in milliseconds.
+        latency_p95_ms: 95th percentile of the latency for a single image, in milliseconds.
         throughput: Images per second in batches of 64.
     """
 
@@ -30,7 +30,10 @@ class LatencyStats:
 
 @torch.inference_mode()
 def measure_latency(forward: LogitsFn, image: Tensor) -> LatencyStats:
-    """Measure on `image` (1, 3, H, W), float in [0, 1], after a warm-up."""
+    """Measure latency and throughput with `image` (1, 3, H, W), float in [0, 1].
+
+    The measurement starts after a warm-up.
+    """
     single = _time_repeats(forward, image, _WARMUP, _REPEATS)
     batch = image.expand(_BATCH_SIZE, -1, -1, -1).contiguous()
     batched = _time_repeats(forward, batch, 1, _BATCH_REPEATS)
@@ -43,12 +46,12 @@ def measure_latency(forward: LogitsFn, image: Tensor) -> LatencyStats:
 
 @torch.inference_mode()
 def measure_median_latency_ms(forward: LogitsFn, image: Tensor) -> float:
-    """Return the median milliseconds for `image` (1, 3, H, W), float in [0, 1]."""
+    """Return the median latency for `image` (1, 3, H, W), float in [0, 1], in milliseconds."""
     return median(_time_repeats(forward, image, _WARMUP, _REPEATS)) * 1000
 
 
 def _time_repeats(forward: LogitsFn, images: Tensor, warmup: int, repeats: int) -> list[float]:
-    """Return the seconds of each repeat after the warm-up."""
+    """Return how many seconds each repeat took, without those of the warm-up."""
     seconds = []
     for _ in range(warmup + repeats):
         start = perf_counter()

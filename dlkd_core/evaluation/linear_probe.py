@@ -1,4 +1,4 @@
-"""Linear probe: accuracy of a linear classifier trained on frozen features."""
+"""Linear probe: measures the accuracy of a linear classifier trained on frozen features."""
 
 from dataclasses import dataclass
 from math import inf
@@ -11,13 +11,13 @@ from dlkd_core.catalog.evaluation_protocols import LinearProbe
 from dlkd_core.evaluation.features import DatasetFeatures
 
 _MAX_STEPS = 2000
-_GRADIENT_TOLERANCE = 1e-5  # largest entry of the gradient of the mean loss
+_GRADIENT_TOLERANCE = 1e-5  # for the largest entry of the mean loss's gradient
 _MIN_STD = 1e-6  # keeps a constant feature from dividing by zero
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """Top-1 in [0, 1], and whether the optimum was reached."""
+    """Top-1 accuracy in [0, 1], and whether the optimization converged."""
 
     top1: float
     converged: bool
@@ -34,16 +34,17 @@ def linear_probe(
 ) -> ProbeResult:
     """Fit softmax regression on standardized features and classify the queries.
 
-    Minimizes sum_i CE(W f_i + b, y_i) + penalty / 2 |W|^2 over the bank, as scikit-learn's
-    LogisticRegression(C=1 / penalty). L-BFGS finds the single optimum, so the result does not
-    depend on a learning rate, a seed or the order of the images. Runs in float64 on the whole bank
-    at once: suitable for a few hundred thousand images, not for millions.
+    Minimizes sum_i CE(W f_i + b, y_i) + penalty / 2 |W|^2 over the bank, like scikit-learn's
+    LogisticRegression(C=1 / penalty). The problem is convex and L-BFGS finds its only optimum, so
+    the result does not depend on a learning rate, a seed or the order of the images. The whole bank
+    is processed at once in float64, which is suitable for a few hundred thousand images, but not
+    for millions.
 
     Args:
         bank: Features (M, D) to train on.
-        bank_labels: Their classes (M,).
+        bank_labels: Class indices (M,) of the bank.
         queries: Features (N, D) to classify.
-        labels: The right classes (N,).
+        labels: Correct class indices (N,) of the queries.
         classes: Number of classes.
         penalty: Weight of the L2 penalty.
     """
@@ -55,7 +56,7 @@ def linear_probe(
 
 
 def run(protocol: LinearProbe, features: DatasetFeatures) -> dict[str, float | bool]:
-    """Run the protocol on a data set's features."""
+    """Run the protocol on a dataset's features."""
     result = linear_probe(
         features.train,
         features.train_labels,
@@ -68,7 +69,7 @@ def run(protocol: LinearProbe, features: DatasetFeatures) -> dict[str, float | b
 
 
 def _fit(rows: Tensor, labels: Tensor, classes: int, penalty: float) -> tuple[Tensor, Tensor, bool]:
-    """Return weights (D, classes), biases (classes,) and whether the gradient vanished."""
+    """Return the weights (D, classes), the biases (classes,) and whether the fit converged."""
     weight = rows.new_zeros(rows.shape[1], classes, requires_grad=True)
     bias = rows.new_zeros(classes, requires_grad=True)
     optimizer = torch.optim.LBFGS(

@@ -1,4 +1,4 @@
-"""Execution of the evaluation protocols of a spec on one network."""
+"""Runs a spec's evaluation protocols on a network."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dlkd_core.base import import_target
 from dlkd_core.catalog.evaluation_protocols import EvaluationProtocol
+from dlkd_core.common import import_target
 from dlkd_core.data import ImageDataset, ReadOptions, open_dataset
 from dlkd_core.data.read_options import DEFAULT_READ_OPTIONS
 from dlkd_core.errors import SpecError
 from dlkd_core.evaluation.features import DatasetFeatures, extract_features
-from dlkd_core.outputs import Outputs
+from dlkd_core.network_outputs import Outputs
 from dlkd_core.spec import DatasetFile, TransferFile
 
 
@@ -23,13 +23,14 @@ def check_protocols(
     data: ImageDataset,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
 ) -> None:
-    """Check before hours of training that the protocols can run afterwards.
+    """Check, before a long training run, that the protocols can be run after it.
 
-    Other data sets are read once for this.
+    This reads each additional dataset once.
 
     Raises:
-        SpecError: Training or evaluation images have no labels, or another data set is missing.
-        DatasetError: Another data set is invalid.
+        SpecError: The training or evaluation images have no labels, or an additional dataset is
+            missing.
+        DatasetError: An additional dataset is invalid.
     """
     for index, protocol in enumerate(protocols):
         pointer = f"/evaluation/{index}"
@@ -37,7 +38,7 @@ def check_protocols(
         if isinstance(protocol, TransferFile):
             if not protocol.dataset.path.exists():
                 raise SpecError(
-                    f"The data set {protocol.dataset.path} does not exist.",
+                    f"The dataset {protocol.dataset.path} does not exist.",
                     pointer=f"{pointer}/dataset/path",
                 )
             protocol_data = _open_transfer_dataset(protocol.dataset, reading)
@@ -56,14 +57,15 @@ def run_protocols(
     reading: ReadOptions,
     device: torch.device,
 ) -> list[dict[str, Any]]:
-    """Return name, parameters and results of each protocol, in the spec's order.
+    """Run the protocols and return the name, parameters and results of each, in the given order.
 
     Args:
         protocols: Protocols to run.
         forward: Frozen network on `device`, from images (N, 3, H, W) in [0, 1] to outputs.
-        data: The run's own data set. Its training split is what the run trained on, including
-            reduced or noisy labels.
-        reading: How other data sets are read. Those too large for memory are kept in its cache.
+        data: The run's own dataset. Its training split is the one that the run trained on, after
+            labels were dropped or permuted.
+        reading: Options for reading additional datasets. Datasets too large for memory are kept
+            in its cache folder.
         device: Device of the network.
     """
 
@@ -93,7 +95,7 @@ def _open_transfer_dataset(dataset: DatasetFile, reading: ReadOptions) -> ImageD
 
 
 def _describe_protocol(protocol: EvaluationProtocol) -> dict[str, Any]:
-    """Return the parameters. A data set is named without its path, which is private."""
+    """Return a protocol's parameters, without the path of a dataset, which is private."""
     parameters = protocol.model_dump(mode="json", exclude={"dataset"})
     if isinstance(protocol, TransferFile):
         parameters["dataset"] = protocol.dataset.display_name

@@ -1,4 +1,4 @@
-"""Exporters: each format writes a file, loads it back, and is measured on the evaluation split."""
+"""Exporters: each writes the student in one format and can load the file back."""
 
 from dlkd_core.export.export_context import ExportContext
 from dlkd_core.export.student import Student

@@ -1,4 +1,4 @@
-"""Bundle exporter: a zip of all exported files with model card, configuration and lineage."""
+"""Bundle exporter: writes a zip of all exported files, the model card and other documents."""
 
 import tempfile
 import zipfile
@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlkd_core.base import compute_sha256
 from dlkd_core.catalog import EXPORTERS
 from dlkd_core.catalog.exporters import ExportFormat
+from dlkd_core.common import compute_sha256
 from dlkd_core.evaluation.accuracy import LogitsFn
 from dlkd_core.events import FileExported
 from dlkd_core.export.export_context import ExportContext
 from dlkd_core.export.safetensors_exporter import SafetensorsExporter
 from dlkd_core.export.tolerance import LogitTolerance
-from dlkd_core.reporting.bundle import render_documents
+from dlkd_core.reporting.bundle_documents import render_documents
 
 _WEIGHTS_FILE = EXPORTERS[ExportFormat.SAFETENSORS].file
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # a constant date, so that equal contents give equal files
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # constant, so that equal contents produce identical files
 
 
 @dataclass(frozen=True)
 class _UnmeasuredWeights:
-    """The student's weights in a bundle whose spec does not export safetensors separately."""
+    """The student's weights, for a bundle without a separate safetensors export."""
 
     path: str
     size: int
@@ -34,14 +34,14 @@ class _UnmeasuredWeights:
 
 
 class BundleExporter:
-    """Writes and reads `student.zip`. Its tolerance applies to the weights that it contains."""
+    """Writes and reads `student.zip`. The tolerance applies to the weights in it."""
 
     tolerance = LogitTolerance(1e-4)
 
     def write(self, context: ExportContext, path: Path) -> None:
-        """Write the weights, all files exported before, and the documents about them.
+        """Write the weights, all previously exported files, and the documents about them.
 
-        See `dlkd_core.reporting.bundle.render_documents`.
+        See `dlkd_core.reporting.bundle_documents.render_documents`.
         """
         with (
             zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
@@ -59,7 +59,7 @@ class BundleExporter:
                 )
 
     def load(self, path: Path) -> LogitsFn:
-        """Load the weights in the bundle."""
+        """Load the weights from the bundle."""
         with (
             zipfile.ZipFile(path) as archive,
             tempfile.TemporaryDirectory(dir=path.parent) as scratch,

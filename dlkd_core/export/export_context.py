@@ -1,4 +1,4 @@
-"""State that the exporters of one student share: weights, images and the ONNX graph."""
+"""State that all exporters of a student share: weights, images and the ONNX graph."""
 
 import contextlib
 import io
@@ -27,10 +27,10 @@ class ExportContext:
 
     Attributes:
         student: Weights and metadata of the student.
-        train: Split that it was trained on.
-        val: Split that it was evaluated on.
-        report: Report of the run. Filled once the student has been measured.
-        exported_files: Files exported so far.
+        train: Split on which the student was trained.
+        val: Split on which the student was evaluated.
+        report: Report of the run. It is empty until the student has been measured.
+        exported_files: Files that have been exported so far.
     """
 
     student: Student
@@ -41,7 +41,7 @@ class ExportContext:
 
     @cached_property
     def scored_labels(self) -> Tensor:
-        """Labels of the val split, (N,). All -1 if the classifier is untrained."""
+        """Labels of the val split, (N,). They are all -1 if the classifier is untrained."""
         untrained = self.report.get("classifier") == ClassifierState.UNTRAINED
         return torch.full_like(self.val.labels, -1) if untrained else self.val.labels
 
@@ -58,9 +58,9 @@ class ExportContext:
 
     @cached_property
     def onnx_graph(self) -> onnx.ModelProto:
-        """The student as ONNX in float32. Cached, since the export takes seconds."""
+        """The student as a float32 ONNX graph. It is cached, because the export takes seconds."""
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")  # the exporter warns about its own internals
+            warnings.simplefilter("ignore")  # torch's exporter warns about its own internals
             program = torch.onnx.export(
                 self.student.build_deployable(),
                 (torch.zeros(2, 3, *self.student.size),),
@@ -76,7 +76,7 @@ class ExportContext:
 
 
 def _set_metadata(model: onnx.ModelProto, student: Student) -> onnx.ModelProto:
-    """Add the student's metadata and remove the exporter's notes on the origin of each node."""
+    """Add the student's metadata and remove torch's notes about the origin of each node."""
     for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")

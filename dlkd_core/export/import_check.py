@@ -1,7 +1,7 @@
-"""Check of an imported model: its files are loaded and run, and compared with its report.
+"""Checks an imported model: loads and runs its files, and compares them with its report.
 
-Without images nothing can be measured. The check shows that the files are networks, that they are
-the networks the report describes, and that the files of one model give the same answers.
+Accuracy cannot be measured, because there are no images. The check verifies that the files contain
+networks, that the report describes these networks, and that all files return the same logits.
 """
 
 from collections.abc import Sequence
@@ -10,31 +10,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dlkd_core.base import import_target
 from dlkd_core.catalog import EXPORTERS
 from dlkd_core.catalog.exporters import ExportFormat
+from dlkd_core.common import import_target
 from dlkd_core.errors import DistillationError, ModelUnfit
 from dlkd_core.evaluation.accuracy import LogitsFn
 from dlkd_core.export.safetensors_exporter import read_student
 from dlkd_core.export.tolerance import LogitTolerance
 from dlkd_core.models.network import count_parameters
-from dlkd_core.reporting.import_report import ReportedFile, ReportedModel
+from dlkd_core.reporting.reported_model import ReportedFile, ReportedModel
 from dlkd_core.teachers.onnx_graph import read_graph
 
-# Loading a foreign torch.export program would execute it. A bundle only repeats the other files.
+# Loading an untrusted torch.export program would execute it. A bundle only repeats other files.
 _SKIPPED_FORMATS = frozenset({ExportFormat.TORCH_EXPORT, ExportFormat.BUNDLE})
 _IMAGE_COUNT = 2
 
 
 def check_files(reported: ReportedModel, files: Sequence[ReportedFile]) -> dict[str, Any]:
-    """Load and run each file.
+    """Load and run each file of an imported model, and compare it with the report.
 
     Returns:
         `{"tried": [names], "left_out": [names]}`.
 
     Raises:
-        ModelUnfit: A file is not a network, does not match the report, or disagrees with the files
-            before it.
+        ModelUnfit: A file does not contain a network, does not match the report, or disagrees with
+            the previous files.
     """
     images = torch.rand(_IMAGE_COUNT, 3, *reported.size, generator=torch.Generator().manual_seed(0))
     tried, expected = [], None
@@ -45,7 +45,7 @@ def check_files(reported: ReportedModel, files: Sequence[ReportedFile]) -> dict[
             logits = _run_file(reported, file, images)
         except DistillationError:
             raise
-        except Exception as error:  # a foreign file can fail in any way
+        except Exception as error:  # an untrusted file can fail in any way
             raise ModelUnfit(
                 f"{file.name} cannot be loaded and run: {type(error).__name__}: {error}"
             ) from error
@@ -58,13 +58,13 @@ def _run_file(reported: ReportedModel, file: ReportedFile, images: Tensor) -> Te
     if file.format == ExportFormat.SAFETENSORS:
         _check_student(reported, file)
     else:
-        read_graph(file.path)  # refuses weights in another file
+        read_graph(file.path)  # refuses graphs with weights in another file
     forward: LogitsFn = import_target(EXPORTERS[file.format].target)().load(file.path)
     return forward(images)
 
 
 def _check_student(reported: ReportedModel, file: ReportedFile) -> None:
-    """Compare the file's metadata and weights with the report."""
+    """Check that the file's metadata and weights match the report."""
     student = read_student(file.path)
     actual = {
         "architecture": student.architecture,
@@ -83,7 +83,7 @@ def _check_student(reported: ReportedModel, file: ReportedFile) -> None:
 def _check_logits(
     reported: ReportedModel, file: ReportedFile, logits: Tensor, expected: Tensor | None
 ) -> Tensor:
-    """Return the logits that later files are compared with: those of the first file."""
+    """Check a file's logits and return the first file's logits, the reference for later files."""
     if logits.shape != (_IMAGE_COUNT, reported.classes) or not logits.isfinite().all():
         raise ModelUnfit(
             f"{file.name} does not return {reported.classes} finite numbers for an image."
@@ -91,7 +91,7 @@ def _check_logits(
     if expected is None:
         return logits
     tolerance = import_target(EXPORTERS[file.format].target).tolerance
-    # int8 files guarantee an accuracy, which cannot be measured without images
+    # The tolerance of int8 files is an accuracy, which cannot be measured without images.
     if isinstance(tolerance, LogitTolerance):
         violation = tolerance.find_violation(logits, expected, torch.empty(0))
         if violation is not None:

@@ -1,6 +1,6 @@
-"""ONNX exporter: `image` (batch, 3, H, W) float32 RGB in [0, 1] -> `logits`.
+"""ONNX exporter: writes a graph from `image` (batch, 3, H, W), float32 RGB in [0, 1], to `logits`.
 
-The normalization is part of the graph.
+The graph includes the normalization.
 """
 
 from pathlib import Path
@@ -16,10 +16,10 @@ from dlkd_core.export.tolerance import LogitTolerance
 
 
 def load_onnx(path: Path) -> LogitsFn:
-    """Load an ONNX file in onnxruntime on the CPU, the way users run it.
+    """Load an ONNX file with onnxruntime on the CPU, as users would run it.
 
     Returns:
-        Function from images (N, 3, H, W) in [0, 1] to logits (N, classes).
+        A function from images (N, 3, H, W) in [0, 1] to logits (N, classes).
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
@@ -32,14 +32,14 @@ def load_onnx(path: Path) -> LogitsFn:
 
 
 class OnnxExporter:
-    """Writes and reads `student.onnx`: a single file with weights and a dynamic batch size.
+    """Writes and reads `student.onnx`, a single file with weights and a dynamic batch size.
 
-    The class names are in the model's metadata.
+    The class names are part of the model's metadata.
     """
 
     tolerance = LogitTolerance(1e-3)  # onnxruntime sums in another order
     load = staticmethod(load_onnx)
 
     def write(self, context: ExportContext, path: Path) -> None:
-        """Write the exported graph."""
+        """Write the student's ONNX graph."""
         onnx.save(context.onnx_graph, path)

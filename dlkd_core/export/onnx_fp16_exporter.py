@@ -1,4 +1,4 @@
-"""ONNX exporter in half precision: half the size, with the same float32 input and output."""
+"""ONNX exporter in half precision: the file is half as large, but input and output stay float32."""
 
 from pathlib import Path
 
@@ -13,12 +13,12 @@ from dlkd_core.export.tolerance import LogitTolerance
 class OnnxFp16Exporter:
     """Writes and reads `student.fp16.onnx`."""
 
-    # float16 has a ten-bit mantissa, and a network rounds dozens of times in a row
+    # float16 has a ten-bit mantissa, and values are rounded dozens of times in a forward pass.
     tolerance = LogitTolerance(2e-2)
     load = staticmethod(load_onnx)
 
     def write(self, context: ExportContext, path: Path) -> None:
-        """Write the graph with all weights and operations that have a half-precision form."""
-        # Copied, because the conversion modifies its argument.
+        """Write the graph with weights and operations in half precision where it is supported."""
+        # The graph is copied, because the conversion modifies its argument.
         graph = onnx.ModelProto.FromString(context.onnx_graph.SerializeToString())
         onnx.save(convert_float_to_float16(graph, keep_io_types=True), path)

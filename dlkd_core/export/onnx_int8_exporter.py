@@ -1,7 +1,8 @@
-"""ONNX exporter in int8: static quantization by onnxruntime, in QDQ form.
+"""ONNX exporter in int8: quantizes the graph statically with onnxruntime, in QDQ form.
 
-Weights are quantized per channel, activations by calibration on training images. If quantizing all
-layers loses too much accuracy, the layers that change the logits most stay in float.
+Weights are quantized per channel. Activations are quantized with ranges that are calibrated on
+training images. If quantizing all layers loses too much accuracy, the layers whose quantization
+changes the logits most stay in float.
 
 Source: Jacob et al. 2018, https://arxiv.org/abs/1712.05877
 """
@@ -35,9 +36,10 @@ class OnnxInt8Exporter:
     load = staticmethod(load_onnx)
 
     def write(self, context: ExportContext, path: Path) -> None:
-        """Write the graph with as few float layers as the tolerance allows.
+        """Write the quantized graph with as few float layers as the tolerance allows.
 
-        Tries none, then the 1, 2, 4, ... most sensitive ones.
+        The first attempt has no float layers. The next attempts keep the 1, 2, 4, ... most
+        sensitive layers in float.
         """
         with TemporaryDirectory(dir=path.parent) as scratch:
             quantizer = _Quantizer(context, Path(scratch))
@@ -84,9 +86,9 @@ class _Quantizer:
 
     @cached_property
     def layers_by_sensitivity(self) -> list[str]:
-        """The layers, sorted by how much quantizing each alone changes the logits, largest first.
+        """Layer names, sorted by how much quantizing only that layer changes the logits.
 
-        Measured on the calibration images.
+        The change is measured on the calibration images. The most sensitive layer comes first.
         """
         change = {layer: self._measure_sensitivity(layer) for layer in self.layers}
         return sorted(change, key=lambda layer: change[layer], reverse=True)
@@ -104,13 +106,13 @@ class _CalibrationReader(CalibrationDataReader):  # type: ignore[misc]  # onnxru
         self._batches: Iterator[Tensor] = iter(torch.split(images, _CALIBRATION_BATCH))
 
     def get_next(self) -> dict[str, Any] | None:
-        """Return the next batch as graph input, or None at the end."""
+        """Return the next batch as the graph's input, or None at the end."""
         batch = next(self._batches, None)
         return None if batch is None else {"image": (batch.float() / 255).numpy()}
 
 
 class _QuietLogging:
-    """Context manager that hides the quantizer's advice, which it logs on the root logger."""
+    """Context manager that hides the advice that the quantizer logs on the root logger."""
 
     def __enter__(self) -> None:
         self.level = logging.root.level

@@ -1,4 +1,4 @@
-"""Safetensors exporter: weights under the network's own keys, everything else as metadata."""
+"""Safetensors exporter: writes weights under the network's keys and the rest as metadata."""
 
 import json
 from pathlib import Path
@@ -19,13 +19,13 @@ from dlkd_core.teachers.reading.safetensors_reader import UNTRAINED_KEY
 class SafetensorsExporter:
     """Writes and reads `student.safetensors`."""
 
-    tolerance = LogitTolerance(1e-4)  # equal weights, but possibly another memory layout
+    tolerance = LogitTolerance(1e-4)  # same weights, but possibly another memory layout
 
     def write(self, context: ExportContext, path: Path) -> None:
-        """Write the weights, with what is needed to build the network as metadata.
+        """Write the weights, and the metadata from which the network can be built.
 
-        The metadata are architecture, options, classes, normalization, image size, resize mode and
-        untrained layers.
+        The metadata contains the architecture, its options, the classes, the normalization, the
+        image size, the resize mode and the untrained layers.
         """
         student = context.student
         metadata = {
@@ -43,12 +43,12 @@ class SafetensorsExporter:
         path.write_bytes(_sort_metadata(save(weights, metadata)))
 
     def load(self, path: Path) -> LogitsFn:
-        """Build the network from the file's own metadata."""
+        """Build the network from the file's metadata and load the weights into it."""
         return torch.inference_mode()(read_student(path).build_deployable())
 
 
 def read_student(path: Path) -> Student:
-    """Read the student in a safetensors file from its weights and metadata alone."""
+    """Read a student from a safetensors file. Nothing but the file is needed."""
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
         weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
@@ -64,7 +64,7 @@ def read_student(path: Path) -> Student:
 
 
 def _sort_metadata(content: bytes) -> bytes:
-    """Sort the metadata in the header, so that equal students give equal files.
+    """Sort the metadata in the header, so that equal students produce identical files.
 
     The library writes them in random order.
     """

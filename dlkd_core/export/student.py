@@ -13,17 +13,17 @@ from dlkd_core.spec import DEFAULT_RESIZE, Normalization, ResizeMode
 
 @dataclass(frozen=True)
 class Student:
-    """Weights with everything that is needed to use them.
+    """The weights of a student, with all metadata that is needed to use them.
 
     Attributes:
-        architecture: Name in the catalog.
-        options: Complete architecture options.
+        architecture: Name of the architecture in the catalog.
+        options: Architecture options, including defaults.
         classes: Class names in label order.
         normalization: Input normalization.
         size: Height and width of the images.
         weights: State dict of the network.
-        resize: How images of another size are resized.
-        has_trained_classifier: False for methods that train features only.
+        resize: Resize mode for images of another size.
+        has_trained_classifier: False if the method trains only features.
     """
 
     architecture: str
@@ -37,7 +37,7 @@ class Student:
 
     def build_network(self) -> Network:
         """Build a new network with these weights, on the CPU, in evaluation mode."""
-        # The initial weights are discarded. Drawing them must not advance the caller's generator.
+        # The random initial weights are discarded, so they must not advance the caller's generator.
         with torch.random.fork_rng(devices=[]):
             network = build_network(self.architecture, len(self.classes), self.options)
         network.module.load_state_dict(dict(self.weights))
@@ -50,7 +50,10 @@ class Student:
 
 
 class DeployableModel(nn.Module):
-    """A network with its normalization: images (N, 3, H, W) in [0, 1] to logits (N, classes)."""
+    """A network that includes its normalization.
+
+    It maps images (N, 3, H, W) in [0, 1] to logits (N, classes).
+    """
 
     mean: Tensor
     std: Tensor

@@ -1,4 +1,4 @@
-"""Exporter for torch.export programs, which torch runs without this project's code.
+"""Exporter for torch.export programs, which torch can run without this project's code.
 
 See https://docs.pytorch.org/docs/stable/export.html
 """
@@ -13,7 +13,7 @@ from dlkd_core.export.tolerance import LogitTolerance
 
 
 class TorchExportExporter:
-    """Writes and reads `student.pt2`, with the normalization inside and a dynamic batch size."""
+    """Writes and reads `student.pt2`, which includes normalization and has a dynamic batch size."""
 
     tolerance = LogitTolerance(1e-4)
 

@@ -1,10 +1,10 @@
-"""Export with verification: a file that disagrees with the student is not published."""
+"""Exports a student and verifies the files. A file that deviates too far is not published."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dlkd_core.base import compute_sha256, import_target
 from dlkd_core.catalog import EXPORTERS
+from dlkd_core.common import compute_sha256, import_target
 from dlkd_core.errors import ExportDisagrees
 from dlkd_core.evaluation import measure_median_latency_ms, predict
 from dlkd_core.evaluation.accuracy import score_logits
@@ -15,9 +15,9 @@ from dlkd_core.export.export_context import ExportContext
 def export_all(
     context: ExportContext, formats: Sequence[str], directory: Path
 ) -> Iterator[FileExported]:
-    """Write the student in each format, load the file back and measure it.
+    """Write the student in each format, load each file back and measure it.
 
-    Each file is run on the evaluation split and timed.
+    Each file is evaluated and timed on the evaluation split.
 
     Raises:
         ExportDisagrees: A file deviates from the student by more than its format allows.

@@ -1,15 +1,16 @@
 """Activation boundaries: Heo et al. 2019, https://arxiv.org/abs/1811.03233, eq. 5 to 7.
 
-The weights of the blocks are those of RepDistiller. Differences:
+The blocks are weighted as in RepDistiller. Differences from RepDistiller:
 
 - RepDistiller trains with this loss alone for 30 epochs and then with the labels alone. Here both
   are part of one loss with constant weights.
-- RepDistiller takes blocks before their last ReLU. Here they are taken as the networks return them,
-  which is the same for the teacher, where active means above zero. Student activations that a ReLU
-  has cut to zero could never be raised again, so every pair has a convolution with batch norm in
-  between, whereas RepDistiller has none between blocks of one shape.
-- If no published convolution maps one size to the other, the larger map is pooled. A neuron then
-  counts as active if any neuron in its window is.
+- RepDistiller takes each block's output before its last ReLU. Here it is taken as the network
+  returns it, after the ReLU. For the teacher this makes no difference, because a neuron counts as
+  active if its value is above zero. For the student it would: an activation that a ReLU has set to
+  zero receives no gradient. Each student block is therefore followed by a convolution with batch
+  norm, even if it has the same shape as the teacher's block, where RepDistiller adds none.
+- If no published convolution maps the student's size to the teacher's, the larger feature map is
+  pooled. A pooled neuron counts as active if any neuron in its window is active.
 """
 
 import torch
@@ -23,9 +24,9 @@ from dlkd_core.losses.block_pairs import (
     pair_blocks,
     pool_to_same_size,
 )
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
-_LOSS_SCALE = 3 / 1000  # RepDistiller's factor for a sum over all neurons
+_LOSS_SCALE = 3 / 1000  # RepDistiller's factor for the sum over all neurons
 
 
 class ABLoss(DistillationLoss):
@@ -33,8 +34,9 @@ class ABLoss(DistillationLoss):
 
     L = sum_l w_l * 0.003 / N * sum( (s + m)^2 [t <= 0, s > -m] + (s - m)^2 [t > 0, s <= m] )
 
-    s = r(F_S), t = F_T, m is the margin. w_l is 1 for the last block and halves with each block
-    before it. r is a convolution to the teacher's width and size, followed by batch norm.
+    s = r(F_S) and t = F_T. N is the number of images and m the margin. w_l is 1 for the last block
+    and is halved for each block before it. r is a convolution to the teacher's width and size,
+    followed by batch norm.
     """
 
     params: ABParams
@@ -59,7 +61,10 @@ class ABLoss(DistillationLoss):
         return (torch.stack(losses) * losses[0].new_tensor(weights)).sum()
 
     def compute_loss(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Return the loss of two maps (N, C, H, W), summed over neurons, mean over images."""
+        """Return the loss between two feature maps (N, C, H, W).
+
+        The loss is summed over neurons and averaged over images.
+        """
         student, teacher = pool_to_same_size(student, teacher)
         margin = self.params.margin
         raise_cost = (margin - student).clamp_min(0).square()  # for neurons that should be active

@@ -1,6 +1,7 @@
 """Knowledge alignment: Ding et al., IEEE TNNLS 2024, https://doi.org/10.1109/TNNLS.2022.3190166.
 
-Formula, head and head width follow the authors' code, https://github.com/ifding/DLKD (AlignLoss).
+The formula, the head and its width follow the authors' code, https://github.com/ifding/DLKD
+(AlignLoss).
 """
 
 import torch.nn.functional as F
@@ -9,15 +10,15 @@ from torch import Tensor
 from dlkd_core.catalog.loss_params import AlignmentParams
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext
 from dlkd_core.losses.heads import mlp_head
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 
 class AlignmentLoss(DistillationLoss):
-    """Squared distance between normalized features, averaged over all rows.
+    """Squared distance between the normalized features, averaged over all rows.
 
     L = mean || z - u ||^2 = mean( 2 - 2 <z, u> ), z = g(f_S) / |g(f_S)|, u = f_T / |f_T|
 
-    g is the trainable head. L is in [0, 4].
+    g is the trainable head. The loss is in [0, 4].
     """
 
     params: AlignmentParams

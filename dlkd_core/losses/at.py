@@ -1,6 +1,6 @@
-"""Attention transfer: Zagoruyko, Komodakis 2017, https://arxiv.org/abs/1612.03928, section 3.1.
+"""Attention transfer: Zagoruyko and Komodakis 2017, https://arxiv.org/abs/1612.03928, section 3.1.
 
-Matches RepDistiller, with p = 2.
+The implementation matches RepDistiller and uses p = 2.
 """
 
 from torch import Tensor
@@ -8,7 +8,7 @@ from torch import Tensor
 from dlkd_core.catalog.loss_params import ATParams
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext, sum_losses
 from dlkd_core.losses.block_pairs import attention_map, pair_block_shapes, pooled_block_pairs
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 
 class ATLoss(DistillationLoss):

@@ -1,4 +1,4 @@
-"""The base class of loss terms, the run context they are built from, and their common functions."""
+"""The base class of loss terms, the context they are built from, and functions they share."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,22 +8,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlkd_core.errors import ClassesDoNotFit
-from dlkd_core.outputs import Outputs, OutputShapes, Targets
+from dlkd_core.network_outputs import Outputs, OutputShapes, Targets
 
 
 @dataclass(frozen=True)
 class LossContext:
-    """The facts about a run that a loss term is built from.
+    """The properties of a run that a loss term is built from.
 
     Args:
         student_shapes: shapes of the student's outputs.
         teacher_shapes: shapes of the teacher's outputs. None in a run without a teacher.
-        num_classes: classes of the data set.
-        num_views: views per image, adjacent in the batch, the least augmented one first.
-        num_images: images in the training split.
+        num_classes: number of classes in the dataset.
+        num_views: number of views per image. They are adjacent in the batch, and the least
+            augmented one comes first.
+        num_images: number of images in the training split.
         labels: labels of the training split, (num_images,).
-        teacher_classifier: the teacher's own classifier, pooled features (N, width) to logits
-            (N, classes). None if the teacher exposes none.
+        teacher_classifier: the teacher's own classifier, from pooled features (N, width) to logits
+            (N, classes). None if the teacher does not expose it.
     """
 
     student_shapes: OutputShapes
@@ -46,7 +47,7 @@ class LossContext:
 
 
 class DistillationLoss(nn.Module):
-    """A loss term that owns its trainable heads and compares the outputs of two networks.
+    """A loss term. It compares the outputs of two networks and owns the heads that it trains.
 
     Subclasses are constructed as `Loss(params, context)`.
     """
@@ -60,16 +61,16 @@ class DistillationLoss(nn.Module):
         """Return the loss, a scalar.
 
         Args:
-            student: outputs of batch * views rows.
-            teacher: outputs of the same rows, without gradient. None in a run without a teacher,
-                so a term that needs one calls `context.require_teacher()` when it is built.
-            targets: labels and indices per image, (batch,).
+            student: outputs for batch * views rows.
+            teacher: outputs for the same rows, without gradient. None in a run without a teacher,
+                so a term that needs a teacher calls `context.require_teacher()` when it is built.
+            targets: label and index of each image, (batch,).
         """
         raise NotImplementedError(type(self).__name__)
 
 
 def check_same_classes(context: LossContext) -> None:
-    """Check that student and teacher give logits for the same number of classes.
+    """Check that student and teacher have the same number of logits.
 
     Raises:
         ClassesDoNotFit: the numbers differ.
@@ -93,17 +94,17 @@ def group_by_image(rows: Tensor, num_views: int) -> Tensor:
 
 
 def first_view(rows: Tensor, num_views: int) -> Tensor:
-    """Return the first, least augmented view of each image, (batch, ...)."""
+    """Return the rows of each image's first view, the least augmented one, (batch, ...)."""
     return group_by_image(rows, num_views)[:, 0]
 
 
 def other_views(rows: Tensor, num_views: int) -> Tensor:
-    """Return all views except the first of each image, (batch * (views - 1), ...)."""
+    """Return the rows of all views but each image's first, (batch * (views - 1), ...)."""
     return group_by_image(rows, num_views)[:, 1:].flatten(0, 1)
 
 
 def view_cosines(rows: Tensor, num_views: int) -> Tensor:
-    """Return the cosines of all other views (rows) and the first views (columns) of a batch."""
+    """Return the cosines between the other views (rows) and the first views (columns)."""
     units = F.normalize(rows, dim=-1)
     return other_views(units, num_views) @ first_view(units, num_views).T
 

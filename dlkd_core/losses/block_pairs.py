@@ -1,4 +1,4 @@
-"""Pairs of block outputs of two networks, regardless of their number, sizes and widths."""
+"""Pairs the block outputs of two networks, whose number, sizes and widths may differ."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -8,15 +8,16 @@ from torch import Tensor, nn
 
 from dlkd_core.errors import SpecError
 from dlkd_core.losses.base_loss import LossContext
-from dlkd_core.outputs import Outputs
+from dlkd_core.network_outputs import Outputs
 
 Block = TypeVar("Block")
 
 
 def pair_blocks(student: Sequence[Block], teacher: Sequence[Block]) -> list[tuple[Block, Block]]:
-    """Pair the blocks of two networks from the deepest on, and return the pairs shallow to deep.
+    """Pair the blocks of two networks, starting with the deepest.
 
-    If one network has more blocks, its shallowest ones stay unpaired.
+    The pairs are returned in order from shallow to deep. If one network has more blocks, its
+    shallowest blocks stay unpaired.
     """
     count = min(len(student), len(teacher))
     return list(zip(student[len(student) - count :], teacher[len(teacher) - count :], strict=True))
@@ -26,7 +27,7 @@ def pair_block_shapes(context: LossContext) -> list[tuple[tuple[int, ...], tuple
     """Return the shapes (C, H, W) of the paired blocks.
 
     Raises:
-        SpecError: one of the networks exposes no block outputs.
+        SpecError: one of the networks does not expose its block outputs.
     """
     pairs = pair_blocks(context.student_shapes.feature_maps, context.require_teacher().feature_maps)
     if not pairs:
@@ -39,26 +40,26 @@ def pair_block_shapes(context: LossContext) -> list[tuple[tuple[int, ...], tuple
 
 
 def pool_to_same_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """Average-pool two maps (N, C, H, W) to the smaller height and the smaller width of the two."""
+    """Average-pool two feature maps (N, C, H, W) to the smaller of their heights and widths."""
     size = min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3])
     return F.adaptive_avg_pool2d(student, size), F.adaptive_avg_pool2d(teacher, size)
 
 
 def pooled_block_pairs(student: Outputs, teacher: Outputs) -> list[tuple[Tensor, Tensor]]:
-    """Return the paired block outputs of two networks, each pair pooled to one size."""
+    """Return the paired block outputs of two networks, with each pair pooled to the same size."""
     pairs = pair_blocks(student.feature_maps, teacher.feature_maps)
     return [pool_to_same_size(student_map, teacher_map) for student_map, teacher_map in pairs]
 
 
 def attention_map(maps: Tensor) -> Tensor:
-    """Return the channels' mean square at unit length: (N, C, H, W) to (N, H * W)."""
+    """Return the normalized mean square over channels: (N, C, H, W) to (N, H * W)."""
     return F.normalize(maps.square().mean(dim=1).flatten(1))
 
 
 def has_exact_convolution(student_shape: tuple[int, ...], teacher_shape: tuple[int, ...]) -> bool:
     """Return whether one of RepDistiller's convolutions maps the student's size to the teacher's.
 
-    If none does, pool the larger map instead.
+    If none does, the caller pools the larger feature map instead.
     """
     (_, h, w), (_, H, W) = student_shape, teacher_shape
     return (h, w) in ((2 * H, 2 * W), (H, W)) or (2 * h, 2 * w) == (H, W) or (h >= H and w >= W)

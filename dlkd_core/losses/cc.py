@@ -7,15 +7,15 @@ from torch import Tensor, nn
 
 from dlkd_core.catalog.loss_params import CCParams
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 
 class CCLoss(DistillationLoss):
-    """Product of the embedding differences of neighboring rows, averaged over the batch.
+    """Inner product of the embedding differences of neighboring rows, averaged over the batch.
 
     L = mean_i <d_i, d_(i+1)>, d = |e_S - e_T|
 
-    e are learned linear embeddings of the features of both networks.
+    e_S and e_T are learned linear embeddings of the networks' features.
     """
 
     params: CCParams
@@ -32,6 +32,6 @@ class CCLoss(DistillationLoss):
 
     @staticmethod
     def compute_loss(student: Tensor, teacher: Tensor) -> Tensor:
-        """Return the loss of embeddings (N, dimensions)."""
+        """Return the loss between two batches of embeddings (N, dimensions)."""
         difference = (student - teacher).abs()
         return (difference[:-1] * difference[1:]).sum(dim=1).mean()

@@ -1,8 +1,8 @@
 """Compressed representations: Koohpayegani et al. 2020, https://arxiv.org/abs/2010.14713, eq. 1-3.
 
-Matches https://github.com/UMBCvision/CompRess without momentum: the student itself fills its queue.
-The main script there uses a second student for that, a moving average of the first (0.999). This is
-not possible here, because a loss term sees outputs but no networks.
+The implementation matches https://github.com/UMBCvision/CompRess without momentum: the student
+itself fills its queue. The main script of that project fills the queue with a moving average of the
+student (0.999). This is not possible here, because a loss term sees only the networks' outputs.
 """
 
 import torch.nn.functional as F
@@ -16,17 +16,18 @@ from dlkd_core.losses.base_loss import (
     softened_kl_divergence,
 )
 from dlkd_core.losses.feature_queue import FeatureQueue
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 
 class CompRessLoss(DistillationLoss):
-    """KL divergence of similarities to earlier images, averaged over all rows.
+    """KL divergence between similarities to earlier images, averaged over all rows.
 
     L = mean KL( softmax(<f_T, k_T> / T) || softmax(<f_S, k_S> / T) ), f and k at unit length
 
-    The keys k are a queue of features of earlier images. With two queues each network is compared
-    with its own queue and the student has no head. With one queue both networks are compared with
-    the teacher's features, the student through a linear head to the teacher's width.
+    The keys k are features of earlier images, kept in a queue. With two queues, each network is
+    compared with its own queue, and the student has no head. With one queue, both networks are
+    compared with the teacher's features, and a linear head maps the student's features to the
+    teacher's width.
     """
 
     params: CompRessParams

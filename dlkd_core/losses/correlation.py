@@ -1,7 +1,7 @@
 """Knowledge correlation: Ding et al., IEEE TNNLS 2024, https://doi.org/10.1109/TNNLS.2022.3190166.
 
-Formula, head and temperature follow the authors' code, https://github.com/ifding/DLKD (CorrLoss).
-That code always uses four rotations. The case of a single view is our extension.
+The formula, head and temperature follow the authors' code, https://github.com/ifding/DLKD
+(CorrLoss). That code always uses four rotations. Support for a single view was added here.
 """
 
 import torch.nn.functional as F
@@ -15,18 +15,18 @@ from dlkd_core.losses.base_loss import (
     view_cosines,
 )
 from dlkd_core.losses.heads import mlp_head
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 
 class CorrelationLoss(DistillationLoss):
-    """KL divergence of similarities between views, averaged over queries.
+    """KL divergence between the networks' similarities of views, averaged over queries.
 
-    L = mean KL( softmax(S_T / t) || softmax(S_S / t) ), S the cosines of queries and keys
+    L = mean KL( softmax(S_T / t) || softmax(S_S / t) ), S are cosines between queries and keys
 
-    Queries are the rotated views (the strong crop of moco), keys the unrotated ones (the plain
-    crop). The softmax is over the keys, including the query's own image. With a single view per
-    image, queries and keys are the same rows, and each row's similarity to itself is excluded,
-    because it is 1 in both networks. Student and teacher features may differ in width.
+    The queries are the rotated views (with moco, the strong crops) and the keys the unrotated views
+    (the plain crops). The softmax is over the keys, including the query's own image. With a single
+    view per image, queries and keys are the same rows. Each row's similarity to itself is then
+    excluded, because it is 1 in both networks. Student and teacher features may differ in width.
     """
 
     params: CorrelationParams
@@ -50,6 +50,6 @@ class CorrelationLoss(DistillationLoss):
 
 
 def _drop_diagonal(square: Tensor) -> Tensor:
-    """Return each row of (n, n) without its diagonal entry, (n, n - 1)."""
+    """Remove the diagonal entry from each row of a matrix: (n, n) to (n, n - 1)."""
     n = square.shape[0]
     return square.flatten()[1:].view(n - 1, n + 1)[:, :-1].reshape(n, n - 1)

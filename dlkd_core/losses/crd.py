@@ -1,9 +1,9 @@
 """Contrastive representation distillation: Tian et al. 2020, https://arxiv.org/abs/1910.10699.
 
-Eq. 10, 11 and 17 to 19, as in mode "exact" of RepDistiller: the positive is the same image, the
-negatives are images of other classes. Here negatives are drawn with replacement, which has the same
-mean, and embeddings are multiplied with the whole memory before the drawn rows are selected, which
-is many times faster.
+Implements eq. 10, 11 and 17 to 19, as in RepDistiller's mode "exact": the positive is the same
+image, and the negatives are images of other classes. There are two differences. Negatives are drawn
+with replacement, which gives the same mean. Embeddings are multiplied with the whole memory before
+the drawn rows are selected, which is many times faster.
 """
 
 import torch
@@ -15,19 +15,20 @@ from dlkd_core.errors import SpecError
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext, first_view
 from dlkd_core.losses.heads import UnitEmbedding
 from dlkd_core.losses.negative_sampler import NegativeSampler
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 _EPSILON = 1e-7
 
 
 class CRDLoss(DistillationLoss):
-    """Noise-contrastive loss of both networks against a memory of all training images.
+    """Noise-contrastive loss of each network with the other's memory of all training images.
 
     L = L_S + L_T, each -1/B sum_i ( log p+ / (p+ + K/N) + sum_k log (K/N) / (p_k + K/N) ),
     p = exp(<e, m> / T) / Z
 
-    e are unit embeddings of one network, m the other network's memory of the N training images. Z
-    is fixed by the first batch. Only the first view of each image is used.
+    e are unit embeddings from one network, and m is the other network's memory of the N training
+    images. Z is computed on the first batch and then stays fixed. Only the first view of each image
+    is used.
     """
 
     params: CRDParams
@@ -43,7 +44,7 @@ class CRDLoss(DistillationLoss):
         for name in ("memory_student", "memory_teacher"):
             memory = torch.empty(context.num_images, params.dimensions).uniform_(-bound, bound)
             self.register_buffer(name, memory)
-        self.register_buffer("scales", torch.zeros(2))  # Z of both networks, 0 until it is fixed
+        self.register_buffer("scales", torch.zeros(2))  # Z per network, 0 before the first batch
         self.negatives = NegativeSampler(_require_labels(context), params.negatives)
 
     def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:
@@ -61,7 +62,7 @@ class CRDLoss(DistillationLoss):
             student: embeddings (batch, dimensions).
             teacher: embeddings (batch, dimensions).
             rows: indices of the images in the training split, (batch,).
-            sample: indices of the positive, then of the K negatives, (batch, 1 + K).
+            sample: indices of the positive and then of the K negatives, (batch, 1 + K).
         """
         scores = torch.stack(
             [
@@ -82,14 +83,17 @@ class CRDLoss(DistillationLoss):
         self.scales.copy_(torch.where(self.scales > 0, self.scales, measured))
 
     def _update_memory(self, memory: Tensor, embedded: Tensor, rows: Tensor) -> Tensor:
-        """Return an updated copy of the memory, because backward still needs the old one."""
+        """Return an updated copy of the memory. The backward pass still needs the old values."""
         momentum = self.params.momentum
         mixed = momentum * memory[rows] + (1 - momentum) * embedded
         return memory.index_copy(0, rows, F.normalize(mixed))
 
 
 def _nce_loss(p: Tensor, num_images: int) -> Tensor:
-    """Return the sum of both networks' losses. `p` is (2, batch, 1 + K), the positive first."""
+    """Return the sum of both networks' losses.
+
+    `p` is (2, batch, 1 + K), and the positive comes first.
+    """
     noise = (p.shape[2] - 1) / num_images
     positive, negative = p[:, :, :1], p[:, :, 1:]
     log_data = (positive / (positive + noise + _EPSILON)).log().sum()

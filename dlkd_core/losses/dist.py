@@ -13,13 +13,13 @@ from dlkd_core.losses.base_loss import (
     check_same_classes,
     first_view,
 )
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 _EPSILON = 1e-8
 
 
 class DISTLoss(DistillationLoss):
-    """Pearson correlation of predictions, between and within classes, on the first view.
+    """Pearson correlation between the predictions, per image and per class, on the first view.
 
     L = tau^2 ( beta (1 - mean_i rho(Y_S[i, :], Y_T[i, :]))
                 + gamma (1 - mean_c rho(Y_S[:, c], Y_T[:, c])) ), Y = softmax(z / tau)
@@ -45,7 +45,7 @@ class DISTLoss(DistillationLoss):
 def _pearson_correlation(a: Tensor, b: Tensor) -> Tensor:
     """Return the correlation of each row of `a` with the same row of `b`.
 
-    `_EPSILON` is the published constant. It matters where a class has almost no variance.
+    `_EPSILON` is the published constant. It only matters if a row has almost no variance.
     """
     a, b = (rows - rows.mean(dim=1, keepdim=True) for rows in (a, b))
     lengths: Tensor = a.norm(dim=1) * b.norm(dim=1)

@@ -1,6 +1,6 @@
 """Decoupled knowledge distillation: Zhao et al. 2022, https://arxiv.org/abs/2203.08679, eq. 7.
 
-Matches https://github.com/megvii-research/mdistiller (DKD).
+The implementation matches https://github.com/megvii-research/mdistiller (DKD).
 """
 
 import torch
@@ -14,17 +14,17 @@ from dlkd_core.losses.base_loss import (
     check_same_classes,
     first_view,
 )
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 _MASK_VALUE = 1000.0  # subtracted from a logit to exclude it from the softmax
 
 
 class DKDLoss(DistillationLoss):
-    """KL divergences of the target class and of the other classes, on the first view.
+    """Separate KL divergences for the target class and the other classes, on the first view.
 
     L = T^2 ( alpha KL(b_T || b_S) + beta KL(q_T || q_S) ), averaged over images
 
-    b = (p_y, 1 - p_y) with p = softmax(z / T), q is the softmax over the other classes.
+    b = (p_y, 1 - p_y) with p = softmax(z / T). q is the softmax over the other classes.
     """
 
     params: DKDParams

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 
 class FeatureQueue(nn.Module):
-    """The most recently added rows of unit length, filled with random rows at first.
+    """The most recently added rows of unit length. Initially, the rows are random.
 
-    All of its state is in buffers, so a run can be resumed.
+    The whole state is stored in buffers, so that a run can be resumed.
 
     Args:
         count: number of rows to keep.
@@ -25,9 +25,9 @@ class FeatureQueue(nn.Module):
         self.register_buffer("place", torch.zeros((), dtype=torch.int64))
 
     def add(self, new_rows: Tensor) -> None:
-        """Replace the oldest rows by new ones of unit length, (N, width).
+        """Replace the oldest rows with new rows of unit length, (N, width).
 
-        `rows` becomes a new tensor, because backward still needs the old one.
+        `rows` becomes a new tensor, because the backward pass still needs the old one.
         """
         count = len(self.rows)
         new_rows = new_rows.detach()[-count:]

@@ -15,13 +15,13 @@ from dlkd_core.losses.block_pairs import (
     pair_blocks,
     pool_to_same_size,
 )
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 _HINT_PAIR = 1  # index of the second pair of blocks
 
 
 class FitNetLoss(DistillationLoss):
-    """Squared error of the second pair of blocks.
+    """Mean squared error between the second pair of blocks.
 
     L = mean ( r(F_S) - F_T )^2
 
@@ -49,5 +49,5 @@ class FitNetLoss(DistillationLoss):
 
     @staticmethod
     def compute_loss(student: Tensor, teacher: Tensor) -> Tensor:
-        """Return the loss of two maps of one shape."""
+        """Return the loss between two feature maps of the same shape."""
         return F.mse_loss(student, teacher)

@@ -1,7 +1,7 @@
-"""Factor transfer: Kim, Park, Kwak 2018, https://arxiv.org/abs/1802.04977, eq. 1 to 3.
+"""Factor transfer: Kim, Park and Kwak 2018, https://arxiv.org/abs/1802.04977, eq. 1 to 3.
 
-Matches RepDistiller, on the last block, except that RepDistiller trains the paraphraser for 30
-epochs before the student. Here both learn from the first step on.
+The loss is applied to the last block only, as in RepDistiller. RepDistiller trains the paraphraser
+for 30 epochs before the student. Here both are trained from the first step.
 """
 
 from itertools import pairwise
@@ -12,19 +12,20 @@ from torch import Tensor, nn
 from dlkd_core.catalog.loss_params import FTParams
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext
 from dlkd_core.losses.block_pairs import attention_map, pair_block_shapes, pool_to_same_size
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 _LEAKY_SLOPE = 0.1
 
 
 class FTLoss(DistillationLoss):
-    """Difference of the last block's factors, plus the paraphraser's reconstruction error.
+    """Difference between the last blocks' factors, plus the paraphraser's reconstruction error.
 
     L = mean | Q(translator(F_S)) - Q(encoder(F_T)) | + mean ( decoder(encoder(F_T)) - F_T )^2 / w
 
-    Q(F) = mean_c F_c^2 at unit length. The first summand trains the student and its translator. The
-    second trains the paraphraser (encoder and decoder) only, at the run's own learning rate: it is
-    divided by the term's weight w, which multiplies the whole loss later.
+    Q(F) = mean_c F_c^2, scaled to unit length. The first summand trains the student and its
+    translator. The second trains only the paraphraser (encoder and decoder). The whole loss is
+    later multiplied by the term's weight w, so the second summand is divided by w here. This keeps
+    the paraphraser's learning rate equal to that of the run.
     """
 
     params: FTParams
@@ -52,7 +53,7 @@ class FTLoss(DistillationLoss):
 
     @staticmethod
     def compute_loss(student: Tensor, teacher: Tensor) -> Tensor:
-        """Return the loss of two factors (N, C, H, W) of any sizes."""
+        """Return the loss between two factors (N, C, H, W), whose sizes may differ."""
         student, teacher = pool_to_same_size(student, teacher)
         return (attention_map(student) - attention_map(teacher)).abs().mean()
 
@@ -60,7 +61,7 @@ class FTLoss(DistillationLoss):
 def _convolution_stack(
     kind: type[nn.Conv2d | nn.ConvTranspose2d], widths: tuple[int, ...], *, batch_norm: bool = False
 ) -> nn.Sequential:
-    """Return 3x3 convolutions of these widths, each followed by a leaky ReLU."""
+    """Return 3x3 convolutions with the given widths, each followed by a leaky ReLU."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
         layers += [

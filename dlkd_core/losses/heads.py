@@ -5,9 +5,9 @@ from torch import Tensor, nn
 
 
 def mlp_head(width: int, hidden: int, out: int) -> nn.Sequential:
-    """Return a head (N, width) to (N, out) with one hidden layer and batch norm.
+    """Return a head from (N, width) to (N, out) with one hidden layer and batch norm.
 
-    Because of the batch norm, training needs at least two rows.
+    Because of the batch norm, a training batch needs at least two rows.
     """
     return nn.Sequential(
         nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, out)
@@ -15,12 +15,12 @@ def mlp_head(width: int, hidden: int, out: int) -> nn.Sequential:
 
 
 def projection_head(width: int, out: int) -> nn.Sequential:
-    """Return a head (N, width) to (N, out) with one hidden layer of `width` and no batch norm."""
+    """Return a head from (N, width) to (N, out) with a hidden layer of `width`, no batch norm."""
     return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out))
 
 
 class UnitEmbedding(nn.Linear):
-    """A linear layer (N, width) to (N, dimensions) whose output rows have unit length."""
+    """A linear layer from (N, width) to (N, dimensions) that scales its outputs to unit length."""
 
     def forward(self, rows: Tensor) -> Tensor:
         return F.normalize(super().forward(rows), dim=-1)

@@ -1,4 +1,4 @@
-"""Softened logits: Hinton, Vinyals, Dean 2015, https://arxiv.org/abs/1503.02531, section 2."""
+"""Softened logits: Hinton, Vinyals and Dean 2015, https://arxiv.org/abs/1503.02531, section 2."""
 
 from torch import Tensor
 
@@ -10,11 +10,11 @@ from dlkd_core.losses.base_loss import (
     first_view,
     softened_kl_divergence,
 )
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 
 class KDLoss(DistillationLoss):
-    """KL divergence of softened logits on the first view, averaged over images.
+    """KL divergence between softened logits on the first view, averaged over images.
 
     L = T^2 * KL( softmax(z_T / T) || softmax(z_S / T) )
     """

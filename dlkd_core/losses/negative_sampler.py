@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from dlkd_core.outputs import Targets
+from dlkd_core.network_outputs import Targets
 
 _MAX_SEED = 2**62
 
@@ -11,11 +11,12 @@ _MAX_SEED = 2**62
 class NegativeSampler(nn.Module):
     """Draws K training images of other classes for each image of a batch.
 
-    The random numbers are determined by its buffers, so a run can be resumed.
+    The state of the random numbers is stored in a buffer, so that a run can be resumed.
 
     Args:
         labels: labels of the training split, (N,).
-        count: K, reduced to the number of images outside the largest class if that is smaller.
+        count: the number K of negatives. It is limited to the number of images outside the largest
+            class.
     """
 
     by_class: Tensor
@@ -35,14 +36,14 @@ class NegativeSampler(nn.Module):
         self.register_buffer("state", torch.randint(_MAX_SEED, (1,)))
 
     def forward(self, targets: Targets) -> Tensor:
-        """Return indices of the image itself, then of its negatives, (batch, 1 + K)."""
+        """Return the index of each image, followed by those of its negatives, (batch, 1 + K)."""
         generator = torch.Generator().manual_seed(int(self.state))
         self.state += 1
         class_sizes = self.sizes[targets.labels][:, None]  # (batch, 1)
         uniform = torch.rand(
             len(targets.labels), self.count, dtype=torch.float64, generator=generator
         ).to(class_sizes.device)
-        # positions in `by_class` with the image's own class cut out
+        # positions in `by_class` after the image's own class is removed
         positions = (uniform * (len(self.by_class) - class_sizes)).long()
         positions += class_sizes * (positions >= self.starts[targets.labels][:, None])
         return torch.cat([targets.indices[:, None], self.by_class[positions]], dim=1)

@@ -1,6 +1,6 @@
-"""Neuron selectivity transfer: Huang, Wang 2017, https://arxiv.org/abs/1707.01219, eq. 4.
+"""Neuron selectivity transfer: Huang and Wang 2017, https://arxiv.org/abs/1707.01219, eq. 4.
 
-Matches RepDistiller.
+The implementation matches RepDistiller.
 """
 
 import torch.nn.functional as F
@@ -9,7 +9,7 @@ from torch import Tensor
 from dlkd_core.catalog.loss_params import NSTParams
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext, sum_losses
 from dlkd_core.losses.block_pairs import pair_block_shapes, pooled_block_pairs
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 
 class NSTLoss(DistillationLoss):
@@ -17,7 +17,8 @@ class NSTLoss(DistillationLoss):
 
     L = sum_l mean k(F_T, F_T) + mean k(F_S, F_S) - 2 mean k(F_S, F_T), k(a, b) = <a, b>^2
 
-    The means are over pairs of channels, each channel at unit length.
+    The means are over pairs of channels, and each channel is scaled to unit length. MMD is the
+    maximum mean discrepancy.
     """
 
     def __init__(self, params: NSTParams, context: LossContext) -> None:
@@ -29,11 +30,11 @@ class NSTLoss(DistillationLoss):
 
 
 def _squared_mmd(*maps: Tensor) -> Tensor:
-    """Return the squared MMD between the channels of two maps (N, C, H, W)."""
+    """Return the squared MMD between the channels of two feature maps (N, C, H, W)."""
     student, teacher = (F.normalize(x.flatten(2), dim=2) for x in maps)  # (N, C, H * W)
     return _kernel(teacher, teacher) + _kernel(student, student) - 2 * _kernel(student, teacher)
 
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:
-    """Return the kernel's mean over all pairs of channels of an image and over images."""
+    """Return the kernel, averaged over all pairs of channels within an image and over images."""
     return (a @ b.transpose(1, 2)).square().mean()

@@ -2,12 +2,12 @@
 
 from torch import Tensor, nn
 
-from dlkd_core.base import import_target
 from dlkd_core.catalog import Method
 from dlkd_core.catalog.loss_params import LossParams
+from dlkd_core.common import import_target
 from dlkd_core.errors import SpecError
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext, sum_losses
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 
 class Objective(nn.Module):
@@ -24,9 +24,9 @@ class Objective(nn.Module):
         """Return the total loss (a scalar) and each term's unweighted value (scalars, detached).
 
         Args:
-            student: outputs of batch * views rows.
-            teacher: outputs of the same rows. None in a run without a teacher.
-            targets: labels and indices per image, (batch,).
+            student: outputs for batch * views rows.
+            teacher: outputs for the same rows. None in a run without a teacher.
+            targets: label and index of each image, (batch,).
         """
         values: dict[str, Tensor] = {
             name: term(student, teacher, targets) for name, term in self.terms.items()
@@ -60,12 +60,15 @@ def build_objective(method: Method, context: LossContext) -> Objective:
 
 
 def _epoch_weight(term: LossParams, epoch: int) -> float:
-    """Return a term's weight in an epoch (from 1), which grows linearly during its warm-up."""
+    """Return a term's weight in an epoch. During the warm-up, the weight grows linearly.
+
+    Epochs are counted from 1.
+    """
     return term.weight * (min(1.0, epoch / term.warmup_epochs) if term.warmup_epochs else 1.0)
 
 
 def _number_names(term_names: list[str]) -> list[str]:
-    """Append a number to repeated names from their second occurrence on: at, at_2."""
+    """Append a number to each repetition of a name, as in at, at_2."""
     counts = [term_names[: index + 1].count(name) for index, name in enumerate(term_names)]
     return [
         name if count == 1 else f"{name}_{count}"

@@ -1,4 +1,4 @@
-"""Probabilistic knowledge transfer: Passalis, Tefas 2018, https://arxiv.org/abs/1803.10837.
+"""Probabilistic knowledge transfer: Passalis and Tefas 2018, https://arxiv.org/abs/1803.10837.
 
 Eq. 4 to 7, as in RepDistiller.
 """
@@ -7,15 +7,15 @@ from torch import Tensor
 
 from dlkd_core.catalog.loss_params import PKTParams
 from dlkd_core.losses.base_loss import DistillationLoss
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 _EPSILON = 1e-7
 
 
 class PKTLoss(DistillationLoss):
-    """Divergence of the conditional probabilities between the features of all rows.
+    """Divergence between the networks' conditional probabilities, over all pairs of rows.
 
-    L = mean_ij P_T log( P_T / P_S ), P = (cos(f_i, f_j) + 1) / 2, each row divided by its sum
+    L = mean_ij P_T log( P_T / P_S ), P = (cos(f_i, f_j) + 1) / 2, with each row divided by its sum
     """
 
     params: PKTParams
@@ -28,7 +28,10 @@ class PKTLoss(DistillationLoss):
 
 
 def _conditional_probabilities(rows: Tensor) -> Tensor:
-    """Return the probabilities (N, N) of rows (N, width), including the diagonal as published."""
+    """Return the probabilities (N, N) for rows (N, width).
+
+    The diagonal is included, as published.
+    """
     unit = rows / (rows.norm(dim=1, keepdim=True) + _EPSILON)
     kernel: Tensor = (unit @ unit.T + 1) / 2
     return kernel / kernel.sum(dim=1, keepdim=True)

@@ -1,7 +1,8 @@
 """Knowledge review: Chen et al. 2021, https://arxiv.org/abs/2104.09044, section 3.
 
-Matches https://github.com/dvlab-research/ReviewKD, except that the teacher's blocks are taken after
-their last ReLU, as the network returns them. The published code takes them before it.
+The implementation matches https://github.com/dvlab-research/ReviewKD, except that the outputs of
+the teacher's blocks are taken after the last ReLU, as the network returns them. The published code
+takes them before the last ReLU.
 """
 
 import torch
@@ -11,18 +12,18 @@ from torch import Tensor, nn
 from dlkd_core.catalog.loss_params import ReviewKDParams
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext
 from dlkd_core.losses.block_pairs import pair_block_shapes, pair_blocks
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 _MAX_WIDTH = 512
-_POOLED_SIZES = (4, 2, 1)  # sizes at which maps are compared in addition to their own
+_POOLED_SIZES = (4, 2, 1)  # sizes at which maps are compared in addition to their full size
 
 
 class ReviewKDLoss(DistillationLoss):
-    """Hierarchical context loss of fused stages, summed over stages.
+    """Hierarchical context loss between fused student stages and teacher stages, summed.
 
     L = sum_l HCL( ABF(F_S), F_T )
 
-    The stages are the pooled features and the paired blocks, from deep to shallow.
+    The stages, from deep to shallow, are the pooled features and then the paired blocks.
     """
 
     def __init__(self, params: ReviewKDParams, context: LossContext) -> None:
@@ -51,7 +52,7 @@ class ReviewKDLoss(DistillationLoss):
 
 
 class _AttentionFusion(nn.Module):
-    """Attention-based fusion (ABF) of a stage with the result of the deeper stages."""
+    """Attention-based fusion (ABF) of a stage with the fused map of the deeper stages."""
 
     def __init__(self, student_width: int, middle: int, teacher_width: int, *, fuses: bool) -> None:
         super().__init__()
@@ -66,7 +67,7 @@ class _AttentionFusion(nn.Module):
     def forward(
         self, student: Tensor, deeper: Tensor | None, size: torch.Size
     ) -> tuple[Tensor, Tensor]:
-        """Return the stage in the teacher's width and size, and the fused map for the next stage.
+        """Return the stage at the teacher's width and size, and the fused map for the next stage.
 
         The fused map is (N, middle, *size).
         """
@@ -80,10 +81,11 @@ class _AttentionFusion(nn.Module):
 
 
 def hierarchical_context_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return the hierarchical context loss (HCL) of two maps of one shape.
+    """Return the hierarchical context loss (HCL) between two feature maps of the same shape.
 
-    It is the weighted mean of the squared errors of the whole maps and of the maps pooled to 4, 2
-    and 1, with weights 1, 1/2, 1/4 and 1/8. Sizes that are not below the map's own are skipped.
+    The loss is a weighted mean of squared errors: of the whole maps, and of the maps pooled to
+    sizes 4, 2 and 1. The weights are 1, 1/2, 1/4 and 1/8. Sizes that are not smaller than the maps
+    are skipped.
     """
     loss, weight, total = F.mse_loss(student, teacher), 1.0, 1.0
     for size in _POOLED_SIZES:

@@ -1,6 +1,6 @@
 """Relational knowledge distillation: Park et al. 2019, https://arxiv.org/abs/1904.05068, eq. 4-9.
 
-Matches RepDistiller.
+The implementation matches RepDistiller.
 """
 
 import torch
@@ -9,18 +9,18 @@ from torch import Tensor
 
 from dlkd_core.catalog.loss_params import RKDParams
 from dlkd_core.losses.base_loss import DistillationLoss
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 _EPSILON = 1e-12
 
 
 class RKDLoss(DistillationLoss):
-    """Huber loss of the distances and angles between the features of all rows.
+    """Huber loss between the networks' distances and angles of features, over all rows.
 
     L = distance * huber(d_S, d_T) + angle * huber(a_S, a_T)
 
-    d_ij = |f_i - f_j| divided by the mean over the distances that are not zero. a_ijk is the cosine
-    at f_i between f_j - f_i and f_k - f_i.
+    d_ij is |f_i - f_j|, divided by the mean of all nonzero distances. a_ijk is the cosine of the
+    angle at f_i between f_j - f_i and f_k - f_i.
     """
 
     params: RKDParams
@@ -33,7 +33,7 @@ class RKDLoss(DistillationLoss):
 
 
 def _pairwise_distances(rows: Tensor) -> Tensor:
-    """Return the distances (N, N) of rows (N, width), divided by their mean."""
+    """Return the pairwise distances (N, N) of rows (N, width), divided by their mean."""
     squares = rows.square().sum(dim=1)
     off_diagonal = ~torch.eye(len(rows), dtype=torch.bool, device=rows.device)
     squared = (squares[:, None] + squares[None] - 2 * rows @ rows.T).clamp(min=_EPSILON)
@@ -42,6 +42,6 @@ def _pairwise_distances(rows: Tensor) -> Tensor:
 
 
 def _triplet_angles(rows: Tensor) -> Tensor:
-    """Return the cosines (N, N, N) of the angles between rows (N, width)."""
+    """Return the cosines (N, N, N) of the angles in all triplets of rows (N, width)."""
     edges = F.normalize(rows[None] - rows[:, None], dim=2)
     return edges @ edges.transpose(1, 2)

@@ -1,8 +1,9 @@
 """Self-supervised distillation: Fang et al. 2021, https://arxiv.org/abs/2101.04731, eq. 2 to 5.
 
-Matches https://github.com/jacobswan1/SEED, except that the teacher's embedding is its features. The
-published teachers have a head of 128 dimensions from their own self-supervised training. tau_T is
-the paper's 0.01, whereas the published code uses 0.0001, which is nearly one-hot.
+The implementation matches https://github.com/jacobswan1/SEED, with two differences. The teacher's
+features serve as its embedding, whereas the published teachers have a 128-dimensional head from
+their self-supervised training. tau_T is 0.01 as in the paper, whereas the published code uses
+0.0001, with which the teacher's softmax is nearly one-hot.
 """
 
 import torch
@@ -13,17 +14,18 @@ from dlkd_core.catalog.loss_params import SEEDParams
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext, first_view
 from dlkd_core.losses.feature_queue import FeatureQueue
 from dlkd_core.losses.heads import projection_head
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 
 class SEEDLoss(DistillationLoss):
-    """Cross-entropy of similarities to a queue of earlier images, averaged over all rows.
+    """Cross-entropy between similarities to a queue of earlier images, averaged over all rows.
 
     L = - mean sum_k p_T(k) log p_S(k), p_S = softmax(<e_S, k> / tau_S),
     p_T = softmax(<e_T, k> / tau_T)
 
-    e have unit length. e_S are the outputs of a linear - ReLU - linear head. The keys k are the
-    row's own e_T and the queue of the teacher's embeddings of earlier images (first views).
+    The embeddings e have unit length. e_S is the output of a linear - ReLU - linear head. The keys
+    k are the row's own e_T and a queue with the teacher's embeddings of earlier images (first
+    views).
     """
 
     params: SEEDParams

@@ -1,6 +1,6 @@
-"""Similarity preserving: Tung, Mori 2019, https://arxiv.org/abs/1907.09682, eq. 1 to 4.
+"""Similarity-preserving distillation: Tung and Mori 2019, https://arxiv.org/abs/1907.09682.
 
-Matches RepDistiller, on the last block.
+Implements eq. 1 to 4. The loss is applied to the last block only, as in RepDistiller.
 """
 
 import torch.nn.functional as F
@@ -9,15 +9,15 @@ from torch import Tensor
 from dlkd_core.catalog.loss_params import SPParams
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext
 from dlkd_core.losses.block_pairs import pair_block_shapes
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 
 class SPLoss(DistillationLoss):
-    """Squared difference of the Gram matrices of the last block.
+    """Squared difference between the Gram matrices of the last blocks.
 
     L = | G_T - G_S |_F^2 / B^2, G = F F^T with rows of unit length
 
-    F are the flattened outputs of the last block. B counts views.
+    F is the flattened output of the last block. B is the number of rows, including all views.
     """
 
     def __init__(self, params: SPParams, context: LossContext) -> None:
@@ -31,6 +31,6 @@ class SPLoss(DistillationLoss):
 
 
 def _gram_matrix(maps: Tensor) -> Tensor:
-    """Return the Gram matrix (N, N) of maps (N, C, H, W), with rows of unit length."""
+    """Return the Gram matrix (N, N) of feature maps (N, C, H, W), with rows of unit length."""
     rows = maps.flatten(1)
     return F.normalize(rows @ rows.T)

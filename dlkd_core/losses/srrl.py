@@ -1,8 +1,9 @@
 """Softmax regression representation learning: Yang et al. 2021.
 
-https://openreview.net/forum?id=ZzwDy_wiWv, eq. 3 and 5, as in
-https://github.com/jingyang2017/KD_SRRL. If the pooled mean of the last map is not the features
-(MobileNetV2's last block), that code still uses the map. Here the features are used.
+Implements https://openreview.net/forum?id=ZzwDy_wiWv, eq. 3 and 5, as in
+https://github.com/jingyang2017/KD_SRRL. In some networks, such as MobileNetV2, the features are not
+the pooled mean of the last block. The published code then still uses the last block. Here the
+features are used.
 """
 
 from collections.abc import Callable
@@ -14,17 +15,17 @@ from torch import Tensor, nn
 from dlkd_core.catalog.loss_params import SRRLParams
 from dlkd_core.errors import SpecError
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext, first_view
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 
 class SRRLLoss(DistillationLoss):
-    """Squared errors of features and of the teacher's logits for them, on the first view.
+    """Squared errors of the features and of the teacher's logits for them, on the first view.
 
     L = L_FM + w L_SR = mean ( p - f_T )^2 + w mean ( W_T p - z_T )^2, p = pooled mean of r(F_S)
 
-    r is a 1x1 convolution to the teacher's width, followed by batch norm and ReLU. F_S is the last
-    block's map if it is as wide as the student's features, and the features otherwise. W_T is the
-    teacher's own classifier, which stays frozen.
+    r is a 1x1 convolution to the teacher's width, followed by batch norm and ReLU. F_S is the
+    feature map of the student's last block if it is as wide as the student's features, and the
+    features otherwise. W_T is the teacher's own classifier, which is frozen.
     """
 
     params: SRRLParams
@@ -53,7 +54,8 @@ class SRRLLoss(DistillationLoss):
 def _require_classifier(context: LossContext) -> Callable[[Tensor], Tensor]:
     """Return the teacher's classifier.
 
-    It is never an attribute of the term, because the term's parameters are trained and saved.
+    The classifier must not be an attribute of the loss term, because the parameters of a term are
+    trained and saved.
     """
     if context.teacher_classifier is None:
         raise SpecError(

@@ -1,9 +1,9 @@
 """Self-supervised knowledge distillation: Xu et al. 2020, https://arxiv.org/abs/2006.07114.
 
-Eq. 5 to 8, as in https://github.com/xuguodong03/SSKD, with one difference. The published code first
-trains a two-layer head on the frozen teacher for 60 epochs, to match each rotated image to its
-source, and takes the similarities of the head's outputs. Here they are the similarities of the
-teacher's features themselves, as in DLKD.
+Implements eq. 5 to 8, as in https://github.com/xuguodong03/SSKD, with one difference. The published
+code first trains a two-layer head on the frozen teacher for 60 epochs, which learns to match each
+rotated image to its source. It then uses the similarities between the head's outputs. Here the
+similarities between the teacher's features are used, as in DLKD.
 """
 
 import torch
@@ -21,15 +21,15 @@ from dlkd_core.losses.base_loss import (
     view_cosines,
 )
 from dlkd_core.losses.heads import projection_head
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 
 class SSKDLogitsLoss(DistillationLoss):
-    """KL divergence of softened logits on all views except the first, averaged over views.
+    """KL divergence between softened logits on all views except the first, averaged over views.
 
     L = T^2 * KL( softmax(z_T / T) || softmax(z_S / T) )
 
-    None of these views is dropped, unlike in `SSKDLoss`.
+    Unlike `SSKDLoss`, this term keeps all of these views.
     """
 
     params: SSKDLogitsParams
@@ -46,13 +46,13 @@ class SSKDLogitsLoss(DistillationLoss):
 
 
 class SSKDLoss(DistillationLoss):
-    """KL divergence of similarities between views, averaged over the kept rows.
+    """KL divergence between the networks' similarities of views, averaged over the kept rows.
 
     L = t^2 * mean KL( softmax(S_T / t) || softmax(S_S / t) ),
     S_ij = cosine of other view i and first view j
 
-    S_S is computed on the outputs of a linear - ReLU - linear head. The kept rows are those whose
-    own image the teacher ranks first and, of the others, the fraction `keep` with the best ranks.
+    S_S is computed on the outputs of a linear - ReLU - linear head. A row is kept if the teacher
+    ranks its own image first. Of the other rows, the fraction `keep` with the best ranks is kept.
     Student and teacher features may differ in width.
     """
 
@@ -77,13 +77,14 @@ class SSKDLoss(DistillationLoss):
 
 
 def select_well_ranked_rows(cosines: Tensor, keep_fraction: float) -> Tensor:
-    """Return the mask of kept rows of (batch * others, batch), without a device synchronization.
+    """Return a mask of the rows to keep, for cosines (batch * others, batch).
 
-    The mask keeps all rows that rank their own image first, and `keep_fraction` of the others.
+    The mask keeps all rows that rank their own image first, and `keep_fraction` of the others. It
+    is computed without a device synchronization.
     """
     rows, batch = cosines.shape
     own_images = torch.arange(batch, device=cosines.device).repeat_interleave(rows // batch)
-    # rank of the row's own image, 0 is first
+    # rank of the row's own image, where 0 is the best
     ranks = (cosines > cosines.gather(1, own_images[:, None])).sum(dim=1)
     correct = (ranks == 0).sum()
     count = correct + ((rows - correct) * keep_fraction).floor()

@@ -1,7 +1,7 @@
-"""Supervised contrast: Khosla et al. 2020, https://arxiv.org/abs/2004.11362, equation 2.
+"""Supervised contrastive learning: Khosla et al. 2020, https://arxiv.org/abs/2004.11362, eq. 2.
 
 The loss contrasts the embeddings of both networks together, as in https://github.com/ifding/DLKD
-(SupConLoss), which is also the source of the constant in the logarithm.
+(SupConLoss). The constant in the logarithm is also taken from that code.
 """
 
 import torch
@@ -10,9 +10,9 @@ from torch import Tensor
 from dlkd_core.catalog.loss_params import SupConParams
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext, group_by_image
 from dlkd_core.losses.heads import UnitEmbedding
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
-_EPSILON = 1e-7  # inside the logarithm
+_EPSILON = 1e-7  # added inside the logarithm
 
 
 class SupConLoss(DistillationLoss):
@@ -20,8 +20,8 @@ class SupConLoss(DistillationLoss):
 
     L = mean_p -1/|P(p)| sum_{q in P(p)} log( exp(a_p.a_q / T) / sum_{r != p} exp(a_p.a_r / T) )
 
-    a are unit embeddings. P(p) are the other rows of p's class, of any view and network. It is
-    never empty, because it contains the other network's row of the same view.
+    a are unit embeddings. P(p) is the set of all other rows of p's class, from any view and either
+    network. The set is never empty, because it contains the other network's row for the same view.
     """
 
     params: SupConParams
@@ -50,9 +50,9 @@ class SupConLoss(DistillationLoss):
 
 
 def _log_softmax_off_diagonal(logits: Tensor, diagonal: Tensor) -> Tensor:
-    """Return the log softmax of each row without its diagonal entry in the sum.
+    """Return the log softmax of each row, with the diagonal entry excluded from the sum.
 
-    Rows are shifted by their maximum including the diagonal, as published.
+    As published, each row is shifted by its maximum, including the diagonal entry.
     """
     shifted = logits - logits.detach().amax(dim=1, keepdim=True)
     others = shifted.exp().masked_fill(diagonal, 0).sum(dim=1, keepdim=True)

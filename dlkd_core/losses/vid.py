@@ -12,18 +12,18 @@ from torch import Tensor, nn
 from dlkd_core.catalog.loss_params import VIDParams
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext, sum_losses
 from dlkd_core.losses.block_pairs import pair_block_shapes, pooled_block_pairs
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 
 _EPSILON = 1e-5
 _INITIAL_VARIANCE = 5.0
 
 
 class VIDLoss(DistillationLoss):
-    """Gaussian negative log-likelihood of the teacher's blocks, summed over paired blocks.
+    """Gaussian negative log-likelihood of the teacher's block outputs, summed over paired blocks.
 
     L = sum_l mean ( (mu(F_S) - F_T)^2 / var + log var ) / 2, var_c = softplus(a_c) + 1e-5
 
-    mu and a are learned. L may be negative.
+    mu and a are learned. The loss can be negative.
     """
 
     def __init__(self, params: VIDParams, context: LossContext) -> None:
@@ -39,7 +39,7 @@ class VIDLoss(DistillationLoss):
 
 
 class _GaussianHead(nn.Module):
-    """A Gaussian over the teacher's block, with a mean predicted from the student's block."""
+    """A Gaussian over the teacher's block output. Its mean is predicted from the student's."""
 
     def __init__(self, student_width: int, teacher_width: int) -> None:
         super().__init__()

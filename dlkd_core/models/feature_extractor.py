@@ -1,4 +1,4 @@
-"""A network with normalization inside that exposes logits, features and feature maps by hooks."""
+"""Wraps networks to normalize their input and to return features and feature maps, with hooks."""
 
 from collections.abc import Sequence
 from math import isqrt
@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from dlkd_core.models.network import Network, TensorLayout
-from dlkd_core.outputs import Outputs
+from dlkd_core.network_outputs import Outputs
 
 
 class FeatureExtractor(nn.Module):
-    """Wraps a network without changing it.
+    """Normalizes images, runs a network on them and returns its `Outputs`.
 
-    Deep copies, and several extractors of one network, do not interfere with each other.
+    The network itself is not changed. Deep copies, and several extractors of the same network, do
+    not interfere with each other.
 
     Args:
         network: module and layer names.
@@ -58,7 +59,7 @@ class FeatureExtractor(nn.Module):
 
 
 class HeadlessFeatureExtractor(FeatureExtractor):
-    """An extractor for a backbone whose classifier is untrained. Its logits are (N, 0)."""
+    """An extractor for backbones with an untrained classifier. Its logits are (N, 0)."""
 
     def forward(self, images: Tensor) -> Outputs:
         """Return the outputs for images (N, 3, H, W), float in [0, 1]."""
@@ -69,7 +70,7 @@ class HeadlessFeatureExtractor(FeatureExtractor):
 class _Captured:
     """The tensors that the hooks captured during a forward pass.
 
-    None between passes, so that no tensors are kept alive.
+    `tensors` is None between forward passes, so that no tensors are kept alive.
     """
 
     tensors: dict[str, Tensor] | None = None
@@ -78,7 +79,7 @@ class _Captured:
 class _OutputHook:
     """A hook that captures a block's output.
 
-    An object instead of a closure, so that a deep copy of the network captures into its own copy.
+    It is an object instead of a closure, so that deep copies of the network do not share captures.
     """
 
     def __init__(self, captured: _Captured, name: str) -> None:
@@ -103,13 +104,13 @@ class _InputHook:
 def _pool_features(features: Tensor) -> Tensor:
     """Return features (N, width).
 
-    The input of a convolutional classifier (SqueezeNet) is a map, which is averaged.
+    The input of a convolutional classifier (SqueezeNet) is a feature map, which is averaged.
     """
     return features.mean(dim=(2, 3)) if features.dim() == 4 else features
 
 
 def _to_map(output: Tensor, layout: TensorLayout, prefix_tokens: int) -> Tensor:
-    """Return a block's output as a map (N, C, H, W)."""
+    """Return a block's output as a feature map (N, C, H, W)."""
     if output.dim() == 3:
         # Some networks add their class token after this block.
         has_prefix = isqrt(output.shape[1]) ** 2 != output.shape[1]

@@ -1,6 +1,6 @@
-"""Networks on the meta device, which take no memory.
+"""Networks on the meta device, whose weights take no memory.
 
-They show the shapes of a network, and the weights of a checkpoint can be loaded into them.
+Their weights have only shapes, until the weights of a checkpoint are loaded into them.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,9 +18,9 @@ _WEIGHT_FACTORIES = {torch.empty, torch.zeros, torch.ones}
 def build_meta_network(
     architecture: str, num_classes: int, options: Mapping[str, Any] | None = None
 ) -> Network:
-    """Build a network with every weight on the meta device, without drawing random numbers.
+    """Build a network with every weight on the meta device, without random initialization.
 
-    Tables that a network computes (Swin's relative positions) are real. After
+    Tables that a network computes (such as Swin's relative positions) keep their values. After
     `load_state_dict(weights, assign=True)` with all weights, nothing is left on the meta device.
 
     Raises:
@@ -35,7 +35,7 @@ class MetaWeightsMode(TorchFunctionMode):
     """A context in which the weights of networks are created on the meta device.
 
     Unlike `torch.device("meta")`, it affects weights only. Tensors that networks compute while they
-    are built (RegNet's widths) stay real.
+    are built (such as RegNet's widths) keep their values.
     """
 
     def __torch_function__(

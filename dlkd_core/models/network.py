@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from torch import nn
 
-from dlkd_core.base import import_target
 from dlkd_core.catalog import find_architecture
+from dlkd_core.common import import_target
 
 # The layout of a block's output: (N, C, H, W) or (N, H, W, C). Tokens (N, prefix + H * W, C) with
 # H = W are recognized by their number of dimensions.
@@ -46,7 +46,7 @@ class Network:
 def build_network(
     architecture: str, num_classes: int, options: Mapping[str, Any] | None = None
 ) -> Network:
-    """Build a network by its catalog name, initialized from torch's global generator.
+    """Build a network by its catalog name, initialized with torch's global random generator.
 
     Raises:
         UnknownChoice: there is no such architecture.

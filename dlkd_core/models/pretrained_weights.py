@@ -1,4 +1,4 @@
-"""Networks with published weights, from torch's hub cache or the cache of the Hugging Face Hub."""
+"""Networks with published weights, cached by torch.hub or the Hugging Face Hub client."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 from torch import nn
 
-from dlkd_core.base import import_target
 from dlkd_core.catalog import find_architecture
+from dlkd_core.common import import_target
 from dlkd_core.errors import SpecError, WeightsUnavailable
 from dlkd_core.models.network import Network
 from dlkd_core.spec import Normalization
@@ -23,8 +23,8 @@ class PretrainedNetwork:
     Args:
         network: the network.
         normalization: the normalization that the weights were trained with.
-        num_classes: number of classes of the classifier. 0 for a backbone, whose classifier has one
-            class and is untrained.
+        num_classes: number of classes of the published classifier, or 0 if only a backbone was
+            published. The network then has an untrained placeholder classifier with one class.
     """
 
     network: Network
@@ -37,7 +37,7 @@ def load_pretrained(
 ) -> PretrainedNetwork:
     """Load a network with its published weights by its catalog name.
 
-    `pointer` is the JSON pointer of the field that requests it in the spec.
+    `pointer` is the JSON pointer to the spec field that requests the network.
 
     Raises:
         UnknownChoice: there is no such architecture.
@@ -49,7 +49,7 @@ def load_pretrained(
     if entry.weights_target is None:
         raise SpecError(
             f"There are no published weights for {architecture}.",
-            hint="Leave pretrained out.",
+            hint="Omit `pretrained`.",
             pointer=pointer,
         )
     try:
@@ -69,7 +69,7 @@ def load_pretrained_student(
 ) -> PretrainedNetwork:
     """Load a pretrained network and replace its classifier with a new one.
 
-    The new classifier is initialized from torch's global generator.
+    The new classifier is initialized with torch's global random generator.
 
     Raises:
         UnknownChoice: there is no such architecture.
@@ -114,7 +114,7 @@ def _translate_errors(architecture: str, pointer: str) -> Iterator[None]:
             f"downloaded: {_first_line(error)}.",
             pointer=pointer,
         ) from error
-    # raised for a wrong digest, other shapes than the network's, or a file with more than weights
+    # raised for a wrong digest, mismatched shapes, or a file with more than weights
     except (RuntimeError, UnpicklingError) as error:
         raise WeightsUnavailable(
             f"The pretrained weights of {architecture} do not match the network: "

@@ -22,9 +22,10 @@ def complete_options(student: StudentSpec, size: tuple[int, int]) -> dict[str, A
 def init_student(
     student: StudentSpec, num_classes: int, size: tuple[int, int], data_normalization: Normalization
 ) -> tuple[Network, Normalization]:
-    """Return the student and the normalization of its images.
+    """Build the student and return it with the normalization of its input images.
 
-    The normalization is that of the published weights, or else `data_normalization`.
+    The normalization is that of the published weights if they are used, and `data_normalization`
+    otherwise.
 
     Raises:
         SpecError: the network does not run on images of this height and width, does not accept its
@@ -44,10 +45,9 @@ def init_student(
 
 @torch.no_grad()
 def check_image_size(network: Network, name: str, size: tuple[int, int]) -> None:
-    """Check that the network runs on images of this height and width, by running it on one.
+    """Check that the network accepts images of this height and width, by running it on one.
 
-    Networks have limits of their own (multiples of their patches or windows) that show only when
-    they run.
+    Some limits, such as multiples of the patch or window size, show only in a forward pass.
 
     Raises:
         SpecError: the network does not run on this size.

@@ -1,6 +1,6 @@
-"""The index of timm's networks, `dlkd_core/catalog/architectures/timm_architectures.json`.
+"""Generator of the timm index, `dlkd_core/catalog/architectures/timm_architectures.json`.
 
-Run this file as a module to write the index again from the installed timm (some minutes). Each
+Run this module to regenerate the index from the installed timm, which takes some minutes. Each
 network is built and run on the meta device at growing image sizes, so everything in the index is
 measured. The index excludes networks with no classifier or more than two, networks whose classifier
 does not receive features, and networks that do not accept images with three channels.
@@ -23,7 +23,7 @@ from dlkd_core.models.feature_extractor import FeatureExtractor
 from dlkd_core.models.meta_network import MetaWeightsMode
 from dlkd_core.models.network import Network, count_parameters
 from dlkd_core.models.timm_models import create_timm_module, wrap_timm_module
-from dlkd_core.outputs import Outputs
+from dlkd_core.network_outputs import Outputs
 
 _MAX_CLASSIFIERS = 2
 _PROBE_SIDES = (8, 16, 32, 48, 64, 96, 112, 128, 160, 192, 224, 256, 288)
@@ -61,9 +61,9 @@ def indexable_names() -> Iterator[str]:
 
 
 def probe_network(name: str) -> TimmModelInfo | None:
-    """Run a network on the meta device and return its entry of the index.
+    """Run a network on the meta device and return its index entry.
 
-    Returns None if it does not run or its classifier does not receive features.
+    Returns None if the network does not run or its classifier does not receive features.
     """
     config: Any = timm.get_pretrained_cfg(name)
     side = config.input_size[1]
@@ -92,7 +92,7 @@ def probe_network(name: str) -> TimmModelInfo | None:
 def _probe_sizes(name: str, network: Network, side: int) -> tuple[int, SizePolicy]:
     """Return the smallest image side and the policy for other sides.
 
-    CHOSEN means that other sides need another network, ANY that this network runs on them.
+    CHOSEN means that the network must be built for each side, ANY that it runs on several sides.
     """
     smaller_sides = [smaller for smaller in _PROBE_SIDES if smaller < side]
     for smaller in smaller_sides:
@@ -107,7 +107,7 @@ def _probe_sizes(name: str, network: Network, side: int) -> tuple[int, SizePolic
 def _runs_at_other_sizes(network: Network, small_side: int, side: int) -> bool:
     """Return whether a network made for `side` runs at a smaller side and at one more.
 
-    A single other side proves nothing, because a table of positions may fit it by coincidence.
+    A single other side proves nothing, because a position table may match it by coincidence.
     """
     return _runs_at(network, small_side) and any(
         _runs_at(network, other) for other in _PROBE_SIDES if small_side < other != side

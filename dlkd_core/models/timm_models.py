@@ -1,7 +1,8 @@
-"""Image classifiers of timm (https://huggingface.co/docs/timm).
+"""timm image classifiers (https://huggingface.co/docs/timm).
 
-Catalog names are timm's with the prefix "timm/". Blocks are those of timm's own `feature_info`: the
-last of each resolution, at most four, or the quarters of a network that keeps one resolution.
+Catalog names are timm's names with the prefix "timm/". Blocks are taken from timm's `feature_info`:
+the last block of each resolution, at most four, or the block at each quarter of the depth if the
+network has a single resolution.
 Backbones that timm builds without a classifier (DINOv2, DINOv3, SigLIP, ...) get one. The family
 excludes CLIP's ResNets, whose classifier is part of their pooling, and EfficientViM, which has
 eight classifiers.
@@ -12,9 +13,9 @@ from typing import Any
 import timm
 from torch import nn
 
-from dlkd_core.base import FrozenModel
 from dlkd_core.catalog.architectures import ResizableOptions
 from dlkd_core.catalog.architectures.timm_architectures import TIMM_MODEL_INFO
+from dlkd_core.common import FrozenModel
 from dlkd_core.models.network import MAX_BLOCKS, Network, TensorLayout, pick_quarters
 from dlkd_core.models.pretrained_weights import PretrainedNetwork
 from dlkd_core.spec import Normalization
@@ -58,9 +59,9 @@ def create_timm_module(name: str, options: FrozenModel, **arguments: Any) -> Any
 
 
 def wrap_timm_module(module: Any, *, maps: bool) -> Network:
-    """Return a timm module with its layer names.
+    """Wrap a timm module in a `Network` with the names of its layers.
 
-    If `maps` is false, because the network's blocks return no feature maps, it gets no blocks.
+    Set `maps` to false if the blocks return no feature maps. The result then has no blocks.
     """
     blocks = find_stages(module) if maps else ()
     layout: TensorLayout = "NHWC" if getattr(module, "output_fmt", None) == "NHWC" else "NCHW"
@@ -77,7 +78,7 @@ def wrap_timm_module(module: Any, *, maps: bool) -> Network:
 
 
 def find_stages(module: nn.Module) -> tuple[str, ...]:
-    """Return the blocks of timm's `feature_info`, shallow to deep. Empty if there are none."""
+    """Return the names of the blocks in timm's `feature_info`, if any, shallow to deep."""
     module_names = {name for name, _ in module.named_modules()}
     reductions = [
         (stage["module"], stage["reduction"])

@@ -1,9 +1,9 @@
-"""Image classifiers of torchvision (https://docs.pytorch.org/vision/stable/models.html).
+"""torchvision image classifiers (https://docs.pytorch.org/vision/stable/models.html).
 
 Catalog names are torchvision's, with the prefix "torchvision_" if another family uses the name.
-GoogLeNet and Inception are built without their auxiliary classifiers. Networks here take normalized
-images, so `transform_input`, which torchvision sets together with its weights for these two, stays
-off.
+GoogLeNet and Inception are built without their auxiliary classifiers. torchvision also
+enables `transform_input` for these two when it loads their weights. It stays off here, because the
+networks take normalized images.
 """
 
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from torchvision.models import WeightsEnum, get_model, get_model_weights
 from dlkd_core.catalog.architectures import ArchitectureOptions, MobileNetV2Options
 from dlkd_core.errors import SpecError
 from dlkd_core.models.network import Network, TensorLayout, pick_quarters
+from dlkd_core.models.parameter_names import canonical_name, is_auxiliary
 from dlkd_core.models.pretrained_weights import PretrainedNetwork
-from dlkd_core.models.weight_names import canonical_name, is_auxiliary
 from dlkd_core.spec import Normalization
 
 _PREFIX = "torchvision_"
@@ -52,7 +52,7 @@ _BLOCKS: dict[str, tuple[str, ...]] = {
 }
 _LAYOUTS: dict[str, TensorLayout] = {"swin": "NHWC"}
 
-# The default weights of these networks are for another image size than the network.
+# The default weights of these networks need a different image size.
 _WEIGHT_OVERRIDES = {"vit_h_14": "IMAGENET1K_SWAG_LINEAR_V1"}
 # These weights come from TensorFlow. torchvision's `transform_input` converts ImageNet's
 # normalization to this one.
@@ -83,7 +83,7 @@ def build_pretrained(name: str, options: ArchitectureOptions) -> PretrainedNetwo
     """Build a network with torchvision's weights, from torch's hub cache or by download.
 
     Raises:
-        SpecError: there are options, for which torchvision publishes no weights.
+        SpecError: torchvision publishes no weights for these options.
         OSError: the weights are not in the cache and cannot be downloaded.
     """
     if options != type(options)():
@@ -116,7 +116,7 @@ def _lookup_by_prefix(by_prefix: dict[str, Any], name: str, default: Any) -> Any
 
 
 def _find_classifier(module: nn.Module) -> str:
-    """Return the last layer with weights, which is linear except in SqueezeNet (a convolution)."""
+    """Return the name of the last layer with weights: linear, or a convolution in SqueezeNet."""
     *_, last = (
         name for name, layer in module.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)
     )
@@ -132,7 +132,7 @@ def _find_blocks(name: str, module: nn.Module) -> tuple[str, ...]:
 
 
 def _find_stages(sequence: str, module: nn.Module) -> tuple[str, ...]:
-    """Return the layers of a sequence before each downsampling layer, and the last layer."""
+    """Return the names of the last layer and of the layers before each downsampling layer."""
     layers = [*module.get_submodule(sequence).named_children()]
     ends = [name for (name, _), (_, after) in pairwise(layers) if _is_downsampling(after)]
     last_name, last_layer = layers[-1]

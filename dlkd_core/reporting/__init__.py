@@ -1,1 +1,1 @@
-"""Reports about a run: the report itself, the model card and the bundle's documents."""
+"""Documents about a run: the report, the model card and the other documents of a bundle."""

@@ -1,6 +1,6 @@
-"""Model card of a student, in the format of the Hugging Face Hub.
+"""The model card of a student, in the format of the Hugging Face Hub.
 
-The card is rendered from the report alone, without torch.
+Only the report is needed to render a card. torch is not imported.
 """
 
 import json
@@ -12,7 +12,7 @@ from dlkd_core.spec import DEFAULT_RESIZE, ResizeMode
 
 
 class ClassifierState(StrEnum):
-    """Whether the method trained the student's classifier. Values of the report's `classifier`."""
+    """Whether the method trained the student's classifier, as stated in the report."""
 
     TRAINED = "trained"
     UNTRAINED = "untrained"
@@ -32,7 +32,7 @@ _KNN_LABEL = "k-NN top-1 of the features"
 
 
 class MeasuredFile(Protocol):
-    """A file of the model, as listed on the card."""
+    """A model file, as listed on the card."""
 
     @property
     def name(self) -> str: ...
@@ -47,9 +47,10 @@ class MeasuredFile(Protocol):
 
 
 def build_config(report: dict[str, Any]) -> dict[str, Any]:
-    """Return what a program needs to use the weights.
+    """Return the configuration that a program needs to use the weights.
 
-    That is architecture, options, classes, image size, normalization and number of parameters.
+    It contains the architecture, its options, the classes, the image size, the normalization and
+    the number of parameters.
     """
     names = ("architecture", "options", "classes", "image", "normalization", "parameters")
     return {
@@ -59,7 +60,7 @@ def build_config(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def render_model_card(report: dict[str, Any], files: Sequence[MeasuredFile], title: str) -> str:
-    """Render the card as Markdown with YAML front matter."""
+    """Render the model card as Markdown with YAML front matter."""
     sections = [
         _front_matter(report, title),
         f"# {title}\n\n{_summary(report)}",
@@ -79,7 +80,7 @@ def _front_matter(report: dict[str, Any], title: str) -> str:
         "results": [
             {
                 "task": {"type": "image-classification"},
-                "dataset": {"name": "val split of the job's data set", "type": "image-folder"},
+                "dataset": {"name": "val split of the job's dataset", "type": "image-folder"},
                 "metrics": [_headline_metric(student)],
             }
         ],
@@ -134,8 +135,8 @@ def _describe_teacher(teacher: dict[str, Any]) -> str:
 
 
 def _evaluation(metrics: dict[str, Any]) -> str:
-    """Render the table of metrics, one column each for teacher and student."""
-    # Old reports have 0 multiply-accumulates for a network that torch does not run.
+    """Render the table of metrics, with one column for the teacher and one for the student."""
+    # In old reports, networks that torch does not run have 0 multiply-accumulates.
     columns = {
         name: {**values, "macs": values.get("macs") or None}
         for name, values in metrics.items()

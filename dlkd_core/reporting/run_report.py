@@ -1,4 +1,4 @@
-"""Report of a run: the student, metrics of student and teacher, and lineage."""
+"""The report of a run: the student, the metrics of student and teacher, and the lineage."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import torch
 from dlkd_core import __version__
 from dlkd_core.device import describe_device
 from dlkd_core.evaluation import measure_cost, measure_quality, protocols
-from dlkd_core.evaluation.feature_quality import knn_quality, measure_knn_top1
+from dlkd_core.evaluation.knn_quality import knn_quality, measure_knn_top1
 from dlkd_core.export import ExportContext
 from dlkd_core.models import FeatureExtractor
 from dlkd_core.reporting.model_card import ClassifierState
@@ -21,10 +21,10 @@ def build_report(
 ) -> dict[str, Any]:
     """Build the report as plain data, for the model's page, its card and `report.json`.
 
-    Moves the teacher to the CPU.
+    The teacher is moved to the CPU.
     """
     student = context.student
-    # The exported form of the student is measured, not the form that was trained.
+    # Measure the student in the form that is exported, which can differ from the trained form.
     deployable = student.build_deployable()
     image = context.val.images[:1].float() / 255
     metrics = {
@@ -73,7 +73,7 @@ def _teacher_metrics(inputs: RunInputs, image: torch.Tensor) -> dict[str, Any] |
     if teacher is None:
         return None
     protocol_results = _run_protocols(inputs, teacher.extractor)
-    # The teacher's last use in the run: timed on the same processor as the student.
+    # Time the teacher on the same processor as the student. The run does not use it afterwards.
     extractor = teacher.extractor.to("cpu")
     return {
         **teacher.measure_quality(inputs.data.val.labels),

@@ -1,4 +1,4 @@
-"""Verification of a teacher without a classifier, by nearest neighbors of its features."""
+"""Verification of teachers without a classifier, by k-NN classification with their features."""
 
 from collections.abc import Callable
 
@@ -7,11 +7,7 @@ import torch
 from dlkd_core.data.dataset import ImageDataset
 from dlkd_core.errors import TeacherAtChance
 from dlkd_core.evaluation.accuracy import LogitsFn
-from dlkd_core.evaluation.feature_quality import (
-    compute_knn_votes,
-    compute_top1,
-    split_bank_and_queries,
-)
+from dlkd_core.evaluation.knn_quality import compute_knn_votes, compute_top1, split_bank_and_queries
 from dlkd_core.spec import Normalization
 from dlkd_core.teachers.normalization import candidate_normalizations, choose_best, sample_split
 from dlkd_core.teachers.verification import (
@@ -33,9 +29,10 @@ def verify_by_neighbors(
     requested: Normalization | None,
     pretrained: Normalization | None = None,
 ) -> Verification:
-    """Classify val images by weighted k-NN among training images, as in `verify`.
+    """Verify the teacher by classifying val images with weighted k-NN among the training images.
 
-    If the training images have no labels, half of the val images replace them.
+    The normalization is chosen as in `verify`. If the training images have no labels, half of the
+    val images are used in their place.
 
     Raises:
         ClassesDoNotFit: Neither the images nor the teacher define how many classes there are.

@@ -1,4 +1,4 @@
-"""Loading of a teacher file: reading, recognition and assembly of the network."""
+"""Loads teacher files: reads the weights, recognizes the architecture and builds the network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class TeacherSource(Protocol):
 
 @dataclass(frozen=True)
 class NetworkSource:
-    """A network of the catalog with its weights.
+    """A catalog network with its weights.
 
     `headless` means that the classifier is not part of the checkpoint.
     """
@@ -41,7 +41,7 @@ class NetworkSource:
 
     @property
     def parameters(self) -> int:
-        """Number of parameters, without the classifiers' if the network is headless."""
+        """Number of parameters, without those of the classifiers if the network is headless."""
         names = self.network.classifiers if self.headless else ()
         excluded = map(self.network.module.get_submodule, names)
         return count_parameters(self.network.module) - sum(map(count_parameters, excluded))
@@ -49,7 +49,7 @@ class NetworkSource:
     def build_extractor(
         self, normalization: Normalization, device: torch.device
     ) -> FeatureExtractor:
-        """Wrap the network. Several wrappers can be used side by side."""
+        """Wrap the network. Several wrappers of the same network can be used at a time."""
         self.network.module.to(device).to(memory_format=torch.channels_last)
         extractor = HeadlessFeatureExtractor if self.headless else FeatureExtractor
         return extractor(self.network, normalization.mean, normalization.std).eval().to(device)
@@ -57,7 +57,7 @@ class NetworkSource:
 
 @dataclass(frozen=True)
 class LoadedTeacher:
-    """The content of a teacher file, with floats converted to float32.
+    """A loaded teacher, with its weights converted to float32.
 
     Attributes:
         source: Builds the runnable teacher.
@@ -93,7 +93,7 @@ def load_teacher_file(
     num_classes: int | None = None,
     features: str | None = None,
 ) -> LoadedTeacher:
-    """Load a checkpoint or an ONNX graph. Arguments that are omitted are recognized.
+    """Load a checkpoint or an ONNX graph. Omitted arguments are detected.
 
     Args:
         path: File to load.
@@ -165,7 +165,7 @@ def inspect_teacher(
 
 
 def _assemble_network(recognized: RecognizedModel) -> Network:
-    """Put the weights into a network that was built without drawing initial ones."""
+    """Load the weights into a network that was built without random initialization."""
     network = build_meta_network(
         recognized.architecture, recognized.num_classes or 1, recognized.options
     )

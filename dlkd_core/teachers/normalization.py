@@ -1,4 +1,4 @@
-"""Choice of the input normalization that a teacher was trained with."""
+"""Detection of the input normalization with which a teacher was trained."""
 
 from math import sqrt
 
@@ -7,13 +7,13 @@ from torch import Tensor
 
 from dlkd_core.data.dataset import DatasetSplit, ImageDataset
 from dlkd_core.data.host_images import iter_chunks
-from dlkd_core.evaluation.feature_quality import select_rows, shuffle_rows
+from dlkd_core.evaluation.knn_quality import select_rows, shuffle_rows
 from dlkd_core.spec import Normalization
 
 _SAMPLE_IMAGES = 512
 _BYTE_VALUES = 256
 
-# Names of the other normalizations, as they appear in reports.
+# Names in reports of the normalizations that are not in `COMMON_NORMALIZATIONS`
 REQUESTED = "given"  # set in the spec
 PUBLISHED = "weights"  # stated by the publisher of pretrained weights
 DATA = "data"  # statistics of the training images
@@ -33,8 +33,8 @@ def candidate_normalizations(
 ) -> dict[str, Normalization]:
     """Return the normalizations to try, by name.
 
-    That is the requested one alone, or else the pretrained weights' own, the common ones, and the
-    statistics of the training images.
+    If a normalization is requested, it is the only one. Otherwise, these are the normalization of
+    the pretrained weights, the common ones and the statistics of the training images.
     """
     if requested:
         return {REQUESTED: requested}
@@ -46,9 +46,9 @@ def candidate_normalizations(
 
 
 def choose_best(losses: dict[str, Tensor]) -> str:
-    """Return the first name whose losses are not clearly worse than the best.
+    """Return the name of the first normalization whose losses are not clearly worse than the best.
 
-    Chance on a few images must not decide between normalizations that are close.
+    This keeps chance from deciding between normalizations that are equally good.
     """
     best = min(losses.values(), key=lambda loss: loss.mean().item())
     return next(name for name, loss in losses.items() if not _is_clearly_worse(loss, best))

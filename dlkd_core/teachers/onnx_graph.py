@@ -1,4 +1,4 @@
-"""Analysis of an ONNX graph: image input, logits, features and intermediate feature maps."""
+"""Analysis of ONNX graphs, which finds their image input, logits, features and feature maps."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ Shape = tuple[int | None, ...]  # None: dynamic
 
 @dataclass(frozen=True)
 class OnnxGraph:
-    """A graph and the tensors that a teacher outputs.
+    """An ONNX graph and the names of the tensors that a teacher uses.
 
     Attributes:
-        model: The model, with features and maps added to its outputs.
+        model: The model, with the features and feature maps added to its outputs.
         image: Name of the image input.
         logits: Name of the logits.
-        features: Name of the features before the classifier.
+        features: Name of the features, which are the input of the classifier.
         maps: Names of the last feature map of each size, shallow to deep.
         image_size: Fixed height and width of the input. None if dynamic.
         batch_size: Fixed batch size of the input. None if dynamic.
@@ -119,7 +119,7 @@ def _is_image(shape: Shape) -> bool:
 
 
 def _find_features(model: onnx.ModelProto, logits: str, requested: str | None) -> str:
-    """Return the input of the last layer with weights, walking back from the logits."""
+    """Return the name of the features, by default the input of the last layer with weights."""
     producers = {output: node for node in model.graph.node for output in node.output}
     if requested is not None:
         if requested not in producers:

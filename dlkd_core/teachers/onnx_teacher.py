@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dlkd_core.errors import ImagesDoNotFit
-from dlkd_core.outputs import Outputs
+from dlkd_core.network_outputs import Outputs
 from dlkd_core.spec import Normalization
 from dlkd_core.teachers.onnx_graph import OnnxGraph
 
@@ -33,7 +33,7 @@ class OnnxTeacher(nn.Module):
         """Run the graph on images (N, 3, H, W), float in [0, 1].
 
         Raises:
-            ImagesDoNotFit: The graph has a fixed input size that differs.
+            ImagesDoNotFit: The graph has a fixed input size that differs from the image size.
         """
         self._check_size(images)
         names = [self._graph.logits, self._graph.features, *self._graph.maps]
@@ -71,7 +71,7 @@ class OnnxTeacher(nn.Module):
 
 
 def _pad_batch(images: Tensor, batch_size: int | None) -> npt.NDArray[np.float32]:
-    """Convert to NumPy, padded to a fixed batch size with copies of the last image."""
+    """Convert images to NumPy, padded to a fixed batch size with copies of the last image."""
     missing = (batch_size or len(images)) - len(images)
     padded = torch.cat([images, images[-1:].expand(missing, -1, -1, -1)]) if missing else images
     return padded.cpu().contiguous().numpy()

@@ -10,10 +10,10 @@ from dlkd_core.teachers.loading import LoadedTeacher, NetworkSource
 
 
 def load_pretrained_teacher(teacher: TeacherFile, data: ImageDataset) -> LoadedTeacher:
-    """Load the network `teacher.pretrained` for images of the data set's size.
+    """Load the pretrained network `teacher.pretrained` for images of the dataset's size.
 
-    If its classes are not the data set's and there is no class_map, the classifier is dropped and
-    only the features are used.
+    If its number of classes differs from the dataset's and there is no class_map, the classifier is
+    dropped and only the features are used.
 
     Raises:
         WeightsUnavailable: The weights are not in the cache and cannot be downloaded.
@@ -57,7 +57,7 @@ def _headless_notice(name: str, num_classes: int, data_classes: int) -> str:
     if not num_classes:
         return f"The pretrained {name} has no classifier. The student learns from its features."
     return (
-        f"The pretrained {name} has {num_classes} classes and the data set has {data_classes}. "
+        f"The pretrained {name} has {num_classes} classes and the dataset has {data_classes}. "
         "Its classifier is ignored and the student learns from its features. "
         "Set class_map to use the classifier."
     )

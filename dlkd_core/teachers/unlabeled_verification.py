@@ -27,11 +27,11 @@ def verify_unlabeled(
 ) -> Verification:
     """Check the teacher on an evaluation split without labels.
 
-    The teacher's own classes, or those of `class_map`, become the data set's classes.
+    The teacher's own classes, or those of `class_map`, become the dataset's classes.
 
-    The normalization is the requested one, or the first of the pretrained weights' own and the
-    common ones whose answers are not clearly less informative than the best's. A network is most
-    confident, without always giving the same answer, on images that look like its training images.
+    The normalization is the requested one if given. Otherwise, it is the first candidate whose
+    answers are not clearly less informative than those of the best. This works because a network is
+    most confident, without always giving the same answer, if images look like its training images.
 
     Raises:
         ClassesDoNotFit: The teacher has no classifier, so the number of classes is unknown.
@@ -69,10 +69,10 @@ def default_class_names(count: int) -> tuple[str, ...]:
 
 
 def _uninformativeness(log_probabilities: Tensor) -> Tensor:
-    """Return minus the KL divergence of each answer from the mean answer, in nats, (N,).
+    """Return the negative KL divergence of each answer from the mean answer, (N,), in nats.
 
-    Takes log-probabilities (N, classes). The mean of the result is minus the mutual information of
-    image and answer, as in Bridle et al. 1991, "Unsupervised classifiers".
+    Takes log-probabilities (N, classes). The mean of the result is the negative mutual information
+    between image and answer, as in Bridle et al. 1991, "Unsupervised classifiers".
     """
     mean = log_probabilities.logsumexp(dim=0) - log(len(log_probabilities))
     return (log_probabilities.exp() * (mean - log_probabilities)).sum(dim=1)

@@ -1,4 +1,4 @@
-"""Verification of a teacher on the evaluation split before training, by its accuracy."""
+"""Verification of a teacher before training, by its accuracy on the evaluation split."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from dlkd_core.spec import Normalization
 from dlkd_core.teachers.normalization import candidate_normalizations, choose_best, sample_split
 
 _CHANCE_SIGMAS = 3  # required margin above chance, in standard deviations of random guessing
-# Share of images that a class order must explain before it is suggested.
+# A class order is suggested if it explains at least this share of the images.
 _MIN_EXPLAINED = 0.5
 
 # Maps a normalization to a function from images to logits over the teacher's own classes.
@@ -25,16 +25,16 @@ LogitsFactory = Callable[[Normalization], LogitsFn]
 
 @dataclass(frozen=True)
 class Verification:
-    """Results of a teacher on the evaluation split.
+    """A teacher's results on the evaluation split.
 
     Attributes:
         normalization: The chosen input normalization.
-        logits: Logits over the data set's classes, (N, classes) on the CPU. (N, 0) for a teacher
+        logits: Logits over the dataset's classes, (N, classes) on the CPU. (N, 0) for a teacher
             without a classifier.
         scores: Scores of the logits. None if the images have no labels.
         normalization_scores: Top-1 by normalization name on a sample of the images, or mean
             confidence if they have no labels.
-        knn_top1: Top-1 by nearest neighbors, for a teacher without a classifier.
+        knn_top1: k-NN top-1 of a teacher without a classifier.
     """
 
     normalization: Normalization
@@ -51,14 +51,14 @@ def verify(
     class_map: tuple[int, ...] | None,
     pretrained: Normalization | None = None,
 ) -> Verification:
-    """Measure the teacher's accuracy on the val split under the best normalization.
+    """Measure the teacher's accuracy on the val split with the best normalization.
 
-    The best is `requested` if it is given. Otherwise it is chosen from the pretrained weights' own,
-    the common ones and the data set's statistics.
+    This is `requested` if given. Otherwise, it is chosen from the normalization of the pretrained
+    weights, the common normalizations and the dataset's statistics.
 
     Raises:
-        ClassesDoNotFit: The teacher has other classes than the data set and there is no class_map,
-            or the class_map does not match.
+        ClassesDoNotFit: The teacher's number of classes differs from the dataset's and there is no
+            class_map, or the class_map does not match.
         TeacherAtChance: The teacher is no better than guessing. The message lists the
             normalizations that were tried.
     """
@@ -92,12 +92,12 @@ def verify(
 def map_logits(
     logits: Tensor, classes: tuple[str, ...], class_map: tuple[int, ...] | None
 ) -> Tensor:
-    """Map logits over the teacher's classes (N, own) to the data set's classes (N, classes)."""
+    """Map logits over the teacher's classes (N, own) to the dataset's classes (N, classes)."""
     num_own = logits.shape[1]
     if class_map is None:
         if num_own != len(classes):
             raise ClassesDoNotFit(
-                f"The teacher has {num_own} classes and the data set {len(classes)}.",
+                f"The teacher has {num_own} classes and the dataset {len(classes)}.",
                 pointer="/teacher/class_map",
             )
         return logits
@@ -111,13 +111,13 @@ def map_logits(
 
 
 def is_at_chance(top1: float, classes: int, images: int) -> bool:
-    """Check whether random guessing could reach this accuracy by luck."""
+    """Return whether random guessing could reach this accuracy by luck."""
     chance = 1 / classes
     return top1 <= chance + _CHANCE_SIGMAS * sqrt(chance * (1 - chance) / images)
 
 
 def describe_chance(classes: int, top1: dict[str, float]) -> str:
-    """Return the part of the error message about chance and the normalizations tried."""
+    """Return the sentences of the error message on chance level and normalizations tried."""
     tried = ", ".join(f"{name} {value:.1%}" for name, value in top1.items())
     return (
         f"Random guessing among {classes} classes gets {1 / classes:.1%}. "

@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dlkd_core.base import compute_sha256
 from dlkd_core.catalog import find_architecture
+from dlkd_core.common import compute_sha256
 from dlkd_core.data.dataset import ImageDataset
 from dlkd_core.errors import ClassesDoNotFit, ImagesDoNotFit
 from dlkd_core.evaluation import measure_agreement, measure_quality
 from dlkd_core.evaluation.accuracy import LogitsFn
-from dlkd_core.evaluation.feature_quality import knn_quality
+from dlkd_core.evaluation.knn_quality import knn_quality
 from dlkd_core.models import FeatureExtractor
-from dlkd_core.outputs import Outputs
+from dlkd_core.network_outputs import Outputs
 from dlkd_core.spec import Normalization, TeacherFile
 from dlkd_core.teachers.knn_verification import verify_by_neighbors
 from dlkd_core.teachers.loading import LoadedTeacher, NetworkSource, load_teacher_file
@@ -27,14 +27,14 @@ from dlkd_core.teachers.verification import Verification, map_logits, verify
 
 @dataclass(frozen=True)
 class VerifiedTeacher:
-    """A teacher that maps images (N, 3, H, W) to outputs, with logits over the data set's classes.
+    """A teacher that maps images (N, 3, H, W) to outputs, with logits over the dataset's classes.
 
     Attributes:
         loaded: The loaded network.
         verification: Results on the evaluation split.
         extractor: The network on the device, with the chosen normalization.
-        classes: The data set's class names.
-        class_map: Indices of the data set's classes among the teacher's.
+        classes: Class names of the dataset.
+        class_map: The teacher's class index for each class of the dataset.
         sha256: Digest of the teacher file, or of pretrained weights.
     """
 
@@ -54,13 +54,13 @@ class VerifiedTeacher:
 
     @property
     def identity(self) -> str:
-        """Everything that determines the outputs, apart from the images and the arithmetic."""
+        """Text that identifies the weights, the normalization and the class map."""
         return f"{self.sha256} {self.verification.normalization.model_dump_json()} {self.class_map}"
 
     def measure_quality(self, labels: Tensor) -> dict[str, Any]:
-        """Measure the teacher against labels (N,) of the val split.
+        """Evaluate the teacher on the val split with its labels (N,).
 
-        Uses its logits, or its features if it has no classifier.
+        Uses the teacher's logits, or its features if it has no classifier.
         """
         if self.loaded.num_classes > 0:
             return measure_quality(self.verification.logits, labels)
@@ -78,10 +78,11 @@ class VerifiedTeacher:
 
     @property
     def classifier(self) -> Callable[[Tensor], Tensor] | None:
-        """The frozen classifier: features (N, width) to logits, differentiable in the features.
+        """Frozen classifier as a differentiable function from features (N, width) to logits.
 
-        None unless a single linear layer computes the logits from the features. It is None for an
-        ONNX graph, for SqueezeNet with its convolution, and for a network with extra classifiers.
+        None unless a single linear layer computes the logits from the features. So it is None for
+        ONNX graphs, for SqueezeNet, which classifies with a convolution, and for networks with
+        extra classifiers.
         """
         source = self.loaded.source
         if (
@@ -99,12 +100,12 @@ class VerifiedTeacher:
 def load_teacher(teacher: TeacherFile, data: ImageDataset, device: torch.device) -> VerifiedTeacher:
     """Load the teacher and verify it on the evaluation split.
 
-    If that split has no labels, the classes are the teacher's.
+    If that split has no labels, the teacher's classes are used.
 
     Raises:
         TeacherError: The checkpoint is unreadable, its architecture is unknown, its image size or
             classes do not match, or it is at chance.
-        WeightsUnavailable: The pretrained weights cannot be loaded here.
+        WeightsUnavailable: The pretrained weights are not in the cache and cannot be downloaded.
     """
     if teacher.path is None:
         loaded = load_pretrained_teacher(teacher, data)

@@ -1,4 +1,7 @@
-"""Checkpoints: everything that the next step depends on, in one file that is renamed into place."""
+"""Checkpoints, which hold everything that the next training step depends on.
+
+A checkpoint is a single file that is renamed into place once it is written.
+"""
 
 import zipfile
 from dataclasses import asdict, dataclass, field
@@ -13,7 +16,7 @@ from dlkd_core.losses import Objective
 from dlkd_core.models import FeatureExtractor
 from dlkd_core.training.ema import ModelEMA
 from dlkd_core.training.precision import FLOAT32
-from dlkd_core.training.snapshot import get_rng_state, set_rng_state
+from dlkd_core.training.step_snapshot import get_rng_state, set_rng_state
 
 _FORMAT = "dlkd-checkpoint-1"
 # Fields of `TrainingProgress` that have another name in the checkpoint format.
@@ -22,7 +25,7 @@ _STORED_NAMES = {"last_evaluated_epoch": "judged", "micro_batches": "parts"}
 
 @dataclass
 class TrainingProgress:
-    """Progress of a run, written by the loop and continued by a resumed run."""
+    """Progress of a run. The loop updates it, and a resumed run continues from it."""
 
     steps: int = 0  # finished steps
     seconds: float = 0.0  # training time, including time before a resume
@@ -41,7 +44,7 @@ class TrainingProgress:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """The mutable objects of a run that a checkpoint holds."""
+    """The mutable objects of a run, which a checkpoint saves."""
 
     student: FeatureExtractor
     objective: Objective
@@ -59,9 +62,9 @@ class TrainingState:
         """Save a checkpoint after `step` finished steps and return its path.
 
         Args:
-            directory: Folder of the checkpoint.
+            directory: Folder in which to save the checkpoint.
             step: Number of finished steps.
-            digest: Digest of the spec and inputs that the checkpoint belongs to.
+            digest: Digest of the spec and the inputs, which identifies the run.
         """
         path = directory / CHECKPOINT_FILE
         partial = path.with_suffix(".partial")

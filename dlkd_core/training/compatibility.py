@@ -1,4 +1,4 @@
-"""Checks that a spec, its images and its teacher fit together, before training."""
+"""Checks before training that the spec, the images and the teacher are compatible."""
 
 from dlkd_core.catalog import Method, find_architecture
 from dlkd_core.data.dataset import ImageDataset
@@ -46,7 +46,7 @@ def _check_size(student: StudentSpec, size: tuple[int, int]) -> None:
 
 
 def check_teacher(method: Method, teacher: LoadedTeacher) -> None:
-    """Check that the teacher has the outputs that the method learns from.
+    """Check that the teacher has the outputs from which the method learns.
 
     Raises:
         LogitsNeeded: The method learns from logits and the teacher has no classifier.

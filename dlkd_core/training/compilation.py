@@ -1,8 +1,8 @@
-"""The student's forward pass, compiled if the run is long enough to make up for compiling.
+"""The student's forward pass, compiled if the run is long enough for this to pay off.
 
 Compiling takes a minute or more and saves at most a few tenths of the step time. In auto mode, the
-first steps are measured, the student is compiled if the remaining steps would save more time than
-compiling takes, and the eager forward pass is used again if compiled steps are not faster.
+first steps are timed. The student is compiled if the remaining steps would save more time than
+compiling takes. If compiled steps are not faster, training returns to the eager forward pass.
 """
 
 from itertools import pairwise
@@ -13,22 +13,24 @@ from torch import Tensor, nn
 
 from dlkd_core.distributed.process_group import Clock
 from dlkd_core.errors import SpecError
-from dlkd_core.outputs import ForwardFn, Outputs
+from dlkd_core.network_outputs import ForwardFn, Outputs
 from dlkd_core.training_spec import CompileMode
 
 COMPILE_SECONDS = 90  # measured: 56 to 95 s for CIFAR networks on two cores
 EXPECTED_GAIN = 0.09  # fraction of the step time; measured: 9 to 15 % for the same networks
-_WARMUP_STEPS = 3  # steps that warm up or compile
+_WARMUP_STEPS = 3  # steps that are not timed, because they warm up or compile
 _MEASURED_STEPS = 20
 
 
 class CompiledForward:
-    """The forward pass of a student. Call `record_step` after each step that uses it.
+    """The forward pass of a student, eager or compiled.
+
+    Call `record_step` after each step that uses it.
 
     Args:
         student: The network.
         mode: When to compile it.
-        steps: Number of steps to come.
+        steps: Number of remaining steps.
         clock: Returns the time in seconds.
     """
 
@@ -38,7 +40,7 @@ class CompiledForward:
         if mode == CompileMode.ALWAYS:
             self._compiled = torch.compile(student)
         self._measuring = mode == CompileMode.AUTO
-        self._step_times: list[float] = []  # ends of the steps with the current forward pass
+        self._step_times: list[float] = []  # end times of steps with the current forward pass
         self._eager_step_seconds = 0.0  # step time before compiling
         self._notice: str | None = None
 
@@ -50,7 +52,7 @@ class CompiledForward:
         return outputs
 
     def _run_compiled(self, compiled: ForwardFn, images: Tensor) -> Outputs:
-        # Importing this takes seconds, but torch.compile has imported it already.
+        # Importing this module takes seconds, but torch.compile has already imported it.
         from torch._dynamo.exc import TorchDynamoException
 
         try:

@@ -9,10 +9,10 @@ from dlkd_core.models import FeatureExtractor
 
 
 class ModelEMA:
-    """The average after each step: average <- decay * average + (1 - decay) * student.
+    """An exponential moving average of the student's weights.
 
-    It starts with the weights after the first step. Running statistics of batch norms are averaged
-    together with the weights.
+    After each step: average <- decay * average + (1 - decay) * student. The average starts with the
+    weights after the first step. Running statistics of batch norms are averaged in the same way.
     """
 
     def __init__(self, student: FeatureExtractor, decay: float) -> None:
@@ -26,7 +26,7 @@ class ModelEMA:
         return cast("FeatureExtractor", self._averaged.module)
 
     def update(self, student: FeatureExtractor) -> None:
-        """Add the weights after a finished step to the average."""
+        """Update the average with the weights after a finished step."""
         self._averaged.update_parameters(student)
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The training loop. It refers to no loss, network or dataset by name."""
+"""The training loop, which does not depend on specific losses, networks or datasets."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,7 +17,7 @@ from dlkd_core.events import (
     Notice,
     StepFinished,
 )
-from dlkd_core.outputs import ForwardFn
+from dlkd_core.network_outputs import ForwardFn
 from dlkd_core.training.checkpoint import TrainingState
 from dlkd_core.training.compilation import CompiledForward
 from dlkd_core.training.metric_logger import MetricLogger
@@ -28,12 +28,12 @@ from dlkd_core.training.stopping import StoppingCriteria
 from dlkd_core.training_spec import CompileMode, TrainingSpec
 
 TeacherForward = ForwardFn  # the only interface through which the loop sees a teacher
-EvaluateFn = Callable[[], dict[str, float]]  # metrics of the state on the evaluation split
+EvaluateFn = Callable[[], dict[str, float]]  # returns the student's metrics on the evaluation split
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Everything that the loop works on."""
+    """Everything that the training loop needs."""
 
     spec: TrainingSpec
     batches: BatchLoader
@@ -65,7 +65,7 @@ def train(run: TrainingRun, start_step: int = 0) -> Iterator[Event]:
     Closing the iterator saves a checkpoint of the last finished step.
 
     Raises:
-        TrainingDiverged: A loss or a weight is not finite. The checkpoint is the last good one.
+        TrainingDiverged: A loss or a weight is not finite. The last good checkpoint is kept.
     """
     state, steps_per_epoch = run.state, run.batches.steps_per_epoch
     state.student.train()
@@ -117,7 +117,7 @@ def train(run: TrainingRun, start_step: int = 0) -> Iterator[Event]:
 def _finish_epoch(
     run: TrainingRun, step: int, logger: MetricLogger, stopping: StoppingCriteria
 ) -> Iterator[Event]:
-    """Evaluate if it is due, and save a checkpoint.
+    """Evaluate the student if an evaluation is due, and save a checkpoint.
 
     The evaluation comes first, because the checkpoint holds the state of the stopping criteria.
     """

@@ -1,4 +1,4 @@
-"""Metrics of the training loss, and the checks that losses and weights are finite."""
+"""Logging of training losses, and checks that losses and weights are finite."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ _POINTS_PER_EPOCH = 10
 
 
 class MetricLogger:
-    """Mean of each loss term over the steps since the last recorded point.
+    """Records the mean of each loss term over the steps since the last recorded point.
 
     Values are read from the device only when a point is recorded or a checkpoint is saved.
     """
@@ -26,7 +26,7 @@ class MetricLogger:
     def log(
         self, step: int, values: dict[str, Tensor], learning_rate: float, *, last: bool
     ) -> Iterator[MetricsRecorded]:
-        """Add the loss values of a finished step and yield a point if one is due.
+        """Add the loss values of a finished step, and yield their means if a point is due.
 
         Raises:
             TrainingDiverged: A value since the last point is not finite.
@@ -72,7 +72,9 @@ class MetricLogger:
                 )
 
     def check_weights(self, state: TrainingState, step: int) -> None:
-        """Check that all weights are finite: a finite loss can have a gradient that is not.
+        """Check that all weights are finite.
+
+        A finite loss can have a gradient that is not finite.
 
         Raises:
             TrainingDiverged: A weight is not finite.

@@ -1,4 +1,4 @@
-"""Optimizers by name."""
+"""Construction of the optimizer that a spec selects."""
 
 from collections.abc import Callable, Iterable
 
@@ -13,7 +13,7 @@ _ADAM_BETA2 = 0.999
 
 
 def build_optimizer(training: TrainingSpec, parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """Build the optimizer of the spec for the student and the heads of the objective."""
+    """Build the optimizer that the spec selects, for the given parameters."""
     return OPTIMIZER_BUILDERS[training.optimizer](list(parameters), training)
 
 

@@ -1,6 +1,6 @@
-"""Precision of the forward passes.
+"""Numeric precision of the forward passes.
 
-Losses, gradients, weights and everything that is exported stay in float32.
+Losses, gradients, weights and exported files stay in float32.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dlkd_core.errors import SpecError
-from dlkd_core.outputs import ForwardFn, Outputs
+from dlkd_core.network_outputs import ForwardFn, Outputs
 from dlkd_core.training_spec import PrecisionName
 
 _DTYPES = {PrecisionName.BFLOAT16: torch.bfloat16, PrecisionName.FLOAT16: torch.float16}
@@ -19,7 +19,7 @@ _DTYPES = {PrecisionName.BFLOAT16: torch.bfloat16, PrecisionName.FLOAT16: torch.
 
 @dataclass(frozen=True)
 class Precision:
-    """Precision on a device. If `dtype` is None, everything is float32."""
+    """The precision of forward passes on a device. If `dtype` is None, it is float32."""
 
     device: str = "cpu"
     dtype: torch.dtype | None = None
@@ -46,7 +46,7 @@ class Precision:
         return autocast_forward
 
     def make_grad_scaler(self) -> torch.amp.GradScaler:
-        """Return the loss scaler that keeps small float16 gradients; disabled for other dtypes."""
+        """Return a gradient scaler, which is enabled only for float16."""
         return torch.amp.GradScaler(self.device, enabled=self.dtype is torch.float16)
 
 

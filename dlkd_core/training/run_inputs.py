@@ -1,4 +1,4 @@
-"""Inputs of a run: everything that is read before training."""
+"""Inputs of a run, which are loaded before training."""
 
 import json
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _EXCLUDED_FROM_DIGEST: Any = {
 
 @dataclass(frozen=True)
 class RunInputs:
-    """The spec of a run and what was read for it."""
+    """The spec of a run and the inputs that were loaded for it."""
 
     spec: DistillationSpec
     data: ImageDataset  # on the host

@@ -1,4 +1,4 @@
-"""The learning rate as a function of the step, so there is no state to save."""
+"""Learning rate schedules as functions of the step, so that there is no state to save."""
 
 from bisect import bisect_right
 from math import cos, pi
@@ -9,10 +9,10 @@ from dlkd_core.training_spec import LearningRateSchedule, ScheduleName
 def learning_rate_factor(
     schedule: LearningRateSchedule, step: int, steps: int, steps_per_epoch: int
 ) -> float:
-    """Return the factor on the base learning rate at `step` (from 0) of `steps`.
+    """Return the factor for the base learning rate at `step` (from 0) of `steps`.
 
-    Milestones and cosine span the whole run. The paper's schedule multiplies the rate by 0.1 after
-    epochs 150, 180 and 210 of 240.
+    The milestones and the cosine span the whole run. The paper's schedule multiplies the rate by
+    0.1 after epochs 150, 180 and 210 of 240.
     """
     warmup_steps = schedule.warmup_epochs * steps_per_epoch
     if step < warmup_steps:

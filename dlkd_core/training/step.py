@@ -9,24 +9,24 @@ from dlkd_core.distributed.collectives import reduce_gradients
 from dlkd_core.distributed.data_parallel import parallelize_student, parallelize_teacher
 from dlkd_core.distributed.process_group import SINGLE_PROCESS, World
 from dlkd_core.events import Event, Notice
-from dlkd_core.outputs import ForwardFn, Targets
+from dlkd_core.network_outputs import ForwardFn, Targets
 from dlkd_core.training.checkpoint import TrainingState
-from dlkd_core.training.snapshot import StepSnapshot
+from dlkd_core.training.step_snapshot import StepSnapshot
 
 _MIN_MICRO_BATCH = 2  # images; batch statistics need two
-LossValues = dict[str, Tensor]  # loss and terms by name, scalars
+LossValues = dict[str, Tensor]  # scalar loss and loss terms by name
 
 
 class TrainingStep:
-    """Forward pass, backward pass and update.
+    """A training step: forward pass, backward pass and weight update.
 
     If memory runs out, the same step is repeated with twice as many micro-batches.
 
     Args:
-        state: The state that is trained.
+        state: The training state to update.
         student: Forward pass of the state's student.
         teacher: Forward pass of the teacher, or None for a run without a teacher.
-        micro_batches: Micro-batches per batch, unless the state has another number already.
+        micro_batches: Number of micro-batches per batch, unless the state already has a number.
         world: Processes that share each micro-batch. If one of them runs out of memory, the run
             ends, because the others are in the middle of the step and cannot be notified.
     """
@@ -45,7 +45,7 @@ class TrainingStep:
         state.progress.micro_batches = state.progress.micro_batches or micro_batches
 
     def __call__(self, images: Tensor, targets: Targets) -> Generator[Event, None, LossValues]:
-        """Make a step on views (batch * views, 3, H, W) and return the loss and its terms."""
+        """Train on views (batch * views, 3, H, W) and return the loss and its terms."""
         while (values := self._try_backward(images, targets)) is None:
             micro_batches = 2 * self._micro_batch_count(targets)
             self.state.progress.micro_batches = micro_batches
@@ -107,7 +107,7 @@ class TrainingStep:
 def _split_batch(
     images: Tensor, targets: Targets, micro_batches: int
 ) -> Iterator[tuple[float, Tensor, Targets]]:
-    """Yield fraction, views and targets of each micro-batch.
+    """Yield each micro-batch: its fraction of the batch, its views and its targets.
 
     The micro-batches have nearly equal sizes, and the views of an image stay together.
     """

@@ -1,4 +1,4 @@
-"""Criteria for ending a run before its last step: time limit and patience."""
+"""Criteria for stopping a run early: time limit and patience."""
 
 from collections.abc import Mapping
 
@@ -11,8 +11,8 @@ from dlkd_core.training_spec import TrainingSpec
 class StoppingCriteria:
     """Time limit and patience of a run.
 
-    The counts are kept in `progress`, which checkpoints hold, so a resumed run has no more time or
-    patience than an uninterrupted one.
+    The counts are kept in `progress`, which is part of checkpoints, so a resumed run has no more
+    time or patience than an uninterrupted one.
     """
 
     def __init__(self, spec: TrainingSpec, progress: TrainingProgress, clock: Clock) -> None:
@@ -41,9 +41,9 @@ class StoppingCriteria:
         return Metric.AGREEMENT
 
     def needs_evaluation(self, epoch: int) -> bool:
-        """Return whether an evaluation that patience counts on is missing after `epoch` epochs.
+        """Return whether patience needs an evaluation after `epoch` epochs that is missing.
 
-        It is if the run was closed just before that evaluation.
+        It is missing if the run was closed just before it.
         """
         is_due = epoch > 0 and epoch % self.spec.evaluate_every == 0
         is_missing = self.progress.last_evaluated_epoch < epoch

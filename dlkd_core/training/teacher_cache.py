@@ -1,8 +1,8 @@
-"""Cache of teacher outputs on disk, so runs that show the teacher the same images run it once.
+"""On-disk cache of teacher outputs, which lets several runs share one teacher's forward passes.
 
-Outputs are stored by the content of the batch. Batches and views depend only on the seed, so runs
+The cache key is a digest of the batch. Batches and views depend only on the seed, so runs
 with the same seed, batch size and kind of views (such as a comparison of methods or a search for
-weights) show the teacher the same batches. Cached outputs are bit-identical to computed ones.
+weights) pass the teacher the same batches. Cached outputs are bit-identical to computed ones.
 """
 
 import sqlite3
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlkd_core.outputs import Outputs
+from dlkd_core.network_outputs import Outputs
 
 _CREATE_TABLE = (
     "CREATE TABLE IF NOT EXISTS outputs"
@@ -38,7 +38,7 @@ class TeacherCache:
     Args:
         forward: Deterministic function from images (N, 3, H, W) to `Outputs`.
         path: SQLite database, created if it does not exist. Several processes can share it.
-        namespace: Everything besides the images that determines the outputs: weights,
+        namespace: Text that identifies everything else that determines the outputs: weights,
             normalization and precision.
         max_bytes: Maximum file size in bytes. Nothing is added once it is reached.
     """
@@ -55,7 +55,7 @@ class TeacherCache:
         self.hits = self.misses = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._database = sqlite3.connect(path, timeout=60, isolation_level=None)
-        # A run drops its cache however it ends, which closes the database.
+        # Closes the database when the cache is garbage collected, however the run ends.
         self.close = finalize(self, self._database.close)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=OFF")  # a lost entry is computed again

@@ -48,7 +48,7 @@ def cifar_architecture_table() -> str:
     """
     import torch  # noqa: PLC0415 - slow to import, and only this table needs it
 
-    from dlkd_core.evaluation.metrics import count_macs  # noqa: PLC0415
+    from dlkd_core.evaluation.model_measurements import count_macs  # noqa: PLC0415
     from dlkd_core.models import build_network  # noqa: PLC0415
     from dlkd_core.models.network import count_parameters  # noqa: PLC0415
 

@@ -65,7 +65,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     """Return the page with generated parts, formulas as MathML, and links into the site."""
     if page.file.src_uri.startswith(source_pages.SOURCE_FOLDER):
         return markdown
-    # Themes load Mermaid from another host: the site draws the same diagram itself.
+    # The theme would load Mermaid from another host, so the site draws the diagram itself.
     markdown = _MERMAID.sub("<!-- generated: data-flow -->", markdown)
     markdown = _PLACEHOLDER.sub(_generate, markdown)
     return _render_formulas(source_pages.link_to_sources(markdown, page.file.src_uri))
@@ -82,7 +82,7 @@ def _render_formulas(markdown: str) -> str:
     markdown = _MATH_BLOCK.sub(
         lambda match: f'<div class="formula">{_to_mathml(match[1], "block")}</div>', markdown
     )
-    # Markdown reads a line as HTML if it begins with a block tag; <span> is none.
+    # Markdown treats a line that begins with a block tag as HTML. <span> is not a block tag.
     return _INLINE_MATH.sub(
         lambda match: f"<span>{_to_mathml(match[1], 'inline')}</span>", markdown
     )

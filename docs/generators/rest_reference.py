@@ -44,7 +44,7 @@ def operations() -> str:
 
 
 def schemas() -> str:
-    """Return every schema except methods and loss terms, which have a page of their own."""
+    """Return every schema except methods and loss terms, which are on the methods page."""
     return "\n\n".join(_render_schema(name, schema) for name, schema in _listed_schemas().items())
 
 
@@ -104,7 +104,7 @@ def _parameter_table(parameters: list[dict[str, Any]]) -> str:
 
 
 def _render_bodies(content: dict[str, Any]) -> list[str]:
-    """Return one description per body schema; media types with the same schema are joined."""
+    """Return one description per body schema, with all media types that use it."""
     schemas: list[dict[str, Any]] = []
     for media in content.values():
         if media.get("schema") not in [None, *schemas]:

@@ -1,6 +1,6 @@
-"""Pages of the site that show files of the repository.
+"""Site pages that show repository files.
 
-README and changelog are pages of their own, and every source file that a page links to gets one.
+The README and the changelog become pages, and so does every source file to which a page links.
 """
 
 import posixpath
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def generate_pages(root: Path, docs: Path) -> dict[str, str]:
-    """Return the text of each page that is not a file of `docs`, by its path in the site."""
+    """Return the text of each page that is not a file in `docs`, keyed by its path in the site."""
     pages = {
         page: rewrite_links((root / file).read_text(), file, page)
         for file, page in _ROOT_PAGES.items()
@@ -33,7 +33,7 @@ def generate_pages(root: Path, docs: Path) -> dict[str, str]:
 
 
 def link_to_sources(markdown: str, page: str) -> str:
-    """Return a page of `docs` with its links to repository files pointing to their pages."""
+    """Return the text of a `docs` page, with links to repository files changed to their pages."""
     if page in _ROOT_PAGES.values():
         return markdown
     return rewrite_links(markdown, f"docs/{page}", page)
@@ -64,7 +64,10 @@ def _page_path(target: str) -> str:
 
 
 def _source_page_path(target: str) -> str:
-    """Return the page of a source file, without a leading dot, which MkDocs would leave out."""
+    """Return the path of a source file's page.
+
+    A leading dot is removed, because MkDocs skips dotfiles.
+    """
     folder, file = posixpath.split(target)
     return posixpath.join(SOURCE_FOLDER, folder, f"{file.removeprefix('.')}.md")
 

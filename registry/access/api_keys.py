@@ -43,12 +43,13 @@ def create(  # noqa: PLR0913 - the columns of a key
 
     Args:
         session: The caller's transaction.
-        name: Name for people.
-        role: The default is for commands on the service's own machine. The API always sets it.
-        owner: Owner of the rows that the key creates, or None for the key itself.
-        scopes: The only scopes that the key may use, or empty for all that its role allows.
-        expires_at: Time from which the key is invalid, or None.
-        actor: Who creates the key, or None for the key itself.
+        name: Display name.
+        role: Role of the key. The default is meant for commands on the service's own machine. The
+            API always passes a role.
+        owner: Owner of the rows that the key creates. If None, the key owns them itself.
+        scopes: Scopes that the key may use. If empty, it may use all that its role allows.
+        expires_at: Time from which the key is invalid. If None, it never expires.
+        actor: Principal who creates the key. If None, the key itself is recorded.
     """
     prefix, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
     key_id = new_id("key")
@@ -79,7 +80,7 @@ def create(  # noqa: PLR0913 - the columns of a key
 
 
 def authenticate(session: Session, token: str) -> Principal:
-    """Return the principal of the key. Only reads.
+    """Return the principal that the key identifies. Nothing is written.
 
     Raises:
         Unauthenticated: There is no such key.
@@ -96,7 +97,7 @@ def authenticate(session: Session, token: str) -> Principal:
 
 
 def principal_of(key: ApiKey, at: datetime) -> Principal:
-    """Return the principal of the key.
+    """Return the principal that the key identifies.
 
     Raises:
         KeyRevoked: The key was revoked.
@@ -126,7 +127,7 @@ def _secret_matches(key: ApiKey | None, digest: str, at: datetime) -> bool:
 
 
 def record_use(session: Session, principal: Principal) -> None:
-    """Store the time of the key's last use. Call it only if `is_use_due`, to save transactions."""
+    """Store the time of the key's last use. Call it only if `is_use_due` returns True."""
     session.execute(
         update(ApiKey).where(ApiKey.id == principal.id).values(last_used_at=now(session))
     )
@@ -138,7 +139,7 @@ def is_use_due(principal: Principal, at: datetime) -> bool:
 
 
 def any_exists(session: Session) -> bool:
-    """Return whether there is any key. The service creates a first key if there is none."""
+    """Return whether any key exists. The service creates a first key if none does."""
     return session.execute(select(ApiKey.id).limit(1)).first() is not None
 
 

@@ -1,4 +1,4 @@
-"""The audit log, which records each change and which admins can read."""
+"""The audit log. It records every change, and admins can read it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from registry.db.database import filter_equal, now
 
 @dataclass(frozen=True)
 class AuditFilters:
-    """Filters of the audit log. An entry must match all that are set."""
+    """Filters for the audit log. An entry must match every filter that is set."""
 
     actor: str | None = None
     owner: str | None = None
@@ -26,21 +26,21 @@ class AuditFilters:
 
 
 def record_event(session: Session, actor: str, action: str, subject: str, **data: object) -> None:
-    """Add an entry in the caller's transaction."""
+    """Add an audit entry in the caller's transaction."""
     record_event_at(session, now(session), actor, action, subject, data)
 
 
 def record_event_at(
     session: Session, at: datetime, actor: str, action: str, subject: str, data: dict[str, Any]
 ) -> None:
-    """Add an entry with a specific time, for callers that store the same time elsewhere."""
+    """Add an audit entry with a given time, for callers that also store this time elsewhere."""
     session.add(AuditEvent(at=at, actor=actor, action=action, subject=subject, data=data))
 
 
 def list_page(
     session: Session, filters: AuditFilters, *, limit: int = 50, cursor: str | None = None
 ) -> pagination.Page[AuditEvent]:
-    """Return a page of entries, newest first."""
+    """Return a page of audit entries, newest first."""
     query = filter_equal(
         select(AuditEvent),
         (AuditEvent.actor, filters.actor),

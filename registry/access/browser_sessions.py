@@ -1,6 +1,6 @@
 """Sessions of signed-in browsers.
 
-The cookie is a random token, of which only the hash is stored. It grants what the key grants that
+The cookie holds a random token. Only its hash is stored. It grants the same access as the key that
 was used to sign in, as long as that key is valid.
 """
 
@@ -50,7 +50,7 @@ def create_session(
 
 
 def authenticate(session: Session, token: str) -> Principal:
-    """Return the principal who signed in with the cookie. Only reads.
+    """Return the principal that the session's token identifies. Nothing is written.
 
     Raises:
         SessionEnded: There is no such session, or it has expired.

@@ -1,4 +1,4 @@
-"""Idempotency keys: a repeated request is executed once and gets the stored response again."""
+"""Idempotency keys: a repeated request is not executed again, but gets the stored response."""
 
 import hashlib
 from datetime import timedelta
@@ -51,12 +51,12 @@ def replay(
 def save_response(
     session: Session, principal: Principal, key: str, response: dict[str, Any]
 ) -> None:
-    """Store the response in the transaction that reserved the key."""
+    """Store the response. Call this in the transaction that reserved the key."""
     _get_row(session, principal, key).response = response
 
 
 def prune(session: Session) -> None:
-    """Delete expired keys with their responses."""
+    """Delete expired keys and their responses."""
     session.execute(delete(IdempotencyKey).where(IdempotencyKey.expires_at <= now(session)))
 
 

@@ -1,4 +1,4 @@
-"""Ownership of rows: a row of another owner appears as if it did not exist."""
+"""Ownership of rows: to a caller, rows that belong to another owner do not seem to exist."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -10,11 +10,11 @@ from registry.db.webhook_tables import Webhook
 from registry.errors import NotFound
 
 OwnedTable = type[Job] | type[Teacher] | type[Dataset] | type[Model] | type[Webhook] | type[Upload]
-# The noun that messages use for a row, and its table, by path parameter.
+# Maps each path parameter to the noun that messages use for the row, and to the row's table.
 OWNED_TABLES: dict[str, tuple[str, OwnedTable]] = {
     "job_id": ("job", Job),
     "teacher_id": ("teacher", Teacher),
-    "dataset_id": ("data set", Dataset),
+    "dataset_id": ("dataset", Dataset),
     "model_id": ("model", Model),
     "webhook_id": ("webhook", Webhook),
     "upload_id": ("upload", Upload),
@@ -24,7 +24,7 @@ OWNED_TABLES: dict[str, tuple[str, OwnedTable]] = {
 def check_owner(
     session: Session, path_parameter: str, row_id: str, visible_owner: str | None
 ) -> None:
-    """Verify that a principal who sees only the rows of `visible_owner` may see this row.
+    """Verify that a principal that sees only the rows of `visible_owner` may see this row.
 
     Args:
         session: The session to read from.
@@ -44,8 +44,8 @@ def check_visible(owner: str | None, visible_owner: str | None, description: str
     """Verify that a row exists and is visible. `owner` is None if there is no such row.
 
     Raises:
-        NotFound: There is no such row, or it belongs to another owner. The error is the same, so
-            that it does not reveal the row.
+        NotFound: There is no such row, or it belongs to another owner. Both cases raise the
+            same error, so that it does not reveal that the row exists.
     """
     if owner is None or (visible_owner is not None and owner != visible_owner):
         raise NotFound(f"There is no {description}.")

@@ -11,12 +11,12 @@ from registry.errors import RoleTooLow, ScopeMissing
 
 
 class Role(StrEnum):
-    """Roles in ascending order. Each one includes the permissions of those before it."""
+    """Roles in ascending order. Each role includes the permissions of the roles before it."""
 
-    VIEWER = "viewer"  # reads what belongs to its owner
-    SUBMITTER = "submitter"  # uploads files, submits and controls jobs of its owner
-    OPERATOR = "operator"  # reads and controls what belongs to any owner
-    ADMIN = "admin"  # manages API keys and quotas, and reads the audit log
+    VIEWER = "viewer"  # reads the rows of its owner
+    SUBMITTER = "submitter"  # also uploads files, and submits and controls its owner's jobs
+    OPERATOR = "operator"  # also reads and controls the rows of all owners
+    ADMIN = "admin"  # also manages API keys and quotas, and reads the audit log
 
     def at_least(self, minimum: "Role") -> bool:
         """Return whether the role includes the permissions of `minimum`."""
@@ -29,11 +29,11 @@ class Principal:
     """The authenticated caller: an API key, or a user that the identity provider authenticated.
 
     Attributes:
-        owner: Owner of the rows that the principal creates. The keys of a person or team may share
-            one. Defaults to the principal's id.
-        scopes: The only scopes that the principal may use, or empty for all that its role allows.
-        last_used_at: When the key was last used, accurate to a minute.
-        expires_at: When the credentials expire.
+        owner: Owner of the rows that the principal creates. All keys of a person or team may
+            share one owner. Defaults to the principal's id.
+        scopes: Scopes that the principal may use. If empty, it may use all that its role allows.
+        last_used_at: Time when the key was last used, accurate to a minute.
+        expires_at: Time when the credentials expire.
     """
 
     id: str
@@ -55,7 +55,9 @@ class Principal:
 
 
 def check(principal: Principal, minimum: Role, scope: str | None) -> None:
-    """Verify that the principal has the role and, unless it is None, the scope.
+    """Verify that the principal has at least the minimum role and may use the scope.
+
+    No scope is required if `scope` is None.
 
     Raises:
         RoleTooLow: The principal's role does not include the minimum.

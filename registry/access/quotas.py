@@ -33,7 +33,10 @@ _UNITS = {
 
 @dataclass(frozen=True)
 class QuotaLimits:
-    """Limits of an owner. None means unlimited or, in an owner's own limits, the default."""
+    """Limits for one owner.
+
+    None means unlimited. In the limits set for a particular owner, None means the default.
+    """
 
     queued_jobs: int | None = None
     running_jobs: int | None = None
@@ -50,7 +53,7 @@ class QuotaLimits:
 
 @dataclass(frozen=True)
 class QuotaUse:
-    """Usage of a quota, and its limit. None means unlimited."""
+    """Current usage of one quota, and its limit. A limit of None means unlimited."""
 
     used: float
     limit: int | None
@@ -58,7 +61,7 @@ class QuotaUse:
 
 @dataclass(frozen=True)
 class OwnerUsage:
-    """Usage of all quotas by an owner. `own` holds the limits set for this owner."""
+    """An owner's usage of all quotas. `own` holds the limits set for this owner."""
 
     owner: str
     queued_jobs: QuotaUse
@@ -69,7 +72,7 @@ class OwnerUsage:
 
 
 def check_jobs(session: Session, owner: str, defaults: QuotaLimits) -> None:
-    """Verify the limits of queued jobs and device seconds after a job was added.
+    """Verify after adding a job that its owner is within the limits for jobs and device time.
 
     Raises:
         QuotaExceeded: The owner has too many waiting jobs, or has used the month's device seconds.
@@ -86,7 +89,7 @@ def check_jobs(session: Session, owner: str, defaults: QuotaLimits) -> None:
 
 
 def check_bytes(session: Session, owner: str, defaults: QuotaLimits) -> None:
-    """Verify the limit of stored bytes after a file was added.
+    """Verify after adding a file that its owner is within the limit for stored bytes.
 
     Raises:
         QuotaExceeded: The owner's files are too large in total.
@@ -99,16 +102,16 @@ def check_bytes(session: Session, owner: str, defaults: QuotaLimits) -> None:
 
 
 def can_start_job(session: Session, owner: str, default_running_limit: int | None) -> bool:
-    """Return whether another job of the owner may start, valid until the transaction ends."""
+    """Return whether another job of the owner may start. The answer holds until the commit."""
     defaults = QuotaLimits(running_jobs=default_running_limit)
     limit = _lock_limits(session, owner, defaults).running_jobs
     return limit is None or _count_jobs(session, owner, lifecycle.LEASED) < limit
 
 
 def add_device_seconds(session: Session, job: Job, attempt: Attempt, at: datetime) -> None:
-    """Add an attempt that ended at `at` to its owner's usage of the month.
+    """Add the duration of an attempt that ended at `at` to its owner's monthly usage.
 
-    Checks of uploads are not counted.
+    Upload checks are not counted.
     """
     if job.kind != JobKind.DISTILL:
         return
@@ -138,7 +141,7 @@ def get_usage(session: Session, owner: str, defaults: QuotaLimits) -> OwnerUsage
 def list_page(
     session: Session, defaults: QuotaLimits, *, limit: int = 50, cursor: str | None = None
 ) -> pagination.Page[OwnerUsage]:
-    """Return a page of the owners that have limits of their own."""
+    """Return a page of the owners that have limits other than the defaults."""
     has_own_limits = or_(
         *(getattr(Quota, field.name).is_not(None) for field in fields(QuotaLimits))
     )
@@ -150,12 +153,12 @@ def list_page(
 
 
 def set_limits(session: Session, owner: str, limits: dict[str, int | None]) -> None:
-    """Set the owner's own limits. None means the service's default."""
+    """Set the limits for one owner. None means the service's default."""
     upsert(session, Quota, [{"owner": owner, **limits}], keys=["owner"], update=list(limits))
 
 
 def _lock_limits(session: Session, owner: str, defaults: QuotaLimits) -> QuotaLimits:
-    """Return the owner's limits and, if there are any, lock them until the transaction ends."""
+    """Return the limits that apply to the owner. If any are set, lock them until the commit."""
     session.flush()
     limits = _merge_limits(session.get(Quota, owner, populate_existing=True), defaults)
     if limits == QuotaLimits():
@@ -180,7 +183,7 @@ def _merge_limits(row: Quota | None, defaults: QuotaLimits) -> QuotaLimits:
 
 
 def _count_jobs(session: Session, owner: str, statuses: frozenset[JobStatus]) -> int:
-    """Count the owner's jobs in the statuses, without checks of uploads."""
+    """Count the owner's jobs that have one of the statuses. Upload checks are not counted."""
     count = select(func.count()).select_from(Job)
     return session.execute(
         count.where(Job.owner == owner, Job.kind == JobKind.DISTILL, Job.status.in_(statuses))
@@ -188,9 +191,10 @@ def _count_jobs(session: Session, owner: str, statuses: frozenset[JobStatus]) ->
 
 
 def _count_bytes(session: Session, owner: str) -> int:
-    """Sum the sizes of the owner's teachers, data sets, unfinished uploads and model files.
+    """Sum the sizes of the owner's teachers, datasets, unfinished uploads and model files.
 
-    A file that several rows share counts for each of them, so that deleting a row frees its size.
+    A file that several rows share is counted once per row, so that deleting a row always frees the
+    file's size.
     """
     model_files = (
         select(func.sum(ModelFile.size))
@@ -206,7 +210,7 @@ def _count_bytes(session: Session, owner: str) -> int:
 
 
 def _count_device_seconds(session: Session, owner: str) -> float:
-    """Sum the device seconds of attempts that ended in this month and of running attempts."""
+    """Sum the device seconds of running attempts and of attempts that ended this month."""
     at = now(session)
     usage = session.get(DeviceUsage, (owner, _format_month(at)), populate_existing=True)
     running = (

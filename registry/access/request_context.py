@@ -1,4 +1,4 @@
-"""Context of the current request, which the API sets and audit entries record."""
+"""The request context: the caller and id of the current request, for audit entries."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,10 @@ def get_context() -> RequestContext:
 
 @contextmanager
 def use_context(context: RequestContext) -> Iterator[None]:
-    """Set the context for the block, in this task and in threads that inherit its context."""
+    """Set the request context within the `with` block.
+
+    It applies to this task and to threads that inherit its context variables.
+    """
     token = _request_context.set(context)
     try:
         yield

@@ -1,6 +1,6 @@
-"""HMAC signatures of download URLs.
+"""HMAC signatures for download URLs.
 
-All processes of the service share a key, which is created on first use.
+All processes of the service share one signing key, which is created on first use.
 """
 
 import hashlib
@@ -18,14 +18,14 @@ _SECRET_NAME = "files"  # noqa: S105 - the name of the row, not a secret
 
 
 def create_signature(session: Session, expires: int, *parts: str) -> str:
-    """Sign the parts until `expires`, in seconds since 1970."""
+    """Return a signature of the parts that is valid until `expires`, in seconds since 1970."""
     row = {"name": _SECRET_NAME, "value": secrets.token_urlsafe(32)}
     upsert(session, Secret, [row], keys=["name"])
     return _compute_signature(_load_key(session), expires, parts)
 
 
 def verify_signature(session: Session, signature: str, expires: int, *parts: str) -> None:
-    """Verify a signature, with the database's clock.
+    """Verify a signature. Its expiry is checked against the database's clock.
 
     Raises:
         SignatureInvalid: The service did not make this signature for these parts.

@@ -1,4 +1,4 @@
-"""Ends of attempts, with their effects on the job and, after a check, on the upload."""
+"""Results of attempts, and their effects on the job or, for a check, on the checked upload."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,11 +20,12 @@ from registry.jobs.job_enums import AttemptOutcome, JobKind
 from registry.jobs.lifecycle import JobStatus
 from registry.models import import_checks
 from registry.storage.object_store import StoredFile
-from registry.uploads.upload_checks import UploadStatus
+from registry.uploads.upload_check_jobs import UploadStatus
 
 LOG_TAIL_LINES = 100
 MAX_RETRY_DELAY = timedelta(minutes=10)
-# Outcome of an attempt that stopped at a client's request, and the job's next status.
+# For each status in which a client has asked a job to stop: the outcome of its attempt, and the
+# job's next status.
 STOP_OUTCOMES = {
     JobStatus.CANCELLING: (AttemptOutcome.CANCELLED, JobStatus.CANCELLED),
     JobStatus.PAUSING: (AttemptOutcome.PAUSED, JobStatus.PAUSED),
@@ -37,7 +38,7 @@ class PostCommitWork:
 
     Attributes:
         hints: Queue messages to send, as (queue, job id).
-        orphaned_digests: Files to delete if no row references them any more.
+        orphaned_digests: Digests of files to delete if no row references them any more.
     """
 
     hints: list[tuple[str, str]] = field(default_factory=list)
@@ -87,7 +88,7 @@ def fail_attempt(
 ) -> PostCommitWork:
     """End the attempt with an error.
 
-    The job is queued again, unless another attempt would not help or it has no attempts left.
+    The job is queued again if another attempt may help and the job has attempts left.
     """
     attempt = session.get_one(Attempt, (job.id, job.attempt))
     error = retry_policy.classify(error)
@@ -97,7 +98,7 @@ def fail_attempt(
         return PostCommitWork()
     retry_policy.count_failure(job, attempt, error)
     if error["code"] == CheckpointCorrupt.code:
-        # The next attempt starts from the beginning.
+        # Without a checkpoint, the next attempt starts from the beginning.
         job.checkpoint_key = job.checkpoint_step = None
     final_error = retry_policy.final_error(job, error)
     if final_error is not None:
@@ -141,7 +142,7 @@ def complete_check(
 
 
 def fail_check(session: Session, job: Job, error: dict[str, Any]) -> PostCommitWork:
-    """Record the result of a check that failed for good. Does nothing for training jobs."""
+    """Record the result of a check that will not be retried. Does nothing for training jobs."""
     subject = _load_checked_row(session, job)
     if subject is None:
         return PostCommitWork()

@@ -1,7 +1,8 @@
-"""Claims of jobs by workers: claiming, renewing the lease, writing results, ending the attempt.
+"""Claims: how workers take jobs, renew their leases, write results and end their attempts.
 
-Every write checks that the job still has this attempt and worker and a leased status. Otherwise
-another worker may have the job, and `LeaseLost` tells the worker to stop and write nothing more.
+Every write verifies that the job still belongs to this attempt and worker and has a leased status.
+Otherwise another worker may have claimed the job. `LeaseLost` then tells this worker to stop and to
+write nothing more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,7 +51,7 @@ class StopOrder(StrEnum):
     """An order to a worker to stop an attempt."""
 
     CANCEL = "cancel"
-    KILL = "kill"  # a cancellation that does not wait for a checkpoint
+    KILL = "kill"  # the job is canceled without waiting for a checkpoint
     EXPIRE = "expire"
     PAUSE = "pause"
 
@@ -63,7 +64,7 @@ class HeartbeatReply:
 
 
 class MetricPoint(NamedTuple):
-    """Metric values at a step."""
+    """Metric values at one training step."""
 
     step: int
     epoch: int
@@ -72,7 +73,7 @@ class MetricPoint(NamedTuple):
 
 @dataclass(frozen=True)
 class AttemptUpdate:
-    """Events as (type, data), metric points and log lines since the last update."""
+    """Events as (type, data) pairs, metric points and log lines since the previous update."""
 
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     points: list[MetricPoint] = field(default_factory=list)
@@ -96,18 +97,18 @@ def claim(
     default_running_limit: int | None = None,
     free_slots: Mapping[str, int] | None = None,
 ) -> Claim | None:
-    """Claim the best eligible job that the capacities can serve, or return None.
+    """Claim the best eligible job that the worker can run, or return None.
 
-    The job with the highest priority is best, and the oldest among equals. Jobs of owners who have
-    reached their limit of running jobs are skipped. A draining worker gets no job.
+    The best job is the one with the highest priority or, among equals, the oldest. Jobs are skipped
+    if their owner has reached the limit of running jobs. A draining worker gets no job.
 
     Args:
         session: The caller's transaction.
-        worker_id: The worker that claims.
-        capacities: What the worker can run.
-        lease: Time until the first heartbeat is due.
-        default_running_limit: Limit of running jobs for owners without a limit of their own.
-        free_slots: Slots per queue that are idle now. If the best job needs more, nothing is
+        worker_id: Id of the worker that claims the job.
+        capacities: Capacities of the worker, one per queue that it serves.
+        lease: Duration of the lease. The first heartbeat is due before it ends.
+        default_running_limit: Limit of running jobs for owners for whom no limit is set.
+        free_slots: Number of idle slots per queue. If the best job needs more slots, nothing is
             claimed, because smaller jobs would otherwise always overtake it.
     """
     if membership.get_drain_mode(session, worker_id):
@@ -148,7 +149,7 @@ def _select_best_job(
 ) -> Job | None:
     owners_at_limit: set[str] = set()
     while True:
-        # Checks of uploads do not count towards an owner's running jobs.
+        # Upload checks do not count toward an owner's running jobs.
         allowed = (
             eligible.where(or_(Job.kind != JobKind.DISTILL, Job.owner.not_in(owners_at_limit)))
             if owners_at_limit
@@ -191,7 +192,7 @@ def heartbeat(
     lease: timedelta,
     progress_update: dict[str, Any] | None = None,
 ) -> HeartbeatReply:
-    """Renew the lease, update the progress and return the order for the attempt, if any.
+    """Renew the lease, update the progress and return whether the attempt should stop.
 
     Raises:
         LeaseLost: The attempt no longer holds the job.
@@ -213,7 +214,7 @@ def _stop_order(job: Job, at: datetime) -> StopOrder | None:
 
 
 def advance_status(session: Session, claim: Claim, to: JobStatus) -> None:
-    """Move the job on to running or exporting, unless it is being stopped.
+    """Change the job's status to running or exporting, unless the job is being stopped.
 
     Raises:
         LeaseLost: The attempt no longer holds the job.
@@ -224,7 +225,7 @@ def advance_status(session: Session, claim: Claim, to: JobStatus) -> None:
 
 
 def record_update(session: Session, claim: Claim, update: AttemptUpdate) -> None:
-    """Store events, metrics and log lines. Metrics of a repeated step are overwritten.
+    """Store events, metrics and log lines. Metrics of a step that is repeated are overwritten.
 
     Raises:
         LeaseLost: The attempt no longer holds the job.
@@ -256,7 +257,7 @@ def record_update(session: Session, claim: Claim, update: AttemptUpdate) -> None
 
 
 def record_checkpoint(session: Session, claim: Claim, key: str, step: int) -> str | None:
-    """Store the checkpoint that the next attempt resumes from.
+    """Record the checkpoint from which the next attempt will resume.
 
     Returns:
         The key of the previous checkpoint, which is no longer needed, or None.
@@ -282,7 +283,7 @@ def finish(
     """Register the model and end the job in one transaction.
 
     The files must have been recorded (`artifacts.record`) in the same transaction. If a client has
-    canceled the job, it ends as canceled and without a model.
+    canceled the job, the job ends as canceled and no model is registered.
 
     Returns:
         The id of the model, or None if the job was canceled.
@@ -310,13 +311,13 @@ def finish_check(
     report: dict[str, Any],
     files: Mapping[str, StoredFile] = MappingProxyType({}),
 ) -> PostCommitWork:
-    """Mark the upload as ready, end its check and queue the jobs that waited for it.
+    """Mark the checked upload as ready, end its check and queue the jobs that waited for it.
 
     Args:
         session: The caller's transaction.
         claim: The claim of the check.
         report: The result of the check.
-        files: Files that the check of a data set made, by the names in `CHECK_FILES`.
+        files: Files that a dataset check produced, by their names in `CHECK_FILES`.
 
     Raises:
         LeaseLost: The attempt no longer holds the job.
@@ -368,9 +369,10 @@ def mark_expired(session: Session, claim: Claim) -> None:
 
 
 def release(session: Session, claim: Claim) -> None:
-    """End an attempt that stopped for a pause or a worker's shutdown, without counting it.
+    """End an attempt that was stopped by a client or by the worker's shutdown.
 
-    The job becomes paused or canceled if a client asked for it, and is queued again otherwise.
+    The attempt does not count toward `max_attempts`. The job becomes paused or canceled if a client
+    asked for it. Otherwise it is queued again.
 
     Raises:
         LeaseLost: The attempt no longer holds the job.

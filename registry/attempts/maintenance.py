@@ -1,4 +1,4 @@
-"""Periodic maintenance by the leading worker: expired leases, lost queue messages, old data."""
+"""Periodic maintenance by the leader: expired leases, lost queue messages and old data."""
 
 from collections import Counter
 from datetime import timedelta
@@ -29,7 +29,8 @@ _HISTORY_TABLES = (JobEvent, Metric, LogLine)
 def expire_leases(session: Session, *, retry_after: timedelta = timedelta()) -> PostCommitWork:
     """End the attempts whose lease has expired.
 
-    Their jobs are queued again, fail, or are paused or canceled if a client asked for it.
+    Their jobs are paused or canceled if a client asked for it. Otherwise they are queued again or
+    fail.
     """
     expired = (
         select(Job)
@@ -58,8 +59,8 @@ def take_due_hints(
 ) -> list[tuple[str, str]]:
     """Return queue messages to send, as (queue, job id).
 
-    These are the best jobs of each queue, one per free slot, without the jobs whose last message is
-    younger than `resend_after`.
+    They announce the best jobs of each queue, one job per free slot. Jobs whose last message was
+    sent less than `resend_after` ago are left out.
     """
     at = now(session)
     hints: list[tuple[str, str]] = []
@@ -82,7 +83,8 @@ def take_due_hints(
 
 
 def _count_free_slots(session: Session, alive_within: timedelta) -> dict[str, int]:
-    # Training queues share their slots, so a message may find no free slot, which does no harm.
+    # Training queues share their slots, so a message may reach a worker without a free slot. This
+    # does no harm.
     leased = (
         select(Job.queue, func.count()).where(Job.status.in_(lifecycle.LEASED)).group_by(Job.queue)
     )
@@ -98,8 +100,8 @@ def list_stale_checkpoints(
 ) -> list[Job]:
     """Return jobs whose checkpoint is no longer needed.
 
-    These have succeeded, or ended in another way more than `retention` ago. The caller deletes the
-    checkpoint and sets its key to null.
+    These jobs have succeeded, or have ended in another way more than `retention` ago. The caller
+    deletes the checkpoint and sets `checkpoint_key` to null.
     """
     is_stale = or_(Job.status == JobStatus.SUCCEEDED, Job.finished_at <= now(session) - retention)
     query = (

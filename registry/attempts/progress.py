@@ -1,4 +1,4 @@
-"""Progress of a job: the completed fraction and the estimated time left."""
+"""Progress of a job: the completed fraction and the estimated remaining time."""
 
 from datetime import datetime
 from typing import Any
@@ -15,15 +15,16 @@ EMPTY_PROGRESS: dict[str, Any] = {
     "images_per_second": None,
 }
 _REPORTED_FIELDS = frozenset({"phase", "epoch", "epochs", "step", "steps"})
-_BATCH_SIZE_KEY = "batch_size"  # reported with the steps, not stored: clients know it from the spec
-_PACE_START_KEY = "_from"  # [step, timestamp] from which this attempt's pace is measured
+_BATCH_SIZE_KEY = "batch_size"  # reported with the steps but not stored, because the spec has it
+_PACE_START_KEY = "_from"  # [step, timestamp] at which measuring this attempt's pace began
 
 
 def advance(before: dict[str, Any], update: dict[str, Any], at: datetime) -> dict[str, Any]:
-    """Return the progress after an update (phase, epoch, epochs, step, steps, batch_size).
+    """Return the progress after an update.
 
-    The fraction never decreases. The measurement of the pace restarts when an attempt reports its
-    first step or a smaller step than before.
+    An update may contain phase, epoch, epochs, step, steps and batch_size. The fraction never
+    decreases. The pace is measured anew when an attempt reports its first step, or a smaller step
+    than before.
     """
     after = {
         **EMPTY_PROGRESS,
@@ -43,7 +44,7 @@ def advance(before: dict[str, Any], update: dict[str, Any], at: datetime) -> dic
 
 
 def restart(before: dict[str, Any]) -> dict[str, Any]:
-    """Return the progress at the start of the next attempt, without the previous one's pace."""
+    """Return the progress at the start of the next attempt. The measured pace is discarded."""
     return {
         **EMPTY_PROGRESS,
         **before,
@@ -60,7 +61,7 @@ def complete(before: dict[str, Any]) -> dict[str, Any]:
 
 
 def to_public(progress: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of the progress that clients see."""
+    """Return the progress without its internal fields, as clients see it."""
     return {name: progress.get(name, default) for name, default in EMPTY_PROGRESS.items()}
 
 

@@ -1,4 +1,4 @@
-"""Logs of trainers: the lines of their standard error, stored with the job."""
+"""Trainer logs: the lines that trainers write to standard error, stored with their job."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 from registry.db.database import filter_equal, now
 from registry.db.job_tables import Job, LogLine
 
-MAX_LINES = 10_000  # per job, after which the oldest are deleted
+MAX_LINES = 10_000  # per job; beyond this number, the oldest lines are deleted
 MAX_LINE_LENGTH = 2000
 
 
 def append(session: Session, job: Job, lines: Sequence[str]) -> None:
-    """Add lines of the running attempt to a job that the caller has locked."""
+    """Append lines of the running attempt to the job's log. The caller has locked the job."""
     if not lines:
         return
     at, first = now(session), job.last_log + 1
@@ -38,7 +38,7 @@ def append(session: Session, job: Job, lines: Sequence[str]) -> None:
 def list_lines(
     session: Session, job_id: str, *, after: int = 0, limit: int = 1000, attempt: int | None = None
 ) -> list[LogLine]:
-    """Return the lines with a number greater than `after`, oldest first."""
+    """Return the log lines numbered above `after`, oldest first."""
     lines = filter_equal(select(LogLine), (LogLine.job_id, job_id), (LogLine.attempt, attempt))
     newer = lines.where(LogLine.seq > after)
     limited = newer.order_by(LogLine.seq).limit(max(1, min(limit, MAX_LINES)))
@@ -48,7 +48,7 @@ def list_lines(
 def list_last_lines(
     session: Session, job_id: str, count: int, *, attempt: int | None = None
 ) -> list[LogLine]:
-    """Return the last lines, oldest first."""
+    """Return the last `count` log lines, oldest first."""
     lines = filter_equal(select(LogLine), (LogLine.job_id, job_id), (LogLine.attempt, attempt))
     newest = lines.order_by(LogLine.seq.desc()).limit(max(0, min(count, MAX_LINES)))
     return list(session.execute(newest).scalars())[::-1]

@@ -12,9 +12,9 @@ from registry.db.column_types import PlainText
 
 
 class ApiKey(Base):
-    """An API key, of which only the hash of the secret is stored.
+    """An API key. Only the hash of its secret is stored.
 
-    After a rotation the previous secret remains valid until `old_until`.
+    After a rotation, the previous secret remains valid until `old_until`.
     """
 
     __tablename__ = "api_keys"
@@ -56,7 +56,8 @@ class BrowserSession(Base):
 class AuditEvent(Base):
     """An entry of the audit log: who did what to which object.
 
-    Entries written during a request also hold its role, owner, address and id.
+    Entries written during a request also hold the caller's role, owner and address, and the
+    request's id.
     """
 
     __tablename__ = "audit_events"
@@ -92,7 +93,7 @@ class IdempotencyKey(Base):
 
 
 class Quota(Base):
-    """An owner's own limits. Null means the service's default.
+    """Limits set for one owner. Null means the service's default.
 
     The row is also locked while the owner's usage is counted.
     """
@@ -107,9 +108,9 @@ class Quota(Base):
 
 
 class DeviceUsage(Base):
-    """Device seconds of an owner's ended attempts in a month.
+    """Device seconds of the attempts of one owner that ended in one month.
 
-    They remain when the jobs are deleted.
+    The row is kept when the jobs are deleted.
     """
 
     __tablename__ = "device_use"

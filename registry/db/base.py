@@ -10,10 +10,10 @@ from sqlalchemy.orm import DeclarativeBase
 from registry.db.column_types import PlainText, UtcDateTime
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-# SQLite generates ids only for primary keys of the type INTEGER.
+# SQLite generates ids only for primary keys of type INTEGER.
 AutoId = BigInteger().with_variant(Integer, "sqlite")
 
-# Migrations can only change constraints that have a name.
+# Migrations can change a constraint only if it has a name.
 _NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",

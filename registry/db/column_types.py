@@ -24,7 +24,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class PlainText(TypeDecorator[str]):
-    """Text from clients, with U+0000 replaced by U+FFFD because PostgreSQL cannot store it."""
+    """Text from clients. U+0000 is replaced with U+FFFD, because PostgreSQL cannot store it."""
 
     impl = String
     cache_ok = True
@@ -34,7 +34,7 @@ class PlainText(TypeDecorator[str]):
 
 
 def sanitize_json(value: Any) -> Any:
-    """Return the JSON value with everything replaced that a database cannot store.
+    """Return the JSON value after replacing everything that a database cannot store.
 
     NaN and infinities become null. U+0000 becomes U+FFFD.
     """

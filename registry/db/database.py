@@ -1,4 +1,4 @@
-"""The database: engine, sessions, clock and helpers for queries."""
+"""The database: engine, sessions, clock and query helpers."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ from registry.errors import NotFound
 
 BUSY_TIMEOUT_SECONDS = 30
 _WRITER_OPTION = "dlkd_writes"
-# Execution options of connections whose transactions begin with the write lock on SQLite.
+# Execution options for connections whose transactions take SQLite's write lock at the start.
 WRITER_OPTIONS = {_WRITER_OPTION: True}
 RowT = TypeVar("RowT")
 
@@ -43,7 +43,7 @@ class _DatabaseNow(FunctionElement[datetime]):
 
 @compiles(_DatabaseNow, "sqlite")
 def _compile_now_sqlite(_element: _DatabaseNow, _compiler: SQLCompiler, **_: Any) -> str:
-    # SQLAlchemy writes six digits after the second, SQLite's %f gives three.
+    # SQLAlchemy stores six fractional digits of the second. SQLite's %f yields only three.
     return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
 
 
@@ -53,7 +53,10 @@ def _compile_now_postgresql(_element: _DatabaseNow, _compiler: SQLCompiler, **_:
 
 
 def now(session: Session) -> datetime:
-    """Return the database's time, so that leases do not depend on the workers' clocks."""
+    """Return the current time of the database.
+
+    With it, leases do not depend on the workers' clocks.
+    """
     return session.execute(select(_DatabaseNow())).scalar_one()
 
 
@@ -127,19 +130,19 @@ class Database:
 
 
 def lock_row(session: Session, query: Select[RowT]) -> RowT | None:
-    """Lock the only row of the query until the transaction ends.
+    """Lock the row that the query selects until the transaction ends.
 
-    Returns the row as it is after the lock was granted, or None if no row matches.
+    Returns the row as it is once the lock has been granted, or None if no row matches.
     """
     locked = query.with_for_update().execution_options(populate_existing=True)
     return session.execute(locked).scalar_one_or_none()
 
 
 def require_row(row: RowT | None, description: str) -> RowT:
-    """Return the row.
+    """Return the row, which must not be None.
 
     Raises:
-        NotFound: There is no row. The message names it by its description.
+        NotFound: The row is None. The message refers to it by `description`.
     """
     if row is None:
         raise NotFound(f"There is no {description}.")
@@ -149,16 +152,16 @@ def require_row(row: RowT | None, description: str) -> RowT:
 def filter_equal(
     query: Select[RowT], *filters: tuple[InstrumentedAttribute[Any], object]
 ) -> Select[RowT]:
-    """Restrict the query to rows whose columns have the values. A value of None is no filter."""
+    """Restrict the query to rows whose columns equal the values. None matches any value."""
     return query.where(*(column == value for column, value in filters if value is not None))
 
 
 def group_values(
     session: Session, query: Select[str, str], keys: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Return the values of a query for (key, value) rows by key, in the order of the rows.
+    """Group the (key, value) rows of a query by key and return the values of each key.
 
-    Keys without rows have an empty list.
+    The values keep the order of the rows. Keys without rows get an empty list.
     """
     groups: dict[str, list[str]] = {key: [] for key in keys}
     for key, value in session.execute(query):
@@ -167,7 +170,7 @@ def group_values(
 
 
 def insert_into(session: Session, table: Any) -> postgresql.Insert | sqlite.Insert:
-    """Return the dialect's INSERT statement, which has the ON CONFLICT clauses."""
+    """Return the database dialect's INSERT statement, which supports ON CONFLICT clauses."""
     is_postgresql = session.get_bind().dialect.name == "postgresql"
     return postgresql.insert(table) if is_postgresql else sqlite.insert(table)
 
@@ -182,8 +185,8 @@ def upsert(
 ) -> int:
     """Insert the rows and return how many were written.
 
-    If a row with the same `keys` exists, its columns in `update` are overwritten. Without `update`,
-    it does not change.
+    If a row with the same values in the `keys` columns exists, its `update` columns are
+    overwritten. If `update` is empty, the existing row does not change.
     """
     if not rows:
         return 0

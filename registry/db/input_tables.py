@@ -1,4 +1,4 @@
-"""Tables of stored files and uploads: artifacts, teachers, data sets and resumable uploads."""
+"""Tables of stored files and uploads: artifacts, teachers, datasets and resumable uploads."""
 
 from datetime import datetime
 from typing import Any
@@ -15,8 +15,8 @@ MAX_METADATA_LENGTH = 4096
 class Artifact(Base):
     """A stored file, named by its sha256.
 
-    The row is also the lock that keeps the file from being deleted while the same bytes are stored
-    again.
+    The row also serves as a lock. It prevents the file from being deleted while the same bytes are
+    being stored again.
     """
 
     __tablename__ = "artifacts"
@@ -27,9 +27,9 @@ class Artifact(Base):
 
 
 class InputColumns:
-    """Columns that teachers and data sets share.
+    """Columns that teachers and datasets share.
 
-    `error` says why the check failed.
+    `error` explains why the check failed.
     """
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -47,8 +47,8 @@ class InputColumns:
 class Teacher(InputColumns, Base):
     """An uploaded checkpoint.
 
-    `options`, `normalization` and similar columns first hold what the client declared, then what
-    the check determined.
+    `options`, `normalization` and similar columns first hold the values that the client declared,
+    and later the values that the check determined.
     """
 
     __tablename__ = "teachers"
@@ -62,7 +62,7 @@ class Teacher(InputColumns, Base):
 
 
 class Dataset(InputColumns, Base):
-    """An uploaded data set and, once it has been checked, its packed form."""
+    """An uploaded dataset and, once it has been checked, its packed form."""
 
     __tablename__ = "datasets"
 
@@ -82,12 +82,12 @@ class Upload(Base):
     Attributes:
         raw_metadata: The client's ``Upload-Metadata`` header, unparsed.
         received: Number of bytes stored so far.
-        sha256: Checksum that the client announced.
-        digest: Key of the complete file in the store, null until all bytes have arrived.
-        used: Whether a teacher, data set or model was made of it, which then counts towards the
-            owner's stored bytes instead.
-        holder: The request that is writing. It loses the upload at `held_until` if it stops
-            responding.
+        sha256: Checksum that the client declared.
+        digest: Key of the complete file in the store. Null until the file has been stored.
+        used: Whether a teacher, dataset or model was created from the upload. That row then counts
+            toward the owner's stored bytes instead of the upload.
+        holder: The request that holds the lease on the upload. The lease ends at `held_until`
+            unless the request renews it.
     """
 
     __tablename__ = "uploads"

@@ -1,4 +1,4 @@
-"""Tables of jobs: their spec and state, attempts, events, logs and metrics."""
+"""Tables of jobs, and of their labels, attempts, events, logs and metrics."""
 
 from datetime import datetime
 from typing import Any
@@ -11,19 +11,19 @@ from registry.db.column_types import PlainText
 
 
 class Job(Base):
-    """A submitted spec (kind ``distill``) or the check of an upload (``check_teacher`` and so on).
+    """A training job (kind ``distill``) or the check of an upload (``check_teacher`` and so on).
 
     Columns with a server default were added after the first release.
 
     Attributes:
-        inputs: Files that the worker fetches, with the facts from their checks. They do not
-            change once the job is queued.
-        expires_at: The deadline. Once the job has started, also its start plus `max_seconds`,
-            whichever is earlier.
-        attempt: Number of the newest attempt, 0 before the first. It grows with each claim and
-            serves as the fencing token.
-        spent: Attempts that count towards `max_attempts`.
-        stalled: Attempts in a row that failed without a newer checkpoint.
+        inputs: Files that the worker fetches, and the facts that their checks determined. The
+            column does not change once the job is queued.
+        expires_at: The deadline. Once the job has started, the deadline or the start plus
+            `max_seconds`, whichever is earlier.
+        attempt: Number of the latest attempt, or 0 before the first. It increases with each claim
+            and serves as the fencing token.
+        spent: Number of attempts that count toward `max_attempts`.
+        stalled: Number of attempts in a row that failed without saving a newer checkpoint.
         forced: Whether a cancellation does not wait for a checkpoint.
         hinted_at: Time of the last queue message for the job.
     """
@@ -47,9 +47,9 @@ class Job(Base):
     priority: Mapped[int] = mapped_column(Integer, default=0)
     spec: Mapped[dict[str, Any]]
     inputs: Mapped[dict[str, Any] | None]
-    subject_id: Mapped[str | None] = mapped_column(index=True)  # the upload that a check is about
-    # These have no foreign keys. Teacher, data set and the original of a clone may be deleted, and
-    # models already have a foreign key to jobs.
+    subject_id: Mapped[str | None] = mapped_column(index=True)  # the upload that a check job checks
+    # These columns have no foreign keys. The teacher, the dataset and the original of a clone may
+    # be deleted, and models already have a foreign key to jobs.
     teacher_id: Mapped[str | None] = mapped_column(index=True)
     teacher_model_id: Mapped[str | None] = mapped_column(index=True)
     dataset_id: Mapped[str | None] = mapped_column(index=True)
@@ -57,11 +57,11 @@ class Job(Base):
     method: Mapped[str | None] = mapped_column(String(64))
     student: Mapped[str | None]
     notes: Mapped[str] = mapped_column(PlainText(4000), default="", server_default="")
-    # Name to register the model under. Null means a name derived from the job's.
+    # Name to register the model under. If null, it is derived from the job's name.
     model_name: Mapped[str | None]
 
     device: Mapped[str] = mapped_column(String(16), default="auto", server_default="auto")
-    # A job uses several GPUs or several processes on the CPU, so one of the two is always 1.
+    # A job uses several GPUs or several CPU processes, but not both. One of these is always 1.
     gpus: Mapped[int] = mapped_column(Integer, default=1, server_default=text("1"))
     processes: Mapped[int] = mapped_column(Integer, default=1, server_default=text("1"))
     memory_bytes: Mapped[int | None]
@@ -113,8 +113,8 @@ class Attempt(Base):
 
     Attributes:
         status: An `AttemptOutcome`.
-        resumed_step: Step of the checkpoint that the attempt started from.
-        saved_step: Step of the last checkpoint that the attempt saved itself.
+        resumed_step: Step of the checkpoint from which the attempt resumed.
+        saved_step: Step of the last checkpoint that the attempt saved.
     """
 
     __tablename__ = "attempts"
@@ -160,9 +160,9 @@ class LogLine(Base):
 
 
 class Metric(Base):
-    """A metric's value at one step.
+    """The value of a metric at one training step.
 
-    An attempt that repeats a step overwrites the value. Null means that it was not finite.
+    An attempt that repeats a step overwrites the value. Null means that the value was not finite.
     """
 
     __tablename__ = "metrics"

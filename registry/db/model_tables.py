@@ -11,10 +11,10 @@ from registry.db.column_types import PlainText
 
 
 class Model(Base):
-    """A student, stored as a version under a name of its owner. A job makes at most one.
+    """A model: one version of a model name. A training job produces at most one.
 
     A model that was imported from a bundle has no job. Its `imported` column holds the digest of
-    the archive, the name it had there and the result of its check.
+    the archive, the name that the model has in the bundle, and the result of the import check.
     """
 
     __tablename__ = "models"
@@ -38,7 +38,7 @@ class Model(Base):
 
 
 class ModelFile(Base):
-    """A file of a model. Its accuracy and latency were measured after loading it."""
+    """A model file. Its accuracy and latency were measured after loading the exported file."""
 
     __tablename__ = "model_files"
 
@@ -52,7 +52,7 @@ class ModelFile(Base):
 
 
 class ModelName(Base):
-    """The last version number of a name, so that numbers of deleted versions are not reused."""
+    """A model name and its last version number. Numbers of deleted versions are not reused."""
 
     __tablename__ = "model_names"
 

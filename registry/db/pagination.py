@@ -14,13 +14,13 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from registry.errors import CursorInvalid
 
 MAX_LIMIT = 200
-_MAX_DIGITS = 18  # a 64-bit integer holds any number of this length
+_MAX_DIGITS = 18  # every number of this length fits a 64-bit integer
 RowT = TypeVar("RowT")
 
 
 @dataclass(frozen=True)
 class Page(Generic[RowT]):
-    """One page of rows, with the cursor of the next page or None on the last one."""
+    """One page of rows, and the cursor of the next page (None on the last page)."""
 
     items: list[RowT]
     next_cursor: str | None
@@ -34,14 +34,15 @@ def paginate(
     limit: int,
     cursor: str | None,
 ) -> Page[RowT]:
-    """Return the page that follows the cursor, or the first page without one.
+    """Return the page that follows the cursor, or the first page if there is no cursor.
 
     Args:
         session: The session to read from.
-        query: The rows to choose from.
-        key: Column to sort by. It must be unique and grow with time, as ids and numbers do.
+        query: Query that selects the rows of all pages.
+        key: Column to sort by. Its values must be unique, and must grow
+            with time if the newest rows are to come first.
         limit: Maximum number of rows, capped at `MAX_LIMIT`.
-        cursor: `next_cursor` of the previous page.
+        cursor: `next_cursor` of the previous page, or None for the first page.
 
     Raises:
         CursorInvalid: The cursor does not belong to this list.

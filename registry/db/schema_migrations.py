@@ -10,12 +10,12 @@ from sqlalchemy import Engine
 
 from registry.errors import DatabaseOutdated
 
-# next to the registry package, in a checkout as well as in a wheel
+# The folder is next to the registry package, both in a checkout and in a wheel.
 _MIGRATIONS_PATH = Path(__file__).resolve().parents[2] / "migrations"
 
 
 def alembic_config(url: str) -> Config:
-    """Return Alembic's configuration for a database, without a configuration file."""
+    """Return Alembic's configuration for a database. No configuration file is read."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS_PATH).replace("%", "%%"))
     config.attributes["url"] = url
@@ -23,7 +23,7 @@ def alembic_config(url: str) -> Config:
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Migrate the database to a revision and create it if necessary."""
+    """Migrate the database to a revision. It is created if it does not exist."""
     command.upgrade(alembic_config(url), revision)
 
 

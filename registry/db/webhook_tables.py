@@ -13,7 +13,7 @@ from registry.db.column_types import PlainText
 class Webhook(Base):
     """A subscription to an owner's events.
 
-    The secret is stored in plain text because it signs the deliveries.
+    The secret is stored in plain text, because deliveries are signed with it.
     """
 
     __tablename__ = "webhooks"
@@ -30,7 +30,8 @@ class Webhook(Base):
 class WebhookDelivery(Base):
     """The delivery of an event to a webhook.
 
-    It is written in the event's transaction. The dispatcher sends it until the receiver accepts it.
+    The row is written in the event's transaction. The delivery is retried until the receiver
+    accepts it or the retries are used up.
     """
 
     __tablename__ = "webhook_deliveries"

@@ -1,4 +1,4 @@
-"""Tables of worker processes and leadership among them."""
+"""Tables of worker processes and of their leader."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from registry.db.base import Base
 
 
 class WorkerRow(Base):
-    """A worker process: its host, what it can run, and the time of its last heartbeat."""
+    """A worker process: its host, slots, queues, devices and last heartbeat."""
 
     __tablename__ = "workers"
 
@@ -20,7 +20,7 @@ class WorkerRow(Base):
     pid: Mapped[int] = mapped_column(Integer)
     version: Mapped[str] = mapped_column(default="", server_default="")
     slots: Mapped[dict[str, Any]]
-    # The queues that it serves, or empty for all.
+    # The queues that the worker serves. If empty, it serves all queues.
     queues: Mapped[list[Any]] = mapped_column(default=list, server_default=text("'[]'"))
     devices: Mapped[list[Any]]
     draining: Mapped[str | None] = mapped_column(String(16))  # a DrainMode
@@ -29,7 +29,7 @@ class WorkerRow(Base):
 
 
 class Leader(Base):
-    """The holder, until `expires_at`, of a role that only one process may have."""
+    """A role that only one process may hold at a time, with its holder until `expires_at`."""
 
     __tablename__ = "leaders"
 

@@ -1,4 +1,4 @@
-"""Uploaded data sets, which jobs can use once a worker has checked and packed them."""
+"""Uploaded datasets, which jobs can use once a worker has checked and packed them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,39 +13,39 @@ from registry.db.input_tables import Dataset
 from registry.errors import NotFound
 from registry.inputs.input_creation import create_input
 from registry.storage.object_store import StoredFile
-from registry.uploads.upload_checks import PACKED_FILE, SAMPLES_FILE, UploadStatus
+from registry.uploads.upload_check_jobs import PACKED_FILE, SAMPLES_FILE, UploadStatus
 
 
 def create(
     session: Session, principal: Principal, stored: StoredFile, *, filename: str, name: str = ""
 ) -> Dataset:
-    """Create a data set from a stored archive and queue its check.
+    """Create a dataset from a stored archive and queue its check.
 
-    After the commit, the caller notifies the queue of the job `check_job_id`.
+    After the commit, the caller sends a queue message for the job `check_job_id`.
     """
     return create_input(session, principal, Dataset, stored, filename=filename, name=name)
 
 
 def get(session: Session, dataset_id: str) -> Dataset:
-    """Return a data set.
+    """Return a dataset.
 
     Raises:
-        NotFound: There is no data set with that id.
+        NotFound: There is no dataset with that id.
     """
-    return require_row(session.get(Dataset, dataset_id), f"data set {dataset_id}")
+    return require_row(session.get(Dataset, dataset_id), f"dataset {dataset_id}")
 
 
 def get_samples_digest(session: Session, dataset_id: str) -> str:
-    """Return the digest of a data set's sample image.
+    """Return the digest of a dataset's sample image.
 
     Raises:
-        NotFound: There is no data set with that id, or it has no sample image.
+        NotFound: There is no dataset with that id, or it has no sample image.
     """
     digest = get(session, dataset_id).samples_sha256
     if digest is None:
         raise NotFound(
-            f"The data set {dataset_id} has no sample image.",
-            hint="The check of the upload creates it. Data sets uploaded to an earlier version of "
+            f"The dataset {dataset_id} has no sample image.",
+            hint="The check of the upload creates it. Datasets uploaded to an earlier version of "
             "the service have none.",
         )
     return digest
@@ -54,7 +54,7 @@ def get_samples_digest(session: Session, dataset_id: str) -> str:
 def list_page(
     session: Session, *, owner: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> pagination.Page[Dataset]:
-    """List the data sets of an owner, or of all owners without one, newest first."""
+    """Return a page of an owner's datasets, newest first. If `owner` is None, list all owners'."""
     return pagination.paginate(
         session,
         filter_equal(select(Dataset), (Dataset.owner, owner)),
@@ -67,7 +67,7 @@ def list_page(
 def set_ready(dataset: Dataset, report: dict[str, Any], files: Mapping[str, StoredFile]) -> None:
     """Store the result of the check: classes, splits, image size, notices and class counts.
 
-    `files` holds the files that the check produced, by name. The packed file is always among them.
+    `files` maps names to the files that the check produced. It always contains the packed file.
     """
     dataset.status = UploadStatus.READY
     dataset.classes = report["classes"]

@@ -1,4 +1,4 @@
-"""Creation of teachers and data sets from stored files."""
+"""Creation of teachers and datasets from stored files."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,10 +14,10 @@ from registry.db.input_tables import Dataset, Teacher
 from registry.inputs.input_roles import DATASET_ROLE, TEACHER_ROLE
 from registry.jobs.job_enums import JobKind
 from registry.storage.object_store import StoredFile
-from registry.uploads.upload_checks import UploadStatus, add_check
+from registry.uploads.upload_check_jobs import UploadStatus, add_check
 
 _RowT = TypeVar("_RowT", bound=Teacher | Dataset)
-_MAX_NAME_LENGTH = 255  # column size
+_MAX_NAME_LENGTH = 255  # size of the column
 
 
 def create_input(  # noqa: PLR0913 - the common columns of both tables
@@ -31,9 +31,9 @@ def create_input(  # noqa: PLR0913 - the common columns of both tables
     facts: Mapping[str, Any] = MappingProxyType({}),
     **columns: Any,
 ) -> _RowT:
-    """Create a teacher or data set and queue its check.
+    """Create a teacher or dataset and queue its check.
 
-    `facts` are passed to the check, and `columns` are stored in the row.
+    `facts` are passed to the check job. `columns` are stored in the row.
     """
     role = TEACHER_ROLE if table is Teacher else DATASET_ROLE
     row = table(

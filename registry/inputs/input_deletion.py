@@ -1,6 +1,7 @@
-"""Deletion of teachers and data sets.
+"""Deletion of teachers and datasets.
 
-It is refused while a job needs the input and, unless forced, if a model's lineage contains it.
+An input cannot be deleted while a job needs it. If a model's lineage contains it, the deletion must
+be forced.
 """
 
 from collections.abc import Sequence
@@ -24,15 +25,16 @@ from registry.jobs import lifecycle
 from registry.jobs.lifecycle import JobStatus
 
 _RowT = TypeVar("_RowT", bound=Teacher | Dataset)
-_MAX_LISTED_IDS = 5  # ids in an error message
+_MAX_LISTED_IDS = 5  # maximum number of ids in an error message
 
 
 def delete_input(
     session: Session, table: type[_RowT], row_id: str, *, actor: str, force: bool = False
 ) -> list[str]:
-    """Delete a teacher or data set and return the digests of files that may have become unused.
+    """Delete a teacher or dataset and return the digests of its files, which may now be unused.
 
-    A check that is still waiting is canceled. Ended jobs keep the id, but can no longer be retried.
+    A check that is still waiting is canceled. Ended jobs keep the input's id, but
+    can no longer be retried.
 
     Raises:
         NotFound: There is no such row.
@@ -55,16 +57,17 @@ def delete_input(
 
 
 def _lock_row(session: Session, table: type[_RowT], row_id: str) -> tuple[_RowT, Job | None]:
-    """Lock the check and then the row, so that no new job can refer to it.
+    """Lock the row of the input's check job, and then the row of the input.
 
-    The end of a check locks them in the same order.
+    While the input's row is locked, no new job can refer to it. The code that finishes a check
+    takes the locks in the same order, which prevents deadlocks.
     """
     check_id = session.execute(
         select(table.check_job_id).where(table.id == row_id)
     ).scalar_one_or_none()
     check = session.get(Job, check_id, with_for_update=True) if check_id else None
     row = session.get(table, row_id, with_for_update=True, populate_existing=True)
-    noun = "teacher" if table is Teacher else "data set"
+    noun = "teacher" if table is Teacher else "dataset"
     return require_row(row, f"{noun} {row_id}"), check
 
 
@@ -100,7 +103,7 @@ def _refuse_in_lineage(session: Session, row: Teacher | Dataset) -> None:
 
 
 def _uses_input(row: Teacher | Dataset) -> ColumnElement[bool]:
-    """Return the condition for jobs that train with the input or evaluate on it."""
+    """Return the SQL condition for jobs that train with the input or evaluate on it."""
     if isinstance(row, Teacher):
         return Job.teacher_id == row.id
     evaluation_ids = [

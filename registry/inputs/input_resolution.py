@@ -1,6 +1,6 @@
 """Resolution of a job's inputs: load them by id, check that they fit, and collect facts.
 
-The facts are stored in `Job.inputs`, from which the worker fetches the files.
+The facts are stored in `Job.inputs`. They tell the worker which files to fetch.
 """
 
 from collections.abc import Mapping
@@ -28,18 +28,19 @@ from registry.errors import (
 )
 from registry.inputs.input_roles import DATASET_ROLE, TEACHER_ROLE, protocol_role
 from registry.models import model_names, model_versions
-from registry.uploads.upload_checks import PACKED_FILE, UploadStatus
+from registry.uploads.upload_check_jobs import PACKED_FILE, UploadStatus
 
 InputFacts = dict[str, Any]
 _SpecT = TypeVar("_SpecT", bound=JobSpec)
 _RowT = TypeVar("_RowT", bound=Teacher | Dataset)
-# Keeps the row from being deleted before the job refers to it, but lets its check end meanwhile.
+# This lock keeps a row from being deleted before the job refers to it. The row's check can still
+# finish in the meantime.
 _SHARE_LOCK = {"read": True, "key_share": True}
 _TEACHER_SUFFIXES = {"torch": ".pt", "safetensors": ".safetensors", "onnx": ".onnx"}
 
 
 def resolve_model_name(session: Session, request: _SpecT, owner: str) -> _SpecT:
-    """Replace a teacher reference such as ``name@champion`` by the id of that model."""
+    """Replace a teacher reference such as ``name@champion`` with the model's id."""
     teacher = request.teacher
     if (
         teacher is None
@@ -57,13 +58,13 @@ def resolve_model_name(session: Session, request: _SpecT, owner: str) -> _SpecT:
 def resolve(
     session: Session, spec: JobSpec, *, visible_owner: str | None = None
 ) -> InputFacts | None:
-    """Return the facts about the job's inputs by role, or None while one is still being checked.
+    """Return the facts about each input by its role, or None while an input is being checked.
 
-    `visible_owner` is the only owner whose inputs may be used, or None for all owners. This is
-    checked only once, when a job is submitted.
+    `visible_owner` is the only owner whose inputs may be used, or None for all owners. It is
+    passed only when a job is submitted, and not when the job is resolved again later.
 
     Raises:
-        UnprocessableRequest: The job cannot run. The error points to the field at fault.
+        UnprocessableRequest: The job cannot run. The error points to the field that caused it.
     """
     dataset = _load_input(session, Dataset, spec.dataset.id, visible_owner, "/dataset/id")
     transfer_refs = {
@@ -97,8 +98,11 @@ def resolve(
 
 
 def _dataset_facts(ref: DatasetRef, dataset: Dataset) -> InputFacts:
-    """Return the facts about the packed file or, for other image sizes, the original archive."""
-    # The name and the archive's digest serve the lineage after the data set is deleted.
+    """Return the facts about the file that the job reads.
+
+    It is the packed file or, if the job uses another image size, the original archive.
+    """
+    # The lineage needs the name and the archive's digest after the dataset has been deleted.
     facts = {"name": dataset.name, "sha256": dataset.sha256}
     if ref.image_size is None and ref.resize == DEFAULT_RESIZE:
         return {"digest": dataset.packed_sha256, "filename": PACKED_FILE, **facts}
@@ -111,7 +115,7 @@ def _load_input(
     noun, unknown, invalid = (
         ("teacher", TeacherUnknown, TeacherInvalid)
         if table is Teacher
-        else ("data set", DatasetUnknown, DatasetInvalid)
+        else ("dataset", DatasetUnknown, DatasetInvalid)
     )
     row = session.get(table, row_id, with_for_update=_SHARE_LOCK)
     if row is None or _is_hidden(row, visible_owner):
@@ -225,9 +229,10 @@ def _check_labels(spec: JobSpec, dataset: Dataset) -> None:
 
 
 def _has_labels(dataset: Dataset) -> bool:
-    """Tell whether the training images, and with them the validation images, have labels.
+    """Return whether the training images have labels. Validation images then have labels too.
 
-    Data sets that were checked before label counts existed pass, and their jobs check the labels.
+    Datasets that were checked before the service stored label counts are assumed to have labels.
+    Their jobs check the labels themselves.
     """
     train_counts = (dataset.class_counts or {}).get("train", [1])
     return bool(dataset.classes) and any(train_counts)
@@ -263,17 +268,17 @@ def _check_classes(ref: TeacherRef, teacher: InputFacts, dataset: Dataset) -> No
     if teacher_classes == 0 and ref.class_map is not None:
         raise _class_map_error("class_map selects teacher classes, but this teacher has none.")
     if not classes or teacher_classes == 0:
-        # A data set without labels takes the teacher's classes. A teacher without a classifier
-        # teaches its features only.
+        # A dataset without labels takes over the teacher's classes. From a teacher without a
+        # classifier, only features are distilled.
         return
     if ref.class_map is None:
         if teacher_classes is not None and teacher_classes != classes:
             raise _class_map_error(
-                f"The teacher has {teacher_classes} classes, but the data set has {classes}."
+                f"The teacher has {teacher_classes} classes, but the dataset has {classes}."
             )
     elif len(ref.class_map) != classes:
         raise _class_map_error(
-            f"class_map has {len(ref.class_map)} entries, but the data set has {classes} classes."
+            f"class_map has {len(ref.class_map)} entries, but the dataset has {classes} classes."
         )
     elif teacher_classes is not None and max(ref.class_map) >= teacher_classes:
         raise _class_map_error(

@@ -1,4 +1,4 @@
-"""Roles of a job's inputs, which are the keys of `Job.inputs`."""
+"""Roles of a job's inputs. They are the keys of `Job.inputs`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,15 +7,15 @@ from dlkd_core.spec import MAX_PROTOCOLS
 
 TEACHER_ROLE = "teacher"
 DATASET_ROLE = "dataset"
-REPORT_ROLE = "report"  # facts about an imported model, which are not a file
+REPORT_ROLE = "report"  # facts about an imported model, without a file
 
 
 def protocol_role(index: int) -> str:
-    """Return the role of the data set of an evaluation protocol, by its index in the spec."""
+    """Return the role of the dataset that the evaluation protocol at `index` in the spec uses."""
     return f"evaluation/{index}"
 
 
-# Roles of inputs that are stored files.
+# Roles of the inputs that are stored files.
 INPUT_ROLES = (
     TEACHER_ROLE,
     DATASET_ROLE,
@@ -24,7 +24,7 @@ INPUT_ROLES = (
 
 
 def transfer_datasets(spec: Mapping[str, Any]) -> dict[str, str]:
-    """Return by role the ids of the other data sets that a job evaluates its student on."""
+    """Return the ids of the other datasets on which a job evaluates its student, by role."""
     return {
         protocol_role(index): protocol["dataset"]["id"]
         for index, protocol in enumerate(spec.get("evaluation", ()))

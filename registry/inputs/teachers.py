@@ -12,7 +12,7 @@ from registry.db.database import filter_equal, require_row
 from registry.db.input_tables import Teacher
 from registry.inputs.input_creation import create_input
 from registry.storage.object_store import StoredFile
-from registry.uploads.upload_checks import UploadStatus
+from registry.uploads.upload_check_jobs import UploadStatus
 
 _FORMATS_BY_SUFFIX = {".safetensors": "safetensors", ".onnx": "onnx"}
 
@@ -28,10 +28,10 @@ def create(
 ) -> Teacher:
     """Create a teacher from a stored file and queue its check.
 
-    `declared` is what is known before the check: architecture, num_classes and normalization as
-    the client declared them, and the format recognized by the file's first bytes.
+    `declared` holds what is known before the check: the architecture, num_classes and normalization
+    that the client declared, and the format detected from the file's first bytes.
 
-    After the commit, the caller notifies the queue of the job `check_job_id`.
+    After the commit, the caller sends a queue message for the job `check_job_id`.
     """
     declared = declared or {}
     facts = {key: declared.get(key) for key in ("architecture", "num_classes")}
@@ -63,7 +63,7 @@ def get(session: Session, teacher_id: str) -> Teacher:
 def list_page(
     session: Session, *, owner: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> pagination.Page[Teacher]:
-    """List the teachers of an owner, or of all owners without one, newest first."""
+    """Return a page of an owner's teachers, newest first. If `owner` is None, list all owners'."""
     return pagination.paginate(
         session,
         filter_equal(select(Teacher), (Teacher.owner, owner)),
@@ -74,7 +74,7 @@ def list_page(
 
 
 def set_ready(teacher: Teacher, report: dict[str, Any]) -> None:
-    """Store the result of the check: format, architecture, options, classes, parameter count."""
+    """Store the result of the check: format, architecture, options, classes and parameter count."""
     teacher.status = UploadStatus.READY
     teacher.format = report["format"]
     teacher.architecture = report["architecture"]

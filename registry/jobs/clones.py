@@ -9,9 +9,9 @@ from registry.db.job_tables import Job
 from registry.jobs import job_labels
 from registry.jobs.job_request import GIBIBYTE
 
-# Fields that identify the method, student or teacher of a section of the request. If a patch
-# changes one of them, it replaces the whole section, because the other parameters belong to the
-# original.
+# Fields that identify the method, student or teacher in their section of the request. If a patch
+# changes one of them, it replaces the whole section, because the section's other parameters belong
+# to the original.
 _IDENTITY_FIELDS = {
     "method": ("name",),
     "student": ("architecture",),
@@ -22,7 +22,7 @@ _IDENTITY_FIELDS = {
 def rebuild_request(session: Session, job: Job) -> dict[str, Any]:
     """Return the request that would create the same job, without its deadline.
 
-    A deadline is a point in time and only makes sense for the original job.
+    A deadline is a fixed time, which makes sense only for the original job.
     """
     return {
         **job.spec,
@@ -42,7 +42,11 @@ def rebuild_request(session: Session, job: Job) -> dict[str, Any]:
 
 
 def apply_merge_patch(request: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the patched request: null removes, objects merge, other values replace."""
+    """Return the patched request.
+
+    A null in the patch removes the field, an object is merged into it, and any other value replaces
+    it.
+    """
     base = {
         name: {} if _replaces_identity(name, section, patch.get(name)) else section
         for name, section in request.items()

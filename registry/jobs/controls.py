@@ -22,7 +22,7 @@ from registry.jobs.lifecycle import JobStatus
 
 
 def cancel(session: Session, job_id: str, *, actor: str, force: bool = False) -> Job:
-    """Cancel a job: at once if it waits, otherwise through its worker.
+    """Cancel a job. A waiting job is canceled at once, a running job by its worker.
 
     The worker saves a checkpoint first, unless `force` is set. Canceling a job twice has no
     further effect.
@@ -42,9 +42,10 @@ def cancel(session: Session, job_id: str, *, actor: str, force: bool = False) ->
 
 
 def pause(session: Session, job_id: str, *, actor: str) -> Job:
-    """Pause a job: at once if it waits, otherwise as soon as its worker has saved a checkpoint.
+    """Pause a job. A running job pauses once its worker has saved a checkpoint.
 
-    Until then the job is `pausing`. Pausing a job twice has no further effect.
+    Until then, its status is `pausing`. A waiting job is paused at once. Pausing a job twice has no
+    further effect.
 
     Raises:
         JobEnded: The job has already ended.
@@ -60,7 +61,7 @@ def pause(session: Session, job_id: str, *, actor: str) -> Job:
 
 
 def resume(session: Session, job_id: str, *, actor: str) -> Job:
-    """Queue a paused job, or let a job that is about to pause continue.
+    """Queue a paused job, or let a job that is being paused continue.
 
     Resuming a job that is queued or running has no effect.
 
@@ -94,8 +95,8 @@ def retry(
         session: The caller's transaction.
         job_id: The job to run again.
         actor: The principal who retries it.
-        from_start: Discard checkpoint, progress and metrics.
-        overrides: May hold a new `deadline`, or None for no deadline.
+        from_start: Discard the checkpoint, the progress and the metrics.
+        overrides: A new `deadline`, or None to remove it. If empty, the deadline does not change.
 
     Raises:
         JobEnded: The job has succeeded.
@@ -132,8 +133,8 @@ def _reset_attempts(job: Job) -> None:
 
 
 def _discard_training_state(session: Session, job: Job) -> None:
-    # The checkpoint's file stays in the store until the job has ended, when all of its checkpoints
-    # are deleted.
+    # The checkpoint file stays in the store for now. All of the job's checkpoints are deleted after
+    # it has ended.
     job.checkpoint_key = job.checkpoint_step = None
     job.progress = {}
     session.execute(delete(Metric).where(Metric.job_id == job.id))

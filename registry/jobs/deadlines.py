@@ -27,7 +27,7 @@ def check(deadline: datetime | None, at: datetime) -> None:
 
 
 def start_time_limit(job: Job, at: datetime) -> None:
-    """Start the job's time limit when it starts for the first time."""
+    """Set the job's expiry time from its time limit when it starts for the first time."""
     if job.started_at is None and job.max_seconds is not None:
         end = at + timedelta(seconds=job.max_seconds)
         job.expires_at = end if job.deadline is None else min(job.deadline, end)
@@ -39,7 +39,7 @@ def is_expired(job: Job, at: datetime) -> bool:
 
 
 def expiry_error(job: Job) -> dict[str, Any]:
-    """Return the error that says why the job expired."""
+    """Return the error that explains why the job expired."""
     is_time_limit = job.max_seconds is not None and (
         job.deadline is None or job.expires_at != job.deadline
     )
@@ -58,7 +58,10 @@ def expiry_error(job: Job) -> dict[str, Any]:
 
 
 def expire_waiting(session: Session) -> None:
-    """Expire waiting jobs whose deadline or time limit has passed. Workers stop running jobs."""
+    """Expire waiting jobs whose deadline or time limit has passed.
+
+    Running jobs are stopped by their workers.
+    """
     overdue = select(Job).where(Job.status.in_(lifecycle.WAITING), Job.expires_at <= now(session))
     for job in session.execute(overdue.with_for_update(skip_locked=True)).scalars().all():
         error = expiry_error(job)

@@ -1,4 +1,4 @@
-"""Edits of existing jobs, and their deletion."""
+"""Changes to existing jobs, and deletion of jobs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,14 +18,14 @@ _CHILD_TABLES = (JobLabel, Attempt, JobEvent, LogLine, Metric)
 
 
 def update_job(session: Session, job_id: str, changes: Mapping[str, Any], *, actor: str) -> Job:
-    """Change name, notes, labels or priority of a job.
+    """Change the name, notes, labels or priority of a job.
 
-    Labels are merged, and None removes a label. Keys that are missing in `changes` stay as they
-    are.
+    Labels are merged into the existing ones, and a value of None removes a label. Fields that
+    `changes` does not contain stay unchanged.
 
     Raises:
         NotFound: There is no such job.
-        JobNotWaiting: The priority changes, but the job is no longer waiting.
+        JobNotWaiting: `changes` contains a new priority, but the job is no longer waiting.
         LabelsTooMany: The job would have too many labels.
     """
     job = queries.lock(session, job_id)
@@ -47,15 +47,17 @@ def update_job(session: Session, job_id: str, changes: Mapping[str, Any], *, act
 
 
 def delete_job(session: Session, job_id: str, *, actor: str, with_model: bool = False) -> list[str]:
-    """Delete an ended job with its attempts, events, metrics and log. Audit entries stay.
+    """Delete an ended job with its attempts, events, metrics and log.
+
+    Its audit entries are kept.
 
     Returns:
-        Digests of files that nothing may reference any more.
+        Digests of the deleted rows' files, which may now be unreferenced.
 
     Raises:
         NotFound: There is no such job.
         JobNotEnded: The job has not ended yet.
-        JobHasModel: The job made a model and `with_model` is not set.
+        JobHasModel: The job produced a model and `with_model` is not set.
         ModelInUse: The job's model is the teacher of a job that has not ended.
         ModelAliased: An alias points at the job's model.
         ModelUsedAsTeacher: Another model's lineage refers to the job's model.

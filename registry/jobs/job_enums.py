@@ -1,4 +1,4 @@
-"""Kinds of jobs, outcomes of attempts and types of events, as they are stored."""
+"""Kinds of jobs, outcomes of attempts and types of events, with their stored values."""
 
 from enum import StrEnum
 
@@ -26,7 +26,7 @@ class AttemptOutcome(StrEnum):
 
 
 class JobEventType(StrEnum):
-    """Types of events that the registry itself writes. Workers add more."""
+    """Types of events that the registry itself writes. Workers write further types."""
 
     STATUS = "status"
     CHECKPOINT = "checkpoint"

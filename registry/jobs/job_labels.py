@@ -1,4 +1,4 @@
-"""Labels of jobs: key-value pairs that clients choose and filter by."""
+"""Job labels: key-value pairs that clients attach to jobs and filter by."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,7 +22,7 @@ def set_labels(session: Session, job_id: str, labels: Mapping[str, str]) -> None
 
 
 def merge_labels(session: Session, job_id: str, changes: Mapping[str, str | None]) -> None:
-    """Set or, where the value is None, remove labels of a job that the caller has locked.
+    """Merge changes into the labels of a job that the caller has locked. None removes a label.
 
     Raises:
         LabelsTooMany: The job would have more than `MAX_LABELS` labels.

@@ -1,7 +1,7 @@
 """Job queue: messages that wake workers when a job can be claimed.
 
-A message carries the name of a queue and the id of a job. Workers rely on the database alone, so a
-lost message only costs time.
+A message carries the name of a queue and the id of a job. Workers decide from the database alone
+which job to claim, so a lost message causes only a delay.
 """
 
 import logging
@@ -13,12 +13,12 @@ from urllib.parse import unquote, urlsplit
 from registry.settings import Settings
 
 WAKE_TASK = "dlkd.wake"
-_MESSAGE_TTL_SECONDS = 60  # the dispatcher repeats messages that are still needed
+_MESSAGE_TTL_SECONDS = 60  # the dispatcher sends messages again that are still needed
 _log = logging.getLogger(__name__)
 
 
 class JobQueue(Protocol):
-    """Sender of queue messages, used after a commit.
+    """Sender of queue messages. It is used after a commit.
 
     Sending never raises an error, because a lost message only delays the job by a few seconds.
     """
@@ -31,7 +31,7 @@ class JobQueue(Protocol):
 
 
 class CeleryJobQueue:
-    """Job queue over Celery, which is imported with the first message."""
+    """Job queue based on Celery. Celery is imported when the first message is sent."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -41,9 +41,9 @@ class CeleryJobQueue:
         return make_celery(self._settings)
 
     def send(self, queue: str, job_id: str) -> None:
-        """Send a message once, without waiting for a broker that is unavailable.
+        """Send a message once, without waiting for an unavailable broker.
 
-        Idle workers poll the database anyway.
+        If the message is lost, an idle worker finds the job when it polls the database.
         """
         try:
             self._app.send_task(
@@ -64,7 +64,10 @@ class CeleryJobQueue:
 
 
 def broker_queue_name(queue: str) -> str:
-    """Return the queue's name at the broker, prefixed because other programs may use it too."""
+    """Return the queue's name at the broker.
+
+    It has a prefix, because other programs may use the same broker.
+    """
     return f"dlkd.{queue}"
 
 
@@ -73,7 +76,7 @@ def make_celery(settings: Settings) -> Any:
 
     It uses JSON only, acknowledges early, prefetches one message and stores no results.
     """
-    # The import takes half a second, which only senders and workers should pay.
+    # The import takes half a second. Programs that neither send messages nor run a worker skip it.
     from celery import Celery  # noqa: PLC0415 - see above
 
     logging.getLogger("kombu").setLevel(logging.WARNING)

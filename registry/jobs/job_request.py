@@ -1,4 +1,4 @@
-"""The request for a job: a spec and an envelope with the options of the job itself."""
+"""The job request: a spec, and an envelope with options that do not affect the model."""
 
 from datetime import UTC
 from typing import Annotated, Any, Literal, Self
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from dlkd_core.base import FrozenModel
+from dlkd_core.common import FrozenModel
 from dlkd_core.spec import JobSpec
 from registry.jobs.job_labels import MAX_LABELS
 from registry.models.model_names import RegisteredName
@@ -21,7 +21,7 @@ Labels = Annotated[
     dict[LabelKey, LabelValue],
     Field(
         max_length=MAX_LABELS,
-        description="Key-value pairs to find the job by. Keys must not contain a colon.",
+        description="Key-value pairs for filtering the job list. Keys must not contain a colon.",
         examples=[{"team": "vision"}],
     ),
 ]
@@ -33,8 +33,8 @@ Priority = Annotated[
     Field(
         ge=-100,
         le=100,
-        description="Jobs with a higher priority start first. Among equals, the oldest starts "
-        "first.",
+        description="Jobs with a higher priority start first. Among jobs with the same "
+        "priority, the oldest starts first.",
     ),
 ]
 UtcDatetime = Annotated[AwareDatetime, AfterValidator(lambda value: value.astimezone(UTC))]
@@ -46,29 +46,29 @@ class Resources(FrozenModel):
 
     device: DeviceKind = Field(
         "auto",
-        description="Device to run on. `auto` uses a GPU if the worker has one, and its CPU "
+        description="Device to run on. `auto` uses a GPU if the worker has one, and the CPU "
         "otherwise.",
     )
     gpus: int = Field(
         1,
         ge=1,
         le=64,
-        description="Number of GPUs of one machine, each of which runs a process of the job. "
+        description="Number of GPUs, all on one machine. The job runs one process per GPU. "
         "Requires device `cuda`.",
     )
     processes: int = Field(
         1,
         ge=1,
         le=64,
-        description="Number of processes on one machine, each of which takes a slot of the "
+        description="Number of CPU processes, all on one machine. Each occupies one slot of the "
         "worker. Requires device `cpu`.",
     )
     memory_gb: float | None = Field(
         None,
         gt=0,
         le=1_000_000,
-        description="Minimum memory in GiB: memory of the GPU if the job runs on one, otherwise "
-        "main memory available to a trainer.",
+        description="Minimum memory in GiB. If the job runs on a GPU, this is GPU memory. "
+        "Otherwise it is the main memory available to a trainer.",
     )
 
     @model_validator(mode="after")
@@ -87,34 +87,34 @@ class Resources(FrozenModel):
 
 
 class JobEnvelope(FrozenModel):
-    """Options of a job that do not affect the model it makes."""
+    """Options of a job that do not affect the model that it produces."""
 
     labels: Labels = Field(default_factory=dict)
     notes: Notes = ""
     model_name: RegisteredName | None = Field(
         None,
-        description="Name to register the model under, as its next version. Derived from the "
-        "name of the job if unset.",
+        description="Model name. The model is registered as the next version of this name. "
+        "Derived from the job's name if unset.",
     )
     priority: Priority = 0
     deadline: UtcDatetime | None = Field(
         None,
-        description="Time (RFC 3339) at which the job is stopped and expires if it has not "
-        "finished.",
+        description="RFC 3339 timestamp. If the job has not finished by this time, it is "
+        "stopped and expires.",
     )
     max_seconds: float | None = Field(
         None,
         gt=0,
         le=31_536_000,
-        description="Seconds after its first start at which the job is stopped and expires, "
-        "including pauses and retries. To end the training in time and keep the student, use "
-        "training.max_seconds.",
+        description="Time limit in seconds, counted from the job's first start and including "
+        "pauses and retries. A job that reaches the limit is stopped and expires. To end the "
+        "training early and keep the student, use training.max_seconds.",
     )
     resources: Resources = Resources()
 
 
 class JobRequest(JobEnvelope, JobSpec):
-    """A spec with its envelope: the body of POST /v1/jobs."""
+    """The body of POST /v1/jobs: a spec and its envelope."""
 
     def dump_spec(self) -> dict[str, Any]:
         """Return the spec as JSON, without the envelope."""

@@ -1,4 +1,4 @@
-"""Life cycle of a job: its statuses, the allowed transitions and the function that makes them.
+"""Life cycle of a job: its statuses, the allowed transitions and `transition`.
 
 validating -> queued -> starting -> running -> exporting -> succeeded
 waiting or running -> failed | cancelled | expired
@@ -48,7 +48,8 @@ TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     _S.RUNNING: _WORK_EXITS | {_S.EXPORTING, _S.SUCCEEDED, _S.PAUSING},
     _S.EXPORTING: _WORK_EXITS | {_S.SUCCEEDED},
     _S.CANCELLING: frozenset({_S.CANCELLED}),
-    # A trainer may finish or fail before the pause reaches it, and a client may resume the job.
+    # The trainer may finish or fail before it receives the request to pause. A client may also
+    # resume the job.
     _S.PAUSING: frozenset(
         {_S.PAUSED, _S.RUNNING, _S.SUCCEEDED, _S.FAILED, _S.CANCELLING, _S.EXPIRED}
     ),
@@ -65,17 +66,17 @@ WAITING = frozenset({_S.VALIDATING, _S.QUEUED, _S.PAUSED})
 
 
 def transition(session: Session, job: Job, to: JobStatus, *, actor: str, **event_data: Any) -> None:
-    """Move the job to another status, with its event, audit entry and webhook deliveries.
+    """Change the job's status, and write the event, audit entry and webhook deliveries.
 
     Args:
         session: The caller's transaction.
         job: The job, locked by the caller.
         to: The new status.
-        actor: The worker, API key or part of the service that makes the change.
-        **event_data: More data for the event and the audit entry.
+        actor: The worker, API key or service component that makes the change.
+        **event_data: Additional data for the event and the audit entry.
 
     Raises:
-        TransitionRefused: `TRANSITIONS` does not allow the move.
+        TransitionRefused: `TRANSITIONS` does not allow this change.
     """
     if to not in TRANSITIONS[JobStatus(job.status)]:
         raise TransitionRefused(f"A job that is {job.status} cannot become {to}.")
@@ -103,7 +104,7 @@ def add_job(session: Session, job: Job, *, actor: str) -> None:
 def add_event(
     session: Session, job: Job, event_type: str, data: dict[str, Any], *, at: datetime | None = None
 ) -> None:
-    """Append an event to the job's history."""
+    """Add an event to the job's history."""
     job.last_event += 1
     session.add(
         JobEvent(
@@ -118,7 +119,7 @@ def add_event(
 
 
 def set_error(job: Job, error: dict[str, Any], log: list[str] | None = None) -> None:
-    """Store the error that ends the job, with its attempt and the last lines of the log."""
+    """Store the error that ends the job, with the attempt's number and last log lines."""
     job.error = {**error, "attempt": job.attempt, "log": log or []}
 
 

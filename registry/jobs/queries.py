@@ -1,4 +1,4 @@
-"""Read access to jobs: single rows, filtered lists, attempts, events and metrics."""
+"""Queries for jobs: single rows, filtered lists, attempts, events and metrics."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,9 +18,9 @@ _MAX_EVENTS = 1000
 
 @dataclass(frozen=True)
 class JobFilters:
-    """Filters of a job list.
+    """Filters for a job list.
 
-    A job must match every filter that is set, one of the statuses, and all labels.
+    A job must match every filter that is set, have one of the statuses, and have all labels.
     """
 
     status: tuple[JobStatus, ...] = ()
@@ -40,7 +40,7 @@ def parse_label(text: str) -> tuple[str, str]:
     """Split ``key:value`` into key and value.
 
     Raises:
-        LabelInvalid: The text has no key, colon or value.
+        LabelInvalid: The key, the colon or the value is missing.
     """
     key, colon, value = text.partition(":")
     if not (key and colon):
@@ -49,7 +49,7 @@ def parse_label(text: str) -> tuple[str, str]:
 
 
 def get(session: Session, job_id: str) -> Job:
-    """Return the job. Checks of uploads are hidden from clients.
+    """Return the job. Upload checks are treated as missing.
 
     Raises:
         NotFound: There is no such job.
@@ -116,7 +116,7 @@ def list_attempts(session: Session, *job_ids: str) -> list[Attempt]:
 def list_events(
     session: Session, job_id: str, *, after: int = 0, limit: int = 100
 ) -> list[JobEvent]:
-    """Return the job's events with a number greater than `after`, oldest first."""
+    """Return the job's events numbered above `after`, oldest first."""
     events = select(JobEvent).where(JobEvent.job_id == job_id, JobEvent.seq > after)
     limited = events.order_by(JobEvent.seq).limit(max(1, min(limit, _MAX_EVENTS)))
     return list(session.execute(limited).scalars())
@@ -127,7 +127,7 @@ def list_metrics(
 ) -> list[Row[str, int, int, int, float | None]]:
     """Return metric points as rows of (name, step, epoch, attempt, value), ordered by step.
 
-    Each series is thinned evenly to `max_points` and keeps its last point.
+    Each series is evenly thinned out to `max_points`. Its last point is always kept.
     """
     numbered = select(
         Metric.name,

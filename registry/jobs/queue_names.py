@@ -1,4 +1,4 @@
-"""Queues of jobs, and the kind of worker slot that serves each queue.
+"""Job queues, and the kind of worker slot that serves each of them.
 
 This module has no imports from the registry, because the settings use it.
 """
@@ -7,10 +7,10 @@ from enum import StrEnum
 
 
 class QueueName(StrEnum):
-    """A queue: one for short checks, and one for training on each kind of device."""
+    """A job queue. One is for short checks, the others for training on a kind of device."""
 
     CHECKS = "checks"
-    TRAIN = "train"  # on whatever device the worker has
+    TRAIN = "train"  # on any device that the worker has
     TRAIN_CPU = "train-cpu"
     TRAIN_CUDA = "train-cuda"
 
@@ -19,10 +19,10 @@ TRAINING_QUEUES = frozenset({QueueName.TRAIN, QueueName.TRAIN_CPU, QueueName.TRA
 
 
 def queue_for_device(device: str) -> QueueName:
-    """Return the queue of training jobs that ask for the device: auto, cpu or cuda."""
+    """Return the queue for training jobs that request this device (auto, cpu or cuda)."""
     return QueueName.TRAIN if device == "auto" else QueueName(f"{QueueName.TRAIN}-{device}")
 
 
 def slot_kind(queue: str) -> str:
-    """Return the kind of slot that serves the queue. All training queues share one kind."""
+    """Return the kind of slot that serves the queue. It is the same for all training queues."""
     return QueueName.TRAIN if queue in TRAINING_QUEUES else queue

@@ -1,10 +1,11 @@
-"""Classification of failed attempts, and the decision whether to retry.
+"""Classification of failed attempts, and the decision whether to retry the job.
 
 - user: the request or its files are wrong, and another attempt would fail in the same way.
 - infrastructure: the trainer, the store or the disk failed.
 - preemption: the machine was taken away.
 
-Failures of the last two classes are retried while attempts are left and checkpoints advance.
+Failures of the last two classes are retried as long as attempts are left and later attempts save
+newer checkpoints.
 """
 
 from enum import StrEnum
@@ -37,7 +38,7 @@ def classify(error: dict[str, Any]) -> dict[str, Any]:
 
 
 def count_failure(job: Job, attempt: Attempt, error: dict[str, Any]) -> None:
-    """Count a failed attempt, unless it was preempted and had saved a newer checkpoint."""
+    """Count a failed attempt, unless it was preempted after it had saved a newer checkpoint."""
     progressed = attempt.saved_step is not None and attempt.saved_step > (attempt.resumed_step or 0)
     job.stalled = 0 if progressed else job.stalled + 1
     if not (progressed and error["class"] == FailureClass.PREEMPTION):

@@ -1,4 +1,4 @@
-"""Submission of jobs, and their promotion to the queue once their inputs have been checked."""
+"""Submission of jobs, and their queueing once their inputs have been checked."""
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
@@ -25,7 +25,7 @@ def submit(
     max_attempts: int = 3,
     cloned_from: str | None = None,
 ) -> Job:
-    """Create a job: queued if its inputs are ready, or validating until they have been checked.
+    """Create a job. It is queued at once, or validating until its inputs have been checked.
 
     Raises:
         UnprocessableRequest: The job can never run, for example because an input is invalid.
@@ -40,13 +40,13 @@ def submit(
 def plan(
     session: Session, request: JobRequest, *, visible_owner: str | None = None, owner: str = ""
 ) -> Job:
-    """Return the job that the request would create, without an owner and without writing it.
+    """Return the job that the request would create. It has no owner and is not stored.
 
     Args:
         session: The session to read from.
         request: The job request.
-        visible_owner: The only owner whose inputs the job may use, or None for any.
-        owner: The owner whose model names the request refers to.
+        visible_owner: The only owner whose inputs the job may use, or None for all owners.
+        owner: Owner of the model names to which the request refers.
 
     Raises:
         UnprocessableRequest: The job can never run, for example because an input is invalid.
@@ -90,16 +90,18 @@ def plan(
 
 
 def promote(session: Session, subject_id: str | None = None) -> list[Job]:
-    """Queue or fail the validating jobs whose inputs have been checked in the meantime.
+    """Queue validating jobs whose inputs have passed their checks.
+
+    Jobs with an invalid input fail. Jobs with an input that is still being checked are left alone.
 
     Args:
         session: The caller's transaction.
-        subject_id: Restrict the search to jobs with this teacher or data set. Jobs that are only
-            evaluated on the data set are not included. The dispatcher promotes them when it calls
+        subject_id: Consider only jobs that train with this teacher or dataset. Jobs that merely
+            evaluate on the dataset are not included. They are promoted when the dispatcher calls
             this function for all jobs.
 
     Returns:
-        The jobs that are queued now, so that the caller can notify workers.
+        The jobs that were queued. The caller notifies workers of them.
     """
     validating = select(Job).where(Job.kind == JobKind.DISTILL, Job.status == JobStatus.VALIDATING)
     if subject_id is not None:

@@ -1,4 +1,4 @@
-"""Model aliases such as ``champion``, which point at a version of a model name."""
+"""Model aliases such as ``champion``. An alias points to one version of a model name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ class RegisteredModel:
     owner: str
     last_version: int
     versions: int  # number of versions
-    latest: str | None  # id of the highest version
-    aliases: dict[str, str]  # model ids by alias
+    latest: str | None  # id of the model with the highest version number
+    aliases: dict[str, str]  # maps aliases to model ids
 
 
 def lock_name(session: Session, owner: str, name: str) -> ModelName:
     """Return a model name, locked until the transaction ends.
 
-    Meanwhile its aliases do not move and its versions are not deleted.
+    While it is locked, its aliases cannot be changed and its versions cannot be deleted.
 
     Raises:
         NotFound: The owner has no models with that name.
@@ -43,7 +43,7 @@ def lock_name(session: Session, owner: str, name: str) -> ModelName:
 def set_alias(
     session: Session, owner: str, name: str, alias: str, model_id: str, *, actor: str
 ) -> str | None:
-    """Point an alias at a version of its model name and return the id that it pointed at before.
+    """Point an alias to a version of its model name and return the previous model id, if any.
 
     Raises:
         NotFound: The owner has no models with that name.
@@ -90,7 +90,7 @@ def delete_alias(session: Session, owner: str, name: str, alias: str, *, actor: 
 
 
 def delete_locked_alias(session: Session, row: ModelAlias, *, actor: str) -> None:
-    """Delete an alias whose model name the caller has locked."""
+    """Delete an alias. The caller has locked its model name."""
     change = {"name": row.name, "alias": row.alias, "from": row.model_id, "to": None}
     audit.record_event(session, actor, "alias.deleted", row.model_id, **change)
     session.delete(row)
@@ -98,7 +98,7 @@ def delete_locked_alias(session: Session, row: ModelAlias, *, actor: str) -> Non
 
 
 def aliases_by_model(session: Session, model_ids: Sequence[str]) -> dict[str, list[str]]:
-    """Return the aliases that point at each of the models."""
+    """Return the aliases that point to each model, by model id."""
     query = select(ModelAlias.model_id, ModelAlias.alias).where(ModelAlias.model_id.in_(model_ids))
     return group_values(session, query.order_by(ModelAlias.alias), model_ids)
 

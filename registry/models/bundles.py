@@ -1,7 +1,7 @@
-"""Model bundles from other services: untrusted zip archives, checked against their manifest.
+"""Model bundles from other services: untrusted zip archives, verified against their manifest.
 
-No file is unpacked under a name from the archive, and nothing in it is run. The weights are
-verified by the trainer that uses them, as for every teacher.
+File names from the archive are never used as paths, and nothing in the archive is run. The trainer
+that uses the weights verifies them, as it does for every teacher.
 """
 
 import io
@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import from_json, to_json
 
-from dlkd_core.base import FrozenModel
 from dlkd_core.catalog import EXPORTERS
-from dlkd_core.reporting.bundle import MANIFEST_FILE, REPORT_FILE
+from dlkd_core.common import FrozenModel
+from dlkd_core.reporting.bundle_documents import MANIFEST_FILE, REPORT_FILE
 from dlkd_core.reporting.model_card import build_config, render_model_card
 from dlkd_core.spec import Normalization
 from dlkd_core.zip_members import find_member_problem
@@ -27,7 +27,7 @@ from registry.storage.object_store import CHUNK_BYTES
 from registry.uploads.upload_errors import BundleCorrupt, BundleInvalid
 
 _SchemaT = TypeVar("_SchemaT", bound=BaseModel)
-_MAX_TEXT_BYTES = 16 * 2**20  # for the manifest, the report and the model card
+_MAX_TEXT_BYTES = 16 * 2**20  # limit for the manifest, the report and the model card
 _MAX_COMPRESSION_RATIO, _RATIO_CHECK_MIN_BYTES = 200, 64 * 2**20
 _ZIP_READ_ERRORS = (
     zipfile.BadZipFile,
@@ -43,9 +43,9 @@ _NonNegativeFloat = Annotated[float | None, Field(ge=0, allow_inf_nan=False)]
 
 
 class BundleFile(FrozenModel):
-    """A file of the manifest.
+    """A file that the manifest lists.
 
-    Files with a `format` belong to the model. The others describe it.
+    Files with a `format` contain the model. The other files describe it.
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
@@ -57,14 +57,14 @@ class BundleFile(FrozenModel):
 
 
 class OriginalModel(FrozenModel):
-    """Name and version of the model in the service that exported it."""
+    """Name and version that the model has in the service that exported it."""
 
     name: str = Field("", max_length=1000)
     version: int | None = None
 
 
 class Manifest(FrozenModel):
-    """The manifest of a bundle."""
+    """The bundle's manifest: its files, and the origin of the model."""
 
     format: Literal["dlkd-bundle/1"]
     model: OriginalModel
@@ -76,7 +76,7 @@ class _PermissiveModel(BaseModel):
 
 
 class _ModelMetrics(_PermissiveModel):
-    """Metrics that the service compares and shows."""
+    """Metrics that the service displays and uses in comparisons."""
 
     top1: _Fraction = None
     top5: _Fraction = None
@@ -113,7 +113,10 @@ class _Report(_PermissiveModel):
 
 
 class Bundle:
-    """An open bundle with a valid manifest and report. Model files are verified when read."""
+    """An open bundle with a valid manifest and report.
+
+    Model files are verified while they are read.
+    """
 
     def __init__(
         self, archive: zipfile.ZipFile, manifest: Manifest, report: dict[str, Any]
@@ -127,22 +130,22 @@ class Bundle:
         return [file for file in self.manifest.files if file.format is not None]
 
     def read(self, file: BundleFile) -> Iterator[bytes]:
-        """Yield the bytes of a file in chunks.
+        """Yield the contents of a file in chunks.
 
         Raises:
-            BundleCorrupt: After the last chunk, if size or digest differ from the manifest.
+            BundleCorrupt: Size or digest differ from the manifest. Raised after the last chunk.
         """
         return _read_chunks(self._archive, file)
 
 
 @contextmanager
 def open_bundle(path: Path, *, max_unpacked_bytes: int) -> Iterator[Bundle]:
-    """Open the bundle at `path`, which may unpack to at most `max_unpacked_bytes`.
+    """Open a bundle whose unpacked size is at most `max_unpacked_bytes`.
 
     Raises:
-        BundleInvalid: The file is not a zip archive, has members that are not allowed, or its
-            manifest or report is invalid.
-        BundleCorrupt: The report or model card differs from the manifest.
+        BundleInvalid: The file is not a zip archive, it contains forbidden members, or its manifest
+            or report is invalid.
+        BundleCorrupt: The report or model card does not match its digest in the manifest.
     """
     with _BoundedReader(path) as file, _open_zip(file) as archive:
         _check_members(archive, path.stat().st_size, max_unpacked_bytes)
@@ -156,7 +159,7 @@ def open_bundle(path: Path, *, max_unpacked_bytes: int) -> Iterator[Bundle]:
 
 
 class _BoundedReader(io.FileIO):
-    """A file that refuses large reads, so that a huge zip directory cannot fill the memory."""
+    """A file that rejects large reads, so that a huge zip directory cannot exhaust memory."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         position = self.tell()
@@ -234,7 +237,7 @@ def _text_too_large(name: str) -> BundleInvalid:
 
 
 def _parse_report(text: bytes | None, manifest: Manifest) -> dict[str, Any]:
-    """Return the report after checking that the model card and config can be made from it."""
+    """Return the report after verifying that the model card and config can be built from it."""
     if text is None:
         raise BundleInvalid(f"The archive has no {REPORT_FILE}.")
     _, report = _parse_json(_Report, REPORT_FILE, text)
@@ -249,7 +252,7 @@ def _parse_report(text: bytes | None, manifest: Manifest) -> dict[str, Any]:
 
 
 def _parse_json(schema: type[_SchemaT], name: str, text: bytes) -> tuple[_SchemaT, dict[str, Any]]:
-    """Return the validated document, and its plain data with all additional fields."""
+    """Return the validated document, and the plain data with all fields that it contains."""
     try:
         value = sanitize_json(from_json(text))
         return schema.model_validate_json(to_json(value), strict=True), value

@@ -1,6 +1,6 @@
 """Comparison of models: quality, cost and file sizes.
 
-Ratios are relative to the first model and to each model's teacher.
+Ratios relate each model to the first model and to its own teacher.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ MetricValues = dict[str, float | None]
 
 @dataclass(frozen=True)
 class ComparedFile:
-    """A file, and its ratios to the first model's file of the same format."""
+    """A model file, and its ratios to the first model's file of the same format."""
 
     name: str
     format: str
@@ -29,7 +29,7 @@ class ComparedFile:
 
 @dataclass(frozen=True)
 class ComparedModel:
-    """A model of the comparison, with its ratios to the first model and to its teacher."""
+    """One of the models in a comparison, with its ratios to the first model and its teacher."""
 
     model: Model
     numbers: MetricValues
@@ -40,9 +40,9 @@ class ComparedModel:
 
 @dataclass(frozen=True)
 class ComparedClass:
-    """Accuracy within one class by model, and the differences from the first model.
+    """Each model's accuracy on one class, and the differences from the first model.
 
-    Values are None for models without a number for the class.
+    A value is None if the model has no accuracy for the class.
     """
 
     name: str
@@ -52,14 +52,14 @@ class ComparedClass:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Models in the requested order, and classes in the order of the first model."""
+    """A comparison: models in the requested order, and classes in the first model's order."""
 
     models: list[ComparedModel]
     classes: list[ComparedClass]
 
 
 def compare_models(models: Sequence[Model], files: Sequence[ModelFile]) -> Comparison:
-    """Compare at least one model. `files` are the files of all models."""
+    """Compare one or more models. `files` contains the files of all of them."""
     first_numbers = _metric_values(models[0])
     first_files = {file.format: file for file in files if file.model_id == models[0].id}
     compared = []
@@ -108,7 +108,7 @@ def _compare_file(file: ModelFile, first: ModelFile | None) -> ComparedFile:
 
 
 def _compare_classes(models: Sequence[Model]) -> list[ComparedClass]:
-    # Classes are matched by name, because their order may differ between data sets.
+    # Classes are matched by name, because their order may differ between datasets.
     top1_by_model = [_top1_by_class(model) for model in models]
     rows = []
     for name in models[0].classes:

@@ -1,4 +1,4 @@
-"""Import checks: a check job loads and runs the files of an imported model.
+"""Import checks: jobs that load and run the files of an imported model.
 
 The result is stored in `Model.imported` under the key `trial`.
 """
@@ -13,7 +13,7 @@ from registry.db.model_tables import Model
 from registry.inputs.input_roles import REPORT_ROLE
 from registry.jobs.job_enums import JobKind
 from registry.models.model_versions import ExportedFile
-from registry.uploads import upload_checks
+from registry.uploads import upload_check_jobs
 
 
 class ImportCheckStatus(StrEnum):
@@ -44,7 +44,7 @@ def add_import_check(session: Session, model: Model, files: list[ExportedFile]) 
         file.name: {"digest": file.sha256, "filename": file.name, "format": file.format}
         for file in files
     }
-    return upload_checks.add_check(
+    return upload_check_jobs.add_check(
         session,
         JobKind.CHECK_MODEL,
         owner=model.owner,
@@ -54,7 +54,7 @@ def add_import_check(session: Session, model: Model, files: list[ExportedFile]) 
 
 
 def mark_passed(model: Model, report: dict[str, Any]) -> None:
-    """Store that the check passed, with the files that were run and those that were skipped."""
+    """Record that the check passed, which files were run and which were skipped."""
     _set_result(
         model,
         status=ImportCheckStatus.PASSED.value,
@@ -64,7 +64,7 @@ def mark_passed(model: Model, report: dict[str, Any]) -> None:
 
 
 def mark_failed(model: Model, error: dict[str, Any]) -> None:
-    """Store that the check failed. The model stays, so that its owner can inspect and delete it."""
+    """Record that the check failed. The model is kept, so that its owner can inspect it."""
     _set_result(model, status=ImportCheckStatus.FAILED.value, error=error)
 
 

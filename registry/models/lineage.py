@@ -1,4 +1,4 @@
-"""Lineage of a model as a graph of models, jobs, teachers and data sets."""
+"""A model's lineage as a graph of models, jobs, teachers and datasets."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -37,17 +37,17 @@ class NodeKind(StrEnum):
 
 class Relation(StrEnum):
     TAUGHT = "taught"  # teacher to job
-    TRAINED = "trained"  # data set to job: training images
-    MEASURED = "measured"  # data set to job: images that were only evaluated on
+    TRAINED = "trained"  # dataset to job: images used for training
+    MEASURED = "measured"  # dataset to job: images used for evaluation only
     MADE = "made"  # job to model
     IMPORTED = "imported"  # import to model
 
 
 @dataclass(frozen=True)
 class LineageNode:
-    """A node with its facts.
+    """A node of the lineage graph.
 
-    The facts of a deleted node are those that the jobs that used it recorded.
+    The facts about a deleted node were recorded by the jobs that used it.
     """
 
     id: str
@@ -68,7 +68,7 @@ class LineageEdge:
 
 @dataclass(frozen=True)
 class LineageGraph:
-    """All ancestors of a model, and the students that it taught itself."""
+    """All ancestors of a model, and the students for which the model was the teacher."""
 
     nodes: list[LineageNode]
     edges: list[LineageEdge]
@@ -120,7 +120,7 @@ def _add_model_and_job(nodes: dict[str, LineageNode], model: Model, job: Job) ->
 def _add_import(
     nodes: dict[str, LineageNode], model: Model, imported: dict[str, Any]
 ) -> LineageEdge:
-    """Add an imported model. Its ancestors are not known, except for what the bundle states."""
+    """Add an imported model. All that is known of its origin is what the bundle states."""
     import_id = f"import:{imported['sha256']}"
     facts = {**imported, **_run_facts(model)}
     nodes[model.id] = _model_node(model)
@@ -145,7 +145,7 @@ def _run_facts(model: Model) -> dict[str, Any]:
 
 
 def _add_inputs(session: Session, nodes: dict[str, LineageNode], job: Job) -> list[LineageEdge]:
-    """Add the job's data sets and teacher, with the digests of the files that it actually used."""
+    """Add the job's datasets and teacher, with the digests of the files that the job used."""
     inputs = job.inputs or {}
     edges = []
     if job.dataset_id:

@@ -1,4 +1,4 @@
-"""Deletion of models, which is refused while something still refers to them unless forced."""
+"""Deletion of models. If other rows still refer to a model, its deletion must be forced."""
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -13,15 +13,15 @@ from registry.models import aliases
 
 
 def delete_model(session: Session, model: Model, *, actor: str, force: bool = False) -> list[str]:
-    """Delete a model with its aliases and tags. Return digests of files that may be unused now.
+    """Delete a model and return the digests of its files, which may now be unused.
 
-    The model's job stays and no longer refers to it.
+    Its aliases and tags are deleted too. Its job is kept and no longer refers to the model.
 
     Raises:
         NotFound: The model was deleted in the meantime.
         ModelInUse: A job that has not ended uses the model as its teacher.
-        ModelAliased: An alias points at the model and `force` is not set.
-        ModelUsedAsTeacher: The model taught another model and `force` is not set.
+        ModelAliased: An alias points to the model and `force` is not set.
+        ModelUsedAsTeacher: The model was the teacher of another model and `force` is not set.
     """
     aliases.lock_name(session, model.owner, model.name)
     require_row(lock_row(session, select(Model).where(Model.id == model.id)), f"model {model.id}")
@@ -59,7 +59,7 @@ def _refuse_in_use(session: Session, model: Model, *, force: bool) -> None:
     unfinished = session.execute(unfinished_query).scalar_one_or_none()
     if unfinished is not None:
         raise ModelInUse(f"The job {unfinished} uses {model.id} as its teacher.")
-    # Jobs that ended without a model have no lineage to lose.
+    # Only jobs that produced a model matter here, because the others have no lineage.
     finished_query = students.where(Job.model_id.is_not(None))
     finished = session.execute(finished_query).scalar_one_or_none()
     if finished is not None and not force:

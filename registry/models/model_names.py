@@ -10,7 +10,7 @@ from registry.db.database import insert_into
 from registry.db.model_tables import ModelName
 
 MAX_NAME_LENGTH = 128
-LATEST = "latest"  # always the highest version, so that it cannot be set
+LATEST = "latest"  # reserved, because it always means the highest version
 RegisteredName = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$"),
@@ -24,7 +24,7 @@ def _reject_latest(alias: str) -> str:
     return alias
 
 
-# An alias starts with a letter, so that it differs from a version number.
+# An alias must start with a letter, so that it cannot be confused with a version number.
 AliasName = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z][a-z0-9._-]{0,62}$"),
@@ -35,9 +35,10 @@ Tag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,
 
 
 def choose_name(requested: str | None, *candidates: str) -> str:
-    """Return the requested name or the first candidate that yields a valid name.
+    """Return the requested name, or else the first candidate that yields a valid name.
 
-    Characters that names cannot contain are removed from candidates. The last resort is "model".
+    Characters that are not allowed in names are removed from the candidates. If no candidate yields
+    a name, it is "model".
     """
     return requested or next(filter(None, map(_sanitize_name, candidates)), "model")
 
@@ -49,7 +50,7 @@ def _sanitize_name(text: str) -> str:
 def next_version(session: Session, owner: str, name: str) -> int:
     """Reserve the next version number of a name.
 
-    Concurrent transactions that reserve a number of the same name wait until this one ends.
+    Concurrent transactions that reserve a version of the same name wait until this one ends.
     """
     first = insert_into(session, ModelName).values(owner=owner, name=name, last_version=1)
     incremented = first.on_conflict_do_update(

@@ -1,4 +1,4 @@
-"""Model versions: publication by jobs, import, look-up, listing and changes."""
+"""Model versions: publication by jobs, import, lookup, listing and changes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from registry.models import model_names
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """An exported file in the store, with its measurements. Fields are columns of `ModelFile`."""
+    """A stored model file and its measurements. The fields are columns of `ModelFile`."""
 
     name: str
     format: str
@@ -33,7 +33,7 @@ class ExportedFile:
 
 @dataclass(frozen=True)
 class ModelFilters:
-    """Filters of a model list. A model must match every filter that is set, and all tags."""
+    """Filters for a model list. A model must match every filter that is set and have all tags."""
 
     owner: str | None = None
     name: str | None = None
@@ -73,9 +73,9 @@ def import_model(
     name: str,
     imported: dict[str, Any],
 ) -> Model:
-    """Create a model from a bundle, with the measurements that came with it.
+    """Create a model from a bundle, with the measurements that the bundle contains.
 
-    `imported` describes the bundle and what was checked here.
+    `imported` describes the bundle and the checks that it passed.
     """
     model = _add_version(session, principal.owner, name, report, files, imported=imported)
     audit.record_event(
@@ -125,8 +125,8 @@ def get(session: Session, model_id: str, *, visible_owner: str | None = None) ->
     """Return a model.
 
     Raises:
-        NotFound: There is no model with that id, or it belongs to an owner other than
-            `visible_owner` (None: all owners are visible).
+        NotFound: There is no model with that id, or its owner is not `visible_owner`. If
+            `visible_owner` is None, all owners are visible.
     """
     model = session.get(Model, model_id)
     check_visible(model.owner if model else None, visible_owner, f"model {model_id}")
@@ -136,7 +136,7 @@ def get(session: Session, model_id: str, *, visible_owner: str | None = None) ->
 def find(
     session: Session, reference: str, *, owner: str, visible_owner: str | None = None
 ) -> Model:
-    """Return a model by its id or by a reference to the owner's ``name@alias`` or ``name@version``.
+    """Return a model by its id, or by the owner's ``name@alias`` or ``name@version``.
 
     Raises:
         NotFound: There is no such model, or `visible_owner` may not see it.
@@ -158,7 +158,7 @@ def _reference_query(owner: str, name: str, version_or_alias: str) -> Select[Mod
     if version_or_alias == model_names.LATEST:
         return versions.order_by(Model.version.desc()).limit(1)
     is_number = version_or_alias.isascii() and version_or_alias.isdecimal()
-    if is_number and len(version_or_alias) < 10:  # fits the column
+    if is_number and len(version_or_alias) < 10:  # within the range of the column
         return versions.where(Model.version == int(version_or_alias))
     is_alias = (
         ModelAlias.owner == owner,
@@ -175,7 +175,7 @@ def list_page(
     limit: int = 50,
     cursor: str | None = None,
 ) -> pagination.Page[Model]:
-    """List the models that match the filters, newest first."""
+    """Return a page of the models that match the filters, newest first."""
     return pagination.paginate(
         session, _filter_models(filters), Model.id, limit=limit, cursor=cursor
     )
@@ -209,7 +209,7 @@ def update_model(
     notes: str | None = None,
     tags: Sequence[str] | None = None,
 ) -> None:
-    """Set notes and tags unless they are None. Name and version never change."""
+    """Change the notes and the tags, unless they are None. Name and version never change."""
     if notes is not None:
         model.notes = notes
     if tags is not None:
@@ -226,13 +226,13 @@ def update_model(
 
 
 def tags_by_model(session: Session, model_ids: Sequence[str]) -> dict[str, list[str]]:
-    """Return the tags of each of the models."""
+    """Return the tags of each model, by model id."""
     query = select(ModelTag.model_id, ModelTag.tag).where(ModelTag.model_id.in_(model_ids))
     return group_values(session, query.order_by(ModelTag.tag), model_ids)
 
 
 def list_files(session: Session, *model_ids: str) -> list[ModelFile]:
-    """List the files of the models by model and name."""
+    """List the files of the models, sorted by model and name."""
     query = (
         select(ModelFile)
         .where(ModelFile.model_id.in_(model_ids))
@@ -242,7 +242,7 @@ def list_files(session: Session, *model_ids: str) -> list[ModelFile]:
 
 
 def get_file(session: Session, model_id: str, name: str) -> ModelFile:
-    """Return a file of a model.
+    """Return a model file.
 
     Raises:
         NotFound: The model has no file with that name.
@@ -254,7 +254,7 @@ def get_file(session: Session, model_id: str, name: str) -> ModelFile:
 
 
 def find_checkpoint(session: Session, model_id: str) -> ModelFile | None:
-    """Return the file that a later job can load as its teacher, or None without safetensors."""
+    """Return the model's safetensors file, which a later job can load as a teacher, or None."""
     query = (
         select(ModelFile)
         .where(ModelFile.model_id == model_id, ModelFile.format == "safetensors")

@@ -1,6 +1,6 @@
-"""Logging to standard error, for people or as JSON, with secrets masked.
+"""Logging to standard error, as text for people or as JSON. Secrets are masked.
 
-Modules use `logging`. Values bound in `structlog.contextvars` (the request, the job and its
+Modules log with `logging`. Values bound in `structlog.contextvars` (the request, the job and its
 attempt) are added to every line.
 """
 
@@ -15,10 +15,10 @@ from structlog.typing import EventDict, Processor
 
 from registry.settings import Settings
 
-# Keys of `extra` that are logged. Others are dropped, because libraries pass whole requests there.
+# Keys of `extra` that are logged. Others are dropped, because libraries pass entire requests.
 EXTRA_FIELDS = ("method", "path", "status", "ms")
 _SECRET_PATTERN = re.compile(
-    r"""(?P<key>dlkd_[0-9a-f]{8}_)[\w-]+          # the prefix of an API key stays, to identify it
+    r"""(?P<key>dlkd_[0-9a-f]{8}_)[\w-]+          # keeps the key's prefix, which identifies it
     | (?P<scheme>\b(?:Bearer|Basic)\s+)[\w.~+/=-]+
     | (?P<user>://[^\s/@:"']*:)[^\s/@"']+(?=@)    # the password in a URL
     | (?P<name>\b[\w-]*(?:password|secret|token|signature)=)[^\s&"'\\]+""",
@@ -35,7 +35,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
 
 
 def mask_secrets(text: str) -> str:
-    """Mask the API keys, passwords and tokens in a text."""
+    """Return the text with API keys, passwords and tokens masked."""
     return _SECRET_PATTERN.sub(_mask_match, text)
 
 
@@ -52,7 +52,7 @@ def _make_formatter(log_format: str, *, colors: bool) -> ProcessorFormatter:
         structlog.stdlib.ExtraAdder(EXTRA_FIELDS),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    # Tracebacks are plain, because the pretty ones show values of variables.
+    # Tracebacks are plain, because the pretty ones show the values of variables.
     console_renderer = structlog.dev.ConsoleRenderer(
         colors=colors, exception_formatter=structlog.dev.plain_traceback
     )

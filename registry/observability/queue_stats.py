@@ -17,10 +17,10 @@ from registry.workers.capacity import count_slots_by_queue
 
 @dataclass(frozen=True)
 class QueueStats:
-    """Statistics of a queue over all owners.
+    """Statistics of a queue, across all owners.
 
-    `workers` and `slots` count workers that currently accept its jobs. A training slot serves
-    several queues.
+    `workers` and `slots` count the workers that currently accept jobs from the queue, and their
+    slots. A training slot serves several queues.
     """
 
     name: str
@@ -58,7 +58,10 @@ def collect_queue_stats(session: Session, *, alive_within: timedelta) -> list[Qu
 
 
 def _count_workers(session: Session, alive_within: timedelta) -> tuple[Counter[str], Counter[str]]:
-    """Count workers and their slots by queue. Draining workers accept no jobs."""
+    """Count the workers that accept jobs from each queue, and their slots.
+
+    Draining workers are not counted, because they accept no jobs.
+    """
     workers: Counter[str] = Counter()
     slots: Counter[str] = Counter()
     for row in membership.list_alive(session, within=alive_within):

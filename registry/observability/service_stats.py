@@ -1,4 +1,7 @@
-"""Statistics of the service, counted in the database, so that every process reports the same."""
+"""Statistics of the service.
+
+They are computed from the database, so that every process reports the same values.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,7 +25,7 @@ from registry.jobs.lifecycle import LEASED, JobStatus
 from registry.jobs.queue_names import slot_kind
 from registry.workers import membership
 
-# seconds
+# Upper bounds in seconds.
 DURATION_BUCKETS = (
     1.0,
     10.0,
@@ -38,7 +41,7 @@ DURATION_BUCKETS = (
 
 @dataclass(frozen=True)
 class DurationHistogram:
-    """Durations of ended jobs with the same kind and status.
+    """Histogram of the durations of ended jobs that have the same kind and status.
 
     `bucket_counts` are cumulative: the number of jobs that took at most each of `DURATION_BUCKETS`.
     `seconds` is the sum of all durations.
@@ -69,7 +72,7 @@ class ServiceStats:
 
 
 class _SecondsBetween(FunctionElement[float]):
-    """SQL function for the seconds between two times."""
+    """SQL function that returns the number of seconds between two times."""
 
     type = Float()
     inherit_cache = True
@@ -90,7 +93,7 @@ def _compile_seconds_postgresql(
 
 
 def collect_service_stats(session: Session, *, alive_within: timedelta) -> ServiceStats:
-    """Collect the statistics.
+    """Collect the statistics of the service.
 
     Workers count if their last heartbeat is at most `alive_within` old.
     """
@@ -120,10 +123,9 @@ def collect_service_stats(session: Session, *, alive_within: timedelta) -> Servi
 
 
 def oldest_queued_seconds(session: Session) -> dict[str, float]:
-    """Return by queue how many seconds its oldest queued job has been waiting.
+    """Return for each queue how many seconds its oldest queued job has been waiting.
 
-    A job waits since its last change of status or, if a retry is delayed, since the end of the
-    delay.
+    Waiting begins at the last change of status or, if a retry is delayed, at the end of the delay.
     """
     at = now(session)
     queued_since = (

@@ -1,4 +1,4 @@
-"""OpenTelemetry traces from the instrumentation of libraries, off by default."""
+"""OpenTelemetry tracing of the database and the queue. It is disabled by default."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ class TracingUnavailable(Exception):
 
 
 def is_enabled(settings: Settings) -> bool:
-    """Tell whether the settings or OpenTelemetry's own variables enable tracing."""
+    """Return whether the settings or OpenTelemetry's own variables enable tracing."""
     return settings.tracing or any(os.environ.get(name) for name in _ENDPOINT_VARIABLES)
 
 
@@ -30,7 +30,7 @@ def is_enabled(settings: Settings) -> bool:
 def trace_service(
     settings: Settings, service: str, engine: Engine, exporter: "SpanExporter | None" = None
 ) -> Iterator["TracerProvider | None"]:
-    """Trace the database and the queue within the block and export spans over OTLP.
+    """Trace the database and the queue within the `with` block, and export spans over OTLP.
 
     Yields the tracer provider, or None if tracing is disabled.
 
@@ -49,8 +49,8 @@ def trace_service(
         ) from error
     provider = _make_provider(service, exporter)
     celery = CeleryInstrumentor()  # type: ignore[no-untyped-call] # untyped constructor
-    # The check is skipped because it requires SQLAlchemy below 2.1. The events that it listens to
-    # are the same in 2.1, and a test covers the spans.
+    # The dependency check is skipped, because it requires SQLAlchemy below 2.1. The events that the
+    # instrumentation uses are the same in 2.1, and a test covers the spans.
     SQLAlchemyInstrumentor().instrument(
         engine=engine, tracer_provider=provider, skip_dep_check=True
     )
@@ -69,8 +69,8 @@ def _make_provider(service: str, exporter: "SpanExporter | None") -> "TracerProv
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - optional
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - optional
 
-    # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override the service's own names. The variables
-    # OTEL_EXPORTER_OTLP_… configure the exporter.
+    # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override these attributes. The
+    # OTEL_EXPORTER_OTLP_… variables configure the exporter.
     resource = Resource({"service.name": service, "service.version": __version__}).merge(
         OTELResourceDetector().detect()
     )

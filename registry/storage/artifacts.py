@@ -1,4 +1,4 @@
-"""Stored files and the rows that refer to them. Unreferenced files are deleted."""
+"""Records of stored files, and deletion of files that no row refers to."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from registry.errors import StoredFileMissing
 from registry.inputs.input_roles import INPUT_ROLES
 from registry.jobs.lifecycle import TERMINAL
 from registry.storage.object_store import OBJECTS_PREFIX, Store, StoredFile, hash_chunks
-from registry.uploads.upload_checks import UploadStatus
+from registry.uploads.upload_check_jobs import UploadStatus
 
 Problem = Literal["missing", "size differs", "bytes differ"]
 
 
 def record(session: Session, store: Store, stored: StoredFile) -> None:
-    """Record a stored file in the transaction that adds the row that refers to it.
+    """Record a stored file. Call this in the transaction that adds the row referring to it.
 
-    This keeps the file from being deleted before the reference is committed.
+    The file then cannot be deleted before the reference is committed.
 
     Raises:
-        StoredFileMissing: The file was deleted after it was stored, which is rare.
+        StoredFileMissing: The file was deleted after it had been stored. This is rare.
     """
     row = {"digest": stored.digest, "size": stored.size, "created_at": now(session)}
     # Updating the size of an existing row makes PostgreSQL lock it.
@@ -41,7 +41,7 @@ def record(session: Session, store: Store, stored: StoredFile) -> None:
 
 
 def delete_if_unreferenced(session: Session, store: Store, digest: str) -> bool:
-    """Delete a file that no row refers to, and tell whether it was deleted."""
+    """Delete a file unless a row refers to it. Return whether it was deleted."""
     artifact = lock_row(session, select(Artifact).where(Artifact.digest == digest))
     if artifact is None or _is_referenced(session, digest):
         return False
@@ -53,10 +53,10 @@ def delete_if_unreferenced(session: Session, store: Store, digest: str) -> bool:
 def delete_if_expired(
     session: Session, store: Store, digest: str, size: int, *, grace: timedelta
 ) -> bool:
-    """Delete an unreferenced file older than `grace`, and tell whether it was deleted.
+    """Delete an unreferenced file older than `grace`. Return whether it was deleted.
 
-    A file without a row gets one first. An upload of the same bytes then waits for this transaction
-    in `record` and checks the store afterwards.
+    A file that was never recorded is recorded first. If the same bytes are uploaded meanwhile,
+    `record` then waits for this transaction and checks the store afterwards.
     """
     row = {"digest": digest, "size": size, "created_at": now(session)}
     upsert(session, Artifact, [row], keys=["digest"])
@@ -87,7 +87,7 @@ def find_unreferenced(
 
 @dataclass(frozen=True)
 class StoreFault:
-    """A file that a row refers to, and its problem in the store."""
+    """A referenced file, and the problem with it in the store."""
 
     problem: Problem
     digest: str
@@ -109,7 +109,7 @@ def find_faults(
         .order_by(referenced.c.digest, referenced.c.row)
     )
     references = session.execute(query).all()
-    # Listed after the rows were read: files are stored before their rows are written.
+    # The store is listed after the rows have been read, because files are stored before their rows.
     stored_sizes = {
         entry.key.rpartition("/")[2]: entry.size for entry in store.list_entries(OBJECTS_PREFIX)
     }
@@ -141,7 +141,7 @@ def _is_referenced(session: Session, digest: str) -> bool:
 
 
 def _referenced_digests() -> CompoundSelect[str, str]:
-    """Select all referenced digests with the ids of their rows.
+    """Select all referenced digests, with the ids of the rows that refer to them.
 
     This is the only place that defines which files are needed. Jobs that have not ended need their
     inputs.

@@ -1,7 +1,7 @@
-"""Garbage in the store: unreferenced files, and orphaned checkpoints and upload parts.
+"""Garbage collection: unreferenced files, and orphaned checkpoints and upload parts.
 
-Files are checked twice: when they are listed, and again when they are deleted, under the lock that
-an upload of the same bytes takes.
+Files are checked twice: when they are listed, and again when they are deleted. The second check
+holds the lock that an upload of the same bytes also takes.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ class GarbageKind(StrEnum):
 
 @dataclass(frozen=True)
 class GarbageItem:
-    """An object to delete: a file by its digest, a checkpoint or an upload part by its key."""
+    """An object to delete. Files are identified by digest, checkpoints and parts by key."""
 
     kind: GarbageKind
     name: str
@@ -72,7 +72,8 @@ def find_orphaned_checkpoints(
 ) -> Iterator[GarbageItem]:
     """Yield checkpoints that no job will continue from.
 
-    All checkpoints of a running attempt are kept, since one of them may become the next.
+    All checkpoints of a running attempt are kept, because the next attempt may resume from any of
+    them.
     """
     for entries in _old_batches(store, CHECKPOINTS_PREFIX, now(session) - grace):
         job_ids = {_owner_id(entry) for entry in entries}
@@ -89,7 +90,7 @@ def find_orphaned_checkpoints(
 def find_orphaned_upload_parts(
     session: Session, store: Store, *, grace: timedelta
 ) -> Iterator[GarbageItem]:
-    """Yield parts of resumable uploads whose rows are gone."""
+    """Yield the parts of resumable uploads whose rows have been deleted."""
     for entries in _old_batches(store, PARTS_PREFIX, now(session) - grace):
         upload_ids = {_owner_id(entry) for entry in entries}
         existing = set(
@@ -113,7 +114,7 @@ def _old_batches(
 
 
 def delete_item(session: Session, store: Store, item: GarbageItem, *, grace: timedelta) -> bool:
-    """Delete an item if it is still garbage, and tell whether it was deleted."""
+    """Delete an item if it is still garbage. Return whether it was deleted."""
     if item.kind is GarbageKind.FILE:
         return artifacts.delete_if_expired(session, store, item.name, item.size, grace=grace)
     # Keys contain the id of the attempt or upload, so an orphaned key is never used again.

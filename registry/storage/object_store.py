@@ -19,15 +19,15 @@ import obstore
 from obstore.exceptions import NotFoundError
 from obstore.store import LocalStore, ObjectStore, S3Store, from_url
 
-from dlkd_core.base import compute_sha256
+from dlkd_core.common import compute_sha256
 from registry.errors import StoredFileCorrupt, StoredFileMissing, UploadTooLarge
 
 CHUNK_BYTES = 2**20
 OBJECTS_PREFIX = "objects"  # key prefix of files that are named by their digest
 CHECKPOINTS_PREFIX = "checkpoints"  # followed by the job's id
-TEMP_FILE_PREFIX = "dlkd-upload-"  # identifies them in the system's temporary folder
-_MAX_CONCURRENT_PARTS = 3  # of a file that is sent to S3, each 5 MiB of memory
-# Stored files are readable by everyone who may enter the folder. Temporary files are not.
+TEMP_FILE_PREFIX = "dlkd-upload-"  # identifies the files in the system's temporary folder
+_MAX_CONCURRENT_PARTS = 3  # parts of a file sent to S3 at once, each 5 MiB in memory
+# Everyone who can access the folder can read stored files, but not temporary files.
 _FILE_MODE = 0o644
 _NOT_FOUND = (NotFoundError, FileNotFoundError)  # the local store raises the built-in error
 _RESTORE_HINT = "Restore the file store from a backup."
@@ -132,11 +132,11 @@ class Store:
         self._public = from_url(url, endpoint=public_url) if public_url else self._store
 
     def writer(self, *, limit: int | None = None) -> StoreWriter:
-        """Return a writer of a new file of at most `limit` bytes."""
+        """Return a writer for a new file of at most `limit` bytes."""
         return StoreWriter(self, limit)
 
     def put(self, chunks: Iterable[bytes], *, limit: int | None = None) -> StoredFile:
-        """Store a file from chunks of its bytes, in constant memory."""
+        """Store a file from chunks of its contents. Memory use is constant."""
         with self.writer(limit=limit) as writer:
             for chunk in chunks:
                 writer.write(chunk)
@@ -153,13 +153,13 @@ class Store:
         obstore.put(self._store, key, path, max_concurrency=_MAX_CONCURRENT_PARTS)
 
     def put_bytes(self, key: str, data: bytes | bytearray) -> None:
-        """Store bytes under a key, atomically."""
+        """Store bytes under a key, atomically replacing an existing object."""
         obstore.put(self._store, key, data)
 
     def adopt(self, path: Path, digest: str) -> None:
         """Store a file under its digest.
 
-        A file on the file system of a local store is hard-linked instead of copied.
+        If the store is a folder on the same file system, the file is hard-linked instead of copied.
         """
         if self.root is None:
             self.put_key(_object_key(digest), path)
@@ -169,15 +169,17 @@ class Store:
         temporary = target.with_name(f".{digest}.{os.getpid()}.{path.name}")
         try:
             os.link(path, temporary)
-        except OSError:  # another file system, or one without hard links
+        except OSError:  # a different file system, or one without hard links
             self.put_key(_object_key(digest), path)
             return
         os.utime(temporary)  # restarts the grace period of garbage collection
         temporary.replace(target)
-        temporary.unlink(missing_ok=True)  # replace() does nothing if both are the same file
+        temporary.unlink(
+            missing_ok=True
+        )  # replace() does nothing if both names refer to the same file
 
     def read_key(self, key: str) -> Iterator[bytes]:
-        """Return the object under a key in chunks.
+        """Return the contents of the object under a key, in chunks.
 
         Raises:
             StoredFileMissing: There is no such object. Raised before the first chunk.
@@ -189,7 +191,7 @@ class Store:
         return (bytes(chunk) for chunk in result.stream(min_chunk_size=CHUNK_BYTES))
 
     def read(self, digest: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """Return the bytes of a file from `start` up to, not including, `end` in chunks.
+        """Return the bytes of a file from `start` up to but not including `end`, in chunks.
 
         Raises:
             StoredFileMissing: There is no such file. Raised before the first chunk.
@@ -221,26 +223,32 @@ class Store:
             )
 
     def local_path(self, digest: str) -> Path | None:
-        """Return the path of a file in a local store, for reading only, or None."""
+        """Return the path of a file in a local store, or None. The file must not be changed."""
         if self.root is None:
             return None
         path = self.root / _object_key(digest)
         return path if path.exists() else None
 
     def signed_url(self, digest: str, *, lifetime: timedelta = timedelta(minutes=15)) -> str | None:
-        """Return a URL at which anyone can read the file for a time, or None for a local store."""
+        """Return a temporary URL for downloading the file, or None for a local store.
+
+        The URL works without credentials.
+        """
         if self.root:
             return None
         return obstore.sign(cast("S3Store", self._public), "GET", _object_key(digest), lifetime)
 
     def signed_put_url(self, key: str, *, lifetime: timedelta) -> str | None:
-        """Return a URL at which anyone can write the key for a time, or None for a local store."""
+        """Return a temporary URL for uploading an object, or None for a local store.
+
+        The URL works without credentials.
+        """
         if self.root:
             return None
         return obstore.sign(cast("S3Store", self._public), "PUT", key, lifetime)
 
     def fetch_to(self, digest: str, path: Path) -> None:
-        """Copy a file to `path`, atomically.
+        """Copy a stored file to `path`, atomically.
 
         Raises:
             StoredFileMissing: There is no such file.
@@ -249,7 +257,7 @@ class Store:
         self.fetch_key(_object_key(digest), path, digest=digest)
 
     def fetch_key(self, key: str, path: Path, *, digest: str | None = None) -> None:
-        """Copy the object under a key to `path`, atomically. Unless `digest` is None, verify it.
+        """Copy the object under a key to `path`, atomically. Verify its digest if one is given.
 
         Raises:
             StoredFileMissing: There is no such object.
@@ -270,11 +278,11 @@ class Store:
             partial.unlink(missing_ok=True)
 
     def delete(self, digest: str) -> None:
-        """Delete a file. A missing file is no error."""
+        """Delete a file. Does nothing if it does not exist."""
         self.delete_key(_object_key(digest))
 
     def delete_key(self, key: str) -> None:
-        """Delete the object under a key. A missing object is no error."""
+        """Delete the object under a key. Does nothing if it does not exist."""
         with suppress(*_NOT_FOUND):
             obstore.delete(self._store, key)
 
@@ -283,13 +291,13 @@ class Store:
             self.delete_key(entry.key)
 
     def check(self) -> None:
-        """Send a request to the store. Raises the store's own exception if it does not answer."""
+        """Send a request to the store. Raises the backend's own exception if it fails."""
         for _ in obstore.list(self._store, OBJECTS_PREFIX, chunk_size=1):
             return
 
 
 def hash_chunks(chunks: Iterable[bytes]) -> str:
-    """Return the sha256 of the chunks' bytes in lowercase hexadecimal."""
+    """Return the sha256 of the concatenated chunks in lowercase hexadecimal."""
     digest = hashlib.sha256()
     for chunk in chunks:
         digest.update(chunk)

@@ -1,4 +1,4 @@
-"""Copies of a file store: for backup, restore, or a move from a local folder to S3."""
+"""Copying of a file store for a backup, a restore or a move from a local folder to S3."""
 
 import tempfile
 from collections.abc import Iterator
@@ -22,10 +22,10 @@ class CopyResult:
 
 
 def copy_store(source: Store, target: Store) -> Iterator[CopyResult]:
-    """Copy the objects that the target lacks, in constant memory.
+    """Copy the objects that the target does not have. Memory use is constant.
 
-    Files that are named by their digest are verified on the way. Stored objects never change, so
-    an object with the same key and size is not copied again.
+    Files that are named by their digest are verified while they are copied. Stored objects never
+    change, so an object is skipped if the target has one with the same key and size.
     """
     with tempfile.TemporaryDirectory(dir=target.scratch) as folder:
         for prefix in _COPIED_PREFIXES:
@@ -43,7 +43,7 @@ def _copy_entry(
     try:
         source.fetch_key(entry.key, path, digest=digest)
     except StoredFileMissing:
-        return  # deleted since it was listed, because nothing refers to it
+        return  # deleted after it was listed, because nothing refers to it
     except StoredFileCorrupt as error:
         yield CopyResult(entry.key, entry.size, error.message)
         return

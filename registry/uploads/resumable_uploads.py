@@ -1,7 +1,8 @@
 """Resumable uploads: files that arrive in several consecutive requests.
 
-A request that writes holds a lease on the upload and renews it as it progresses. The lease of a
-request that died expires. The row says how many bytes count, and only the lease holder changes it.
+A request that writes holds a lease on the upload and renews the lease as it progresses. If the
+request dies, its lease expires. The upload's row states how many bytes are valid, and only the
+holder of the lease changes the row.
 """
 
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ LEASE_DURATION = timedelta(seconds=10)
 
 @dataclass(frozen=True)
 class UploadInfo:
-    """What a client declares about a file before sending it.
+    """Properties of a file that a client declares before sending it.
 
     `raw_metadata` is the unparsed Upload-Metadata header.
     """
@@ -46,9 +47,9 @@ class UploadInfo:
 
 @dataclass(frozen=True)
 class UploadLease:
-    """An upload that a request has leased.
+    """A request's lease on an upload.
 
-    `stored` says whether all bytes were received and stored under their digest.
+    `stored` is True once the complete file is stored under its digest.
     """
 
     id: str
@@ -95,7 +96,10 @@ def get(session: Session, upload_id: str) -> Upload:
 def list_page(
     session: Session, *, owner: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> pagination.Page[Upload]:
-    """List unexpired uploads of an owner, or of all owners without one, newest first."""
+    """Return a page of an owner's unexpired uploads, newest first.
+
+    If `owner` is None, the uploads of all owners are listed.
+    """
     unexpired = select(Upload).where(Upload.expires_at > now(session))
     query = filter_equal(unexpired, (Upload.owner, owner))
     return pagination.paginate(session, query, Upload.id, limit=limit, cursor=cursor)
@@ -158,7 +162,7 @@ def finish(session: Session, lease: UploadLease, stored: StoredFile, *, actor: s
 
 
 def delete_upload(session: Session, lease: UploadLease, *, actor: str, reason: str) -> None:
-    """Delete the upload's row. The caller discards its bytes.
+    """Delete the upload's row. The caller must discard the upload's bytes.
 
     Raises:
         UploadLocked: Another request has taken over the lease.
@@ -170,9 +174,10 @@ def delete_upload(session: Session, lease: UploadLease, *, actor: str, reason: s
 
 
 def get_finished(session: Session, upload_id: str, *, visible_owner: str | None) -> Upload:
-    """Return an upload whose bytes were all received.
+    """Return an upload of which all bytes have been received.
 
-    It has no digest yet if the process that received the last bytes died before storing the file.
+    The upload has no digest yet if the process that received the last bytes died before storing the
+    file.
 
     Raises:
         UploadUnknown: There is no such upload, or `visible_owner` may not see it.
@@ -203,9 +208,9 @@ def list_expired(session: Session, *, limit: int = 100) -> list[str]:
 
 
 def delete_expired(session: Session, upload_id: str) -> bool:
-    """Delete an expired upload's row, and tell whether it was deleted.
+    """Delete the row of an upload if it has expired. Return whether it was deleted.
 
-    The caller discards its bytes.
+    The caller must discard the upload's bytes.
     """
     at = now(session)
     query = (

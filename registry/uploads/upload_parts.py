@@ -1,12 +1,13 @@
 """Parts of unfinished uploads, stored where every API process can continue them.
 
 A local store keeps one file per upload, which grows in place. A remote store keeps each chunk as an
-object, named by its offset, because an S3 multipart upload would have to be completed by the client
-that began it. In both cases the upload's row says how many bytes count. Bytes beyond that, left by
-a killed process, are overwritten.
+object that is named by its offset. It does not use S3 multipart uploads, because only the client
+that began such an upload can complete it. In both cases, the upload's row states how many bytes are
+valid. Any further bytes were left by a killed process and are overwritten.
 
-Clients of a remote store can also upload the remaining parts directly to signed URLs, in any order.
-These direct parts have a folder of their own, so that no other object is mistaken for one.
+If the store is remote, clients can also upload the remaining parts directly to signed URLs, in any
+order. These direct parts are kept in a separate folder, so that they cannot be confused with other
+objects.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ from registry.storage.object_store import CHUNK_BYTES, Store, StoredFile, StoreE
 from registry.uploads.upload_errors import DirectUploadUnavailable, UploadCorrupt, UploadPartMissing
 
 PARTS_PREFIX = "uploads"
-REQUEST_BYTES = 4 * 2**20  # bytes that one request holds in memory
+REQUEST_BYTES = 4 * 2**20  # maximum number of bytes that a request holds in memory
 
 _DIRECT_FOLDER = "direct"
 
@@ -42,7 +43,7 @@ class UploadPart:
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """Size and, if known, sha256 of a file, whose first `received` bytes came through the API."""
+    """Size and, if known, sha256 of a file. The API received its first `received` bytes."""
 
     size: int
     received: int
@@ -50,57 +51,62 @@ class ExpectedFile:
 
 
 class UploadParts(ABC):
-    """Parts of the unfinished uploads in one store."""
+    """Base class for access to the parts of unfinished uploads in a store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     @abstractmethod
     def write(self, upload_id: str, offset: int, data: bytes | bytearray) -> None:
-        """Store bytes that begin at `offset`."""
+        """Store bytes that begin at `offset` in the file."""
 
     @abstractmethod
     def assemble(self, upload_id: str, expected: ExpectedFile) -> StoredFile:
-        """Store the complete file under its digest. Its parts stay until they are discarded.
+        """Store the complete file under its digest. The parts are kept until `discard`.
 
         Raises:
-            UploadCorrupt: The digest is not the expected one.
+            UploadCorrupt: The digest of the file is not the expected one.
             UploadPartMissing: Direct parts are missing or have wrong sizes.
-            DirectUploadUnavailable: Not all bytes came through the API, and the store has no signed
-                URLs for direct parts.
-            StoredFileMissing: Bytes that came through the API are gone.
+            DirectUploadUnavailable: Some bytes did not come through the API, although the store
+                does not support signed URLs for direct parts.
+            StoredFileMissing: Bytes that came through the API are missing from the store.
         """
 
     def list_parts(self, upload_id: str) -> list[UploadPart]:  # noqa: ARG002 - for subclasses
-        """List the direct parts by offset.
+        """List the direct parts, sorted by offset.
 
         Raises:
-            DirectUploadUnavailable: The store has no signed URLs.
+            DirectUploadUnavailable: The store does not support signed URLs.
         """
         raise DirectUploadUnavailable
 
     def signed_url(self, upload_id: str, offset: int, lifetime: timedelta) -> str:  # noqa: ARG002 - for subclasses
-        """Return the URL to which the client sends the direct part that begins at `offset`.
+        """Return the signed URL to which the client uploads the part that begins at `offset`.
+
+        The client sends the part directly to the store.
 
         Raises:
-            DirectUploadUnavailable: The store has no signed URLs.
+            DirectUploadUnavailable: The store does not support signed URLs.
         """
         raise DirectUploadUnavailable
 
     def discard(self, upload_id: str) -> None:
-        """Delete all parts. It is no error if there are none."""
+        """Delete all parts of an upload. Does nothing if there are none."""
         self._store.delete_prefix(f"{PARTS_PREFIX}/{upload_id}")
 
 
 class LocalUploadParts(UploadParts):
-    """One file per upload, in the folder of the store, so that completing it copies nothing."""
+    """Parts in a local store: one file per upload.
+
+    The file is in the store's folder, so that completing an upload does not copy any bytes.
+    """
 
     def __init__(self, store: Store, root: Path) -> None:
         super().__init__(store)
         self._folder = root / PARTS_PREFIX
 
     def write(self, upload_id: str, offset: int, data: bytes | bytearray) -> None:
-        """Write in place. Once all bytes have arrived, the file's length equals that in the row."""
+        """Write the bytes in place. A complete file has exactly the size that the row states."""
         self._folder.mkdir(exist_ok=True)
         descriptor = os.open(self._folder / upload_id, os.O_WRONLY | os.O_CREAT, 0o666)
         try:
@@ -112,7 +118,7 @@ class LocalUploadParts(UploadParts):
             os.close(descriptor)
 
     def assemble(self, upload_id: str, expected: ExpectedFile) -> StoredFile:
-        """Hash the file once and store it by a hard link."""
+        """Hash the file and store it with a hard link."""
         if expected.received < expected.size:
             raise DirectUploadUnavailable
         path, digest = self._folder / upload_id, hashlib.sha256()
@@ -131,19 +137,22 @@ class LocalUploadParts(UploadParts):
         return StoredFile(digest.hexdigest(), size)
 
     def discard(self, upload_id: str) -> None:
-        """Remove the upload's name. An assembled file has another hard link."""
+        """Remove the upload's file. An assembled file remains under its other hard link."""
         (self._folder / upload_id).unlink(missing_ok=True)
 
 
 class RemoteUploadParts(UploadParts):
-    """Objects of a remote store, which are read in order and stored as one file at the end."""
+    """Parts in a remote store: objects that are finally assembled into one file."""
 
     def write(self, upload_id: str, offset: int, data: bytes | bytearray) -> None:
         """Store the bytes as one object."""
         self._store.put_bytes(f"{PARTS_PREFIX}/{upload_id}/{offset:020d}", data)
 
     def assemble(self, upload_id: str, expected: ExpectedFile) -> StoredFile:
-        """Assemble the file in local scratch space, since S3 needs the key before the bytes."""
+        """Assemble the file in a local temporary folder.
+
+        The file's key is its digest, and S3 requires the key before the bytes.
+        """
         keys = self._collect_keys(upload_id, expected)
         with self._store.writer(limit=expected.size) as writer:
             for key in keys:
@@ -172,7 +181,7 @@ class RemoteUploadParts(UploadParts):
         return url
 
     def _collect_keys(self, upload_id: str, expected: ExpectedFile) -> list[str]:
-        """Return the keys that make up the file, without leftovers of interrupted requests."""
+        """Return the keys of the parts of the file, without leftovers of interrupted requests."""
         received_keys = _chain_keys(
             self._list_entries(upload_id, direct=False),
             0,
@@ -192,7 +201,7 @@ class RemoteUploadParts(UploadParts):
         )
 
     def _list_entries(self, upload_id: str, *, direct: bool) -> dict[int, StoreEntry]:
-        """Return the objects of the upload by their offset."""
+        """Return the objects of the upload, by their offset."""
         entries = {}
         for entry in self._store.list_entries(f"{PARTS_PREFIX}/{upload_id}"):
             *_, folder, offset = entry.key.split("/")
@@ -206,7 +215,7 @@ def _chain_keys(
 ) -> list[str]:
     """Return the keys of entries that cover `start` to `end` without gaps or overlaps.
 
-    Raises the error that `make_error` creates for a position at which no fitting entry begins.
+    If no suitable entry begins at a position, the error from `make_error` is raised for it.
     """
     keys, position = [], start
     while position < end:
@@ -219,7 +228,7 @@ def _chain_keys(
 
 
 def open_upload_parts(store: Store) -> UploadParts:
-    """Return the upload parts of a local or remote store."""
+    """Return the `UploadParts` for a local or remote store."""
     return LocalUploadParts(store, store.root) if store.root else RemoteUploadParts(store)
 
 

@@ -1,4 +1,4 @@
-"""Webhook deliveries: claiming due ones, recording results, signing and redelivery.
+"""Webhook deliveries: claiming, recording of results, signing and redelivery.
 
 Signatures and retries follow https://www.standardwebhooks.com.
 """
@@ -20,10 +20,10 @@ from registry.db.webhook_tables import Webhook, WebhookDelivery
 from registry.webhooks import subscriptions
 from registry.webhooks.outbox import DeliveryStatus
 
-_HTTP_GONE = 410  # the receiver asks for no more deliveries
-_MAX_ERROR_LENGTH = 255  # column size
+_HTTP_GONE = 410  # with this status, a receiver asks for no more deliveries
+_MAX_ERROR_LENGTH = 255  # size of the column
 _RETENTION = timedelta(days=30)
-_CLAIM_DURATION = timedelta(minutes=1)  # after which another sender can take over
+_CLAIM_DURATION = timedelta(minutes=1)  # afterwards, another sender can take over the delivery
 _RETRY_DELAYS = tuple(
     timedelta(seconds=seconds)
     for seconds in (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
@@ -53,7 +53,7 @@ def list_deliveries(
 def redeliver(
     session: Session, webhook_id: str, delivery_id: str, *, actor: str
 ) -> WebhookDelivery:
-    """Queue a delivery again under its id, by which receivers recognize duplicates."""
+    """Queue a delivery again. It keeps its id, by which receivers recognize duplicates."""
     query = select(WebhookDelivery).where(
         WebhookDelivery.id == delivery_id, WebhookDelivery.webhook_id == webhook_id
     )
@@ -89,9 +89,10 @@ def claim_due(session: Session, *, limit: int) -> list[PendingDelivery]:
 def record_result(
     session: Session, delivery: PendingDelivery, *, code: int | None, error: str | None
 ) -> None:
-    """Record the result of an attempt. After a failure, retry with a growing delay or give up.
+    """Record the result of an attempt to send a delivery.
 
-    A receiver that answers 410 Gone disables its webhook.
+    After a failure, schedule a retry with a growing delay, or give up after the last retry. If the
+    receiver responds with 410 Gone, its webhook is disabled.
     """
     row = session.get(WebhookDelivery, delivery.id, with_for_update=True)
     if row is None:  # the webhook was deleted in the meantime

@@ -1,4 +1,4 @@
-"""Webhook events, written in the transaction that causes them and sent later."""
+"""Webhook events. They are stored in the transaction that causes them and sent later."""
 
 from enum import StrEnum
 from typing import Any
@@ -42,7 +42,7 @@ class DeliveryStatus(StrEnum):
 
 
 def enqueue_job_event(session: Session, job: Job) -> None:
-    """Queue deliveries of the job's current status to the owner's webhooks that subscribe to it."""
+    """Queue deliveries of the job's current status to all webhooks that subscribe to it."""
     subject = _CHECK_SUBJECTS.get(job.kind)
     if job.kind == JobKind.DISTILL:
         data = {
@@ -67,8 +67,8 @@ def enqueue_ping(session: Session, webhook: Webhook) -> WebhookDelivery:
 def _enqueue(session: Session, owner: str, event: str, data: dict[str, Any]) -> None:
     if event not in EVENTS:
         return
-    # The rows stay locked until the commit. Otherwise a webhook that is deleted in the meantime
-    # would fail the job's own transaction.
+    # The rows stay locked until the commit. Otherwise, if a webhook were deleted in the meantime,
+    # the job's own transaction would fail.
     enabled = (
         select(Webhook)
         .where(Webhook.owner == owner, Webhook.enabled)

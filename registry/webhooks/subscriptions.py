@@ -1,4 +1,4 @@
-"""Webhooks that owners registered, and the check of their URLs."""
+"""Webhooks registered by owners, and the validation of their URLs."""
 
 import base64
 import secrets
@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from registry.access import audit
-from registry.access.ip_addresses import is_private_literal
+from registry.access.address_checks import is_private_literal
 from registry.access.permissions import Principal
 from registry.db import pagination
 from registry.db.database import filter_equal, now, require_row
@@ -31,7 +31,7 @@ def create(
     enabled: bool,
     settings: Settings,
 ) -> Webhook:
-    """Create a webhook with a new secret for the principal's owner.
+    """Create a webhook for the principal's owner, with a new secret.
 
     Raises:
         AddressRefused: The settings do not allow webhooks to this URL.
@@ -64,7 +64,7 @@ def get(session: Session, webhook_id: str) -> Webhook:
 def list_page(
     session: Session, *, owner: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> pagination.Page[Webhook]:
-    """List the webhooks of an owner, or of all owners without one, newest first."""
+    """Return a page of an owner's webhooks, newest first. If `owner` is None, list all owners'."""
     return pagination.paginate(
         session,
         filter_equal(select(Webhook), (Webhook.owner, owner)),
@@ -77,7 +77,7 @@ def list_page(
 def update_webhook(
     session: Session, webhook_id: str, changes: dict[str, Any], *, actor: str, settings: Settings
 ) -> Webhook:
-    """Change the webhook. `changes` may contain url, events and enabled."""
+    """Change a webhook. `changes` may contain url, events and enabled."""
     webhook = get(session, webhook_id)
     if "url" in changes:
         check_url(changes["url"], settings)
@@ -99,7 +99,7 @@ def delete_webhook(session: Session, webhook_id: str, *, actor: str) -> None:
 
 
 def ping(session: Session, webhook_id: str, *, actor: str) -> WebhookDelivery:
-    """Queue a test delivery, whether or not the webhook is enabled."""
+    """Queue a test delivery, even if the webhook is disabled."""
     delivery = outbox.enqueue_ping(session, get(session, webhook_id))
     audit.record_event(session, actor, "webhook.pinged", webhook_id, delivery=delivery.id)
     session.flush()
@@ -107,7 +107,7 @@ def ping(session: Session, webhook_id: str, *, actor: str) -> WebhookDelivery:
 
 
 def check_url(url: str, settings: Settings) -> SplitResult:
-    """Return the parts of a webhook URL that the settings allow.
+    """Verify that the settings allow a webhook URL, and return its parts.
 
     Host names are resolved and checked only when a delivery is sent.
 

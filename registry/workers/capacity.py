@@ -1,7 +1,7 @@
 """Capacity of workers: the queues that their slots serve, and the resources of a slot.
 
-There is a training queue for each device that jobs can request. A slot of a worker with GPUs serves
-all of them.
+There is one training queue for each device that jobs can request. A training slot of a worker with
+GPUs can serve all of these queues.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,7 +21,10 @@ from registry.workers import membership
 
 @dataclass(frozen=True)
 class QueueCapacity:
-    """Slots and memory that a worker offers to a job of a queue. None means no memory limit."""
+    """Slots and memory that a worker offers to the jobs of one queue.
+
+    A memory of None means that there is no limit.
+    """
 
     queue: str
     memory_bytes: int | None = None
@@ -31,14 +34,14 @@ class QueueCapacity:
 def worker_capacities(
     slots: dict[str, int], devices: list[dict[str, Any]], queues: Collection[str] = ()
 ) -> list[QueueCapacity]:
-    """Return what a worker with these slots and devices offers.
+    """Return the capacity that a worker with these slots and devices offers to each queue.
 
     A training slot gets a whole GPU if the worker has GPUs, otherwise an equal part of the memory.
 
     Args:
         slots: Number of slots by kind.
-        devices: Devices as workers report them.
-        queues: Queues that the worker serves. All if empty.
+        devices: Devices of the worker, in the format in which it reports them.
+        queues: Queues that the worker serves. If empty, it serves all queues.
     """
     gpu_memory = [device["memory_bytes"] for device in devices if device["kind"] == "cuda"]
     cpu_memory = [
@@ -61,7 +64,10 @@ def worker_capacities(
 
 
 def count_slots_by_queue(row: WorkerRow) -> dict[str, int]:
-    """Return how many slots of a worker serve each queue. Training queues share their slots."""
+    """Return the number of the worker's slots that serve each queue.
+
+    Training queues share their slots.
+    """
     capacities = worker_capacities(row.slots, row.devices, row.queues)
     return {capacity.queue: row.slots[slot_kind(capacity.queue)] for capacity in capacities}
 
@@ -79,7 +85,7 @@ def _fits_one(capacity: QueueCapacity) -> ColumnElement[bool]:
 
 
 def can_run(capacity: QueueCapacity, job: Job) -> bool:
-    """Tell whether the job fits the capacity. Keep in step with the SQL of `fits_any`."""
+    """Return whether the job fits the capacity. Keep consistent with the SQL in `fits_any`."""
     has_memory = (
         capacity.memory_bytes is None
         or job.memory_bytes is None
@@ -91,7 +97,7 @@ def can_run(capacity: QueueCapacity, job: Job) -> bool:
 def explain_waiting(
     session: Session, jobs: Sequence[Job], *, alive_within: timedelta
 ) -> dict[str, str]:
-    """Return by job id what a waiting job waits for, other than its turn in the queue."""
+    """Return what each waiting job waits for, other than its turn, by job id."""
     reasons = {job.id: reason for job in jobs if (reason := _wait_reason(job))}
     queued = [job for job in jobs if job.status == JobStatus.QUEUED and job.id not in reasons]
     if not queued:

@@ -1,6 +1,6 @@
 """Registered workers, their heartbeats and drain state, and the lease of the leader.
 
-A worker is alive while its heartbeats arrive. A running process is not enough.
+A worker counts as alive only while its heartbeats arrive, even if its process is still running.
 """
 
 from collections.abc import Sequence
@@ -40,9 +40,9 @@ class HeldJob(NamedTuple):
 
 
 def register(session: Session, worker_id: str, info: dict[str, Any]) -> None:
-    """Register a worker, or renew its heartbeat if it is registered already.
+    """Register a worker, or record its heartbeat if it is already registered.
 
-    `info` has name, hostname, pid, version, slots by kind, queues and devices.
+    `info` contains name, hostname, pid, version, slots by kind, queues and devices.
     """
     at = now(session)
     upsert(
@@ -59,7 +59,7 @@ def record_heartbeat(
 ) -> bool:
     """Record a worker's heartbeat and, unless `devices` is None, the load of its devices.
 
-    Returns False if the worker's row was pruned, so that the worker registers again.
+    Returns False if the worker's row was pruned. The worker must then register again.
     """
     values: dict[str, Any] = {"last_seen": now(session)}
     if devices is not None:
@@ -69,7 +69,7 @@ def record_heartbeat(
 
 
 def unregister(session: Session, worker_id: str) -> None:
-    """Remove a worker that shuts down."""
+    """Remove a worker that is shutting down."""
     session.execute(delete(WorkerRow).where(WorkerRow.id == worker_id))
 
 
@@ -82,7 +82,7 @@ def get_drain_mode(session: Session, worker_id: str) -> DrainMode | None:
 
 
 def set_drain_mode(session: Session, worker_id: str, mode: DrainMode | None) -> WorkerRow:
-    """Ask a worker to drain or, with None, to take jobs again unless it has already stopped."""
+    """Ask a worker to drain. With None, ask it to take jobs again unless it has stopped."""
     row = get(session, worker_id)
     row.draining = mode
     return row
@@ -106,19 +106,22 @@ def list_alive(session: Session, *, within: timedelta) -> list[WorkerRow]:
 
 
 def list_all(session: Session) -> list[WorkerRow]:
-    """List all workers that were not pruned yet, including silent ones, oldest first."""
+    """List all workers that have not been pruned, oldest first.
+
+    Workers that have stopped sending heartbeats are included.
+    """
     return list(session.execute(select(WorkerRow).order_by(WorkerRow.id)).scalars())
 
 
 def get_state(row: WorkerRow, at: datetime, *, within: timedelta) -> WorkerState:
-    """Return a worker's state. It is gone if its last heartbeat is older than `within`."""
+    """Return a worker's state, which is `gone` if its last heartbeat is older than `within`."""
     if row.last_seen <= at - within:
         return "gone"
     return "draining" if row.draining else "alive"
 
 
 def list_held_jobs(session: Session, worker_ids: Sequence[str]) -> list[HeldJob]:
-    """List the jobs that the workers hold, oldest attempt first."""
+    """List the jobs that the workers are working on, oldest attempt first."""
     columns = (
         Job.worker_id,
         Job.id,
@@ -140,12 +143,12 @@ def list_held_jobs(session: Session, worker_ids: Sequence[str]) -> list[HeldJob]
 
 
 def prune(session: Session, *, silent_for: timedelta) -> None:
-    """Delete the rows of workers that have been silent for that long."""
+    """Delete the rows of workers whose last heartbeat is older than `silent_for`."""
     session.execute(delete(WorkerRow).where(WorkerRow.last_seen < now(session) - silent_for))
 
 
 def acquire_leadership(session: Session, name: str, holder: str, ttl: timedelta) -> bool:
-    """Acquire or renew the leadership `name` for `ttl` and tell whether `holder` now has it.
+    """Acquire or renew the leadership `name` for `ttl`. Return whether `holder` now has it.
 
     Another holder's leadership can be taken over once it has expired.
     """
@@ -159,5 +162,5 @@ def acquire_leadership(session: Session, name: str, holder: str, ttl: timedelta)
 
 
 def release_leadership(session: Session, name: str, holder: str) -> None:
-    """Give up the leadership, so that another holder need not wait until it expires."""
+    """Give up the leadership, so that another holder need not wait for it to expire."""
     session.execute(delete(Leader).where(Leader.name == name, Leader.holder == holder))

@@ -1,4 +1,4 @@
-"""Direct ASGI calls, for tests that control how the body is received."""
+"""Direct ASGI calls for tests that control how the request body arrives."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from fastapi import FastAPI
 def call_app(
     app: FastAPI, method: str, path: str, headers: list[tuple[bytes, bytes]], receive: Any
 ) -> int:
-    """Call the application with this `receive` and return the status of its response."""
+    """Call the application with this `receive` function and return the response status."""
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},

@@ -1,4 +1,4 @@
-"""Valid and invalid bundles of models from another service."""
+"""Valid and invalid model bundles, as exported by another service."""
 
 import io
 import json
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from dlkd_core.reporting.bundle import MANIFEST_FILE, render_documents
+from dlkd_core.reporting.bundle_documents import MANIFEST_FILE, render_documents
 
 WEIGHTS = b"weights of a student"
 REPORT: dict[str, Any] = {
@@ -24,7 +24,7 @@ REPORT: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """A file of the model, as the manifest describes it."""
+    """A model file and the facts that the manifest states about it."""
 
     name: str
     content: bytes
@@ -42,7 +42,7 @@ class ExportedFile:
 
 
 def bundle_members(report: dict[str, Any] = REPORT, *files: ExportedFile) -> dict[str, bytes]:
-    """Return the contents of a valid bundle by member name."""
+    """Return the members of a valid bundle as a dictionary from name to content."""
     files = files or (ExportedFile("student.safetensors", WEIGHTS, "safetensors"),)
     return {
         **render_documents(report, files, "pets", 3),
@@ -51,7 +51,7 @@ def bundle_members(report: dict[str, Any] = REPORT, *files: ExportedFile) -> dic
 
 
 def zip_members(contents: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
-    """Return a zip archive whose bytes do not depend on the current time."""
+    """Return a reproducible zip archive, whose bytes do not depend on the current time."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in contents.items():
@@ -65,6 +65,6 @@ def build_bundle() -> bytes:
 
 
 def with_manifest(contents: dict[str, bytes], **changes: Any) -> dict[str, bytes]:
-    """Return the contents with these fields of the manifest changed."""
+    """Return the bundle members with the given manifest fields changed."""
     manifest = {**json.loads(contents[MANIFEST_FILE]), **changes}
     return {**contents, MANIFEST_FILE: json.dumps(manifest).encode()}

@@ -1,4 +1,4 @@
-"""The application with a real SQLite database and a local store; queue hints are kept in a list."""
+"""Fixtures for the application, with a SQLite database, a local store and an in-memory queue."""
 
 import io
 import zipfile
@@ -48,14 +48,14 @@ def app(settings: Settings, database: Database, queue: InMemoryJobQueue, store: 
 
 @pytest.fixture
 def key(database: Database) -> str:
-    """The secret of an admin key."""
+    """Return the secret of an admin key."""
     with database.write() as session:
         return api_keys.create(session, name="test")[1]
 
 
 @pytest.fixture
 def anonymous_client(app: FastAPI) -> Iterator[TestClient]:
-    """A client without an API key."""
+    """Return a client without an API key."""
     with TestClient(app, base_url="http://127.0.0.1:8000") as client:
         yield client
 
@@ -80,7 +80,7 @@ def worker(database: Database, store: Store) -> FakeWorker:
 
 @pytest.fixture
 def archive() -> bytes:
-    """A zip that is accepted as a data set. Only a real worker would look at its images."""
+    """Return a zip that is accepted as a dataset. Only a real worker would read its images."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as packed:
         packed.writestr("train/cat/1.png", b"not an image")
@@ -89,7 +89,7 @@ def archive() -> bytes:
 
 @pytest.fixture
 def dataset(client: TestClient, worker: FakeWorker, archive: bytes) -> str:
-    """The id of a checked data set with two classes."""
+    """Return the id of a checked dataset with two classes."""
     created = client.post("/v1/datasets", files={"file": ("pets.zip", archive)}).json()
     worker.check_dataset()
     return str(created["id"])
@@ -97,7 +97,7 @@ def dataset(client: TestClient, worker: FakeWorker, archive: bytes) -> str:
 
 @pytest.fixture
 def spec(dataset: str) -> dict[str, Any]:
-    """A request for plain training."""
+    """Return the body of a request for plain training."""
     return {
         "student": {"architecture": "resnet8"},
         "dataset": {"id": dataset},

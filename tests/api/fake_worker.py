@@ -1,4 +1,4 @@
-"""A worker's effect on the database and the store, without training or checking anything."""
+"""A fake worker, which writes results to the database and the store without computing anything."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -12,10 +12,10 @@ from registry.models import model_versions
 from registry.settings import Settings
 from registry.storage import artifacts
 from registry.storage.object_store import Store
-from registry.uploads.upload_checks import CHECK_FILES
+from registry.uploads.upload_check_jobs import CHECK_FILES
 from registry.workers.capacity import QueueCapacity
 
-# Starts like a file of torch.save from before it wrote zip archives.
+# Starts like a file in torch.save's old format, which was not a zip archive.
 CHECKPOINT = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + bytes(1000)
 SAMPLES = {"columns": 12, "width": 32, "height": 32, "classes": [0, 1]}
 
@@ -26,7 +26,7 @@ def list_stored_files(settings: Settings) -> list[Path]:
 
 
 class FakeWorker:
-    """Claims jobs and records their results."""
+    """Worker that claims jobs and records made-up results."""
 
     def __init__(self, database: Database, store: Store) -> None:
         self.database = database
@@ -81,7 +81,7 @@ class FakeWorker:
     def finish_training(
         self, claim: claims.Claim, content: bytes = b"weights of the student"
     ) -> str:
-        """Finish the job with a model of one file and return the model's id."""
+        """Finish the job with a single-file model and return the model's id."""
         stored = self.store.put([content])
         file = model_versions.ExportedFile(
             "student.onnx", "onnx", stored.digest, stored.size, top1=0.5, latency_ms=1.5

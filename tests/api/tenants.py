@@ -1,4 +1,4 @@
-"""API keys of every role and rows of two owners."""
+"""API keys for every role, and rows for two owners."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,7 +40,7 @@ _REPORT: dict[str, Any] = {
 
 @dataclass
 class Tenants:
-    """Creates API keys, clients and rows of both owners for one application."""
+    """Factory for the API keys, clients and rows of both owners in one application."""
 
     app: FastAPI
     database: Database
@@ -56,7 +56,7 @@ class Tenants:
     def create_client(
         self, role: Role | None = Role.SUBMITTER, owner: str = MINE, **options: Any
     ) -> TestClient:
-        """Return a client with a new key, or without any key if the role is None."""
+        """Return a client with a new key for the role, or without a key if the role is None."""
         headers = {}
         if role:
             headers["Authorization"] = f"Bearer {self.create_key(role, owner, **options)}"
@@ -65,7 +65,7 @@ class Tenants:
         )
 
     def create_rows(self, owner: str, *, status: str = "queued") -> dict[str, str]:
-        """Create one row of every owned kind and return their ids by path parameter name."""
+        """Create a row of every kind that has owners and return the ids by path parameter name."""
         number = next(_counter)
         stored = self.store.put([f"file {number}".encode()])
         with self.database.write() as session:

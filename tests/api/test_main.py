@@ -1,4 +1,4 @@
-"""`python -m api`: settings errors, the check for a first API key, and serving."""
+"""The command `python -m api`: settings errors, the check for a first API key, and serving."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Errors are problem documents that name the field and say what to do."""
+"""Error responses: problem documents that name the invalid field and say what to do."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
-"""The wire contract, compared with a stored list.
+"""Comparison of the wire contract with a stored list.
 
-It covers operations, parameters, field paths, enum values and error codes. Clients rely on every
-line of `wire_contract.txt`. When a change adds a route, a field or a code, write the list again
-with `python -m tests.api.test_wire_contract` and check that the difference only adds lines.
+The contract covers operations, parameters, field paths, enum values and error codes. Clients rely
+on every line of `wire_contract.txt`. After adding a route, a field or a code, regenerate the list
+with `python -m tests.api.test_wire_contract` and check that the diff only adds lines.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ _CONSTRAINTS = (
 
 
 def contract_lines(document: dict[str, Any]) -> list[str]:
-    """Return the contract of an OpenAPI document, one fact per line.
+    """Return the contract that an OpenAPI document states, one fact per line.
 
     Descriptions and component names are not part of it.
     """

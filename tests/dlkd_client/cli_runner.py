@@ -1,4 +1,4 @@
-"""Runs the `dlkd` command in this process."""
+"""Runs the `dlkd` command within the test process."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ def run_dlkd(*arguments: str | Path, stdin: str | None = None) -> Result:
 
 
 def run_dlkd_json(*arguments: str | Path, stdin: str | None = None) -> Any:
-    """Run a command with --json and return its parsed output."""
+    """Run a command with `--json` and return its parsed output."""
     result = run_dlkd(*arguments, "--json", stdin=stdin)
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)

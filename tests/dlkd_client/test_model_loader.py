@@ -1,4 +1,4 @@
-"""Errors of the model loader without optional dependencies."""
+"""Errors that the model loader raises if optional dependencies are missing."""
 
 import subprocess
 import sys

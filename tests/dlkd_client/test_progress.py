@@ -1,4 +1,4 @@
-"""Progress display on a terminal and elsewhere."""
+"""Progress display, with and without a terminal."""
 
 from io import StringIO
 

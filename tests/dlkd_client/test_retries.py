@@ -1,4 +1,4 @@
-"""Retries after connection errors and temporary refusals."""
+"""Retries after connection errors and temporary error responses."""
 
 import asyncio
 from collections import deque
@@ -31,7 +31,7 @@ def respond_with(status: int, **headers: str) -> Fault:
 
 
 class FaultyTransport(httpx.HTTPTransport):
-    """Raises the given faults before real requests, and loses the first `lost` responses."""
+    """Transport that first raises the given faults and then loses `lost` responses."""
 
     def __init__(self, *faults: Fault, lost: int = 0) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class FaultyTransport(httpx.HTTPTransport):
 
 @pytest.fixture(autouse=True)
 def no_retry_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove the delays between retries."""
+    """Set the delays between retries to zero."""
     monkeypatch.setattr(retries, "_BASE_DELAY_SECONDS", 0.001)
 
 
@@ -118,7 +118,7 @@ def test_retry_after_sets_the_delay() -> None:
 
 
 class TruncatedStream(httpx.SyncByteStream):
-    """Breaks the connection after a number of server-sent events."""
+    """Response stream that breaks the connection after a number of server-sent events."""
 
     def __init__(self, stream: Any, after: int) -> None:
         self.stream = stream
@@ -136,7 +136,7 @@ class TruncatedStream(httpx.SyncByteStream):
 
 
 class OneEventTransport(httpx.HTTPTransport):
-    """Breaks the connection after each event."""
+    """Transport that breaks the connection after each server-sent event."""
 
     def __init__(self) -> None:
         super().__init__()

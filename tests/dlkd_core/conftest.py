@@ -1,4 +1,4 @@
-"""Specs over a dataset that a small network learns in seconds."""
+"""Fixture for specs on a dataset that a small network learns in seconds."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,10 @@ MakeSpec = Callable[..., DistillationSpec]
 
 @pytest.fixture
 def make_spec(stripes: Path) -> MakeSpec:
-    """Return a factory of short plain runs on the stripes; keywords replace parts of the spec."""
+    """Return a factory for specs of short plain runs on the stripes.
+
+    Keyword arguments replace parts of the spec.
+    """
 
     def make(**parts: Any) -> DistillationSpec:
         training = {

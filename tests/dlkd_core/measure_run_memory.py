@@ -1,7 +1,8 @@
-"""Program for `test_pipeline_large_datasets`: peak memory of runs on many and on few images.
+"""Program that measures the peak memory of runs on few and many images.
 
-It prints the anonymous memory beyond that of a run on few images. Pages of mapped files are not
-counted, because the system can reclaim them at any time.
+`test_pipeline_large_datasets` runs it. It prints by how much the anonymous memory exceeds that of a
+run on few images. Pages of mapped files are not counted, because the system can reclaim them at any
+time.
 """
 
 import gc
@@ -30,7 +31,7 @@ def read_anonymous_memory() -> int:
 
 @contextmanager
 def record_peak(peaks: list[int]) -> Iterator[None]:
-    """Append the peak memory of the block, in bytes."""
+    """Append the peak memory in bytes during the `with` block to `peaks`."""
     done, samples = threading.Event(), [read_anonymous_memory()]
 
     def watch() -> None:

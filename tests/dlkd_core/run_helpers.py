@@ -38,7 +38,7 @@ def finished_steps(run_events: Iterable[events.Event]) -> list[int]:
 
 
 def load_student_weights(directory: Path) -> dict[str, Tensor]:
-    """Load the weights of the exported student."""
+    """Load the weights of the student that a run exported."""
     return load_file(directory / "student.safetensors")
 
 

@@ -1,4 +1,4 @@
-"""Tests of the command `python -m dlkd_core spec.json out/`."""
+"""Tests for the command `python -m dlkd_core spec.json out/`."""
 
 import json
 import signal
@@ -21,7 +21,7 @@ def write_spec(path: Path, spec: dict[str, Any]) -> Path:
 
 
 def make_spec(stripes: Path, **parts: Any) -> dict[str, Any]:
-    """Return a plain run on the stripes; keywords replace parts of the spec."""
+    """Return the spec of a plain run. Keyword arguments replace parts of the spec."""
     training = {"epochs": 60, "batch_size": 16, "learning_rate": 0.05, "flip": False}
     base = {
         "student": {"architecture": "resnet8"},
@@ -41,7 +41,7 @@ def test_an_interrupted_run_leaves_a_checkpoint_and_resumes_from_it(
         for line in process.stderr:
             if line.startswith("training"):
                 break
-        # anywhere before the first epoch's end, where a checkpoint would be saved anyway
+        # before the end of the first epoch, where a checkpoint would be saved anyway
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
@@ -131,7 +131,7 @@ def test_a_checkpoint_is_read_only_with_resume_and_one_of_another_run_is_rejecte
     training = {"epochs": 1, "batch_size": 16}
     spec = write_spec(tmp_path / "spec.json", make_spec(stripes, training=training))
     out = tmp_path / "out"
-    assert main([str(spec), str(out), "--resume"]) == 0  # no checkpoint yet: from the beginning
+    assert main([str(spec), str(out), "--resume"]) == 0  # no checkpoint exists yet
     write_spec(spec, make_spec(stripes, training={**training, "seed": 5}))
     assert main([str(spec), str(out), "--resume"]) == 1
     assert "(checkpoint_corrupt)" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Tests of whole runs, on images that a small network learns in seconds."""
+"""Tests for whole runs, on images that a small network learns in seconds."""
 
 import json
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_events_report_phases_steps_and_metrics_in_order(
     phases = [event.phase for event in run_events if isinstance(event, events.PhaseStarted)]
     assert phases == ["reading", "proving", "training", "evaluating", "exporting"]
     steps = [event for event in run_events if isinstance(event, events.StepFinished)]
-    # 120 images, 8 batches an epoch, 4 epochs
+    # 120 images make 8 batches per epoch, for 4 epochs.
     assert [event.step for event in steps] == list(range(1, 33))
     assert steps[-1].epoch == steps[-1].epochs == 4
     metrics = [event for event in run_events if isinstance(event, events.MetricsRecorded)]
@@ -85,7 +85,7 @@ def test_the_onnx_file_has_the_accuracy_of_the_report(
     files = {event.format: event for event in run_events if isinstance(event, events.FileExported)}
     session = onnxruntime.InferenceSession(tmp_path / "student.onnx")
     val = open_dataset(stripes).val
-    for size in (1, 60):  # dynamic in the batch
+    for size in (1, 60):  # the batch dimension is dynamic
         image = (val.images[:size].numpy() / np.float32(255)).astype(np.float32)
         (logits,) = session.run(["logits"], {"image": image})
         assert logits.shape == (size, 3)
@@ -98,7 +98,7 @@ def test_the_onnx_file_has_the_accuracy_of_the_report(
         if isinstance(event, events.MetricsRecorded) and "val/top1" in event.values
     ]
     assert evaluations[-1] == top1
-    assert top1 < 1  # a network without errors would prove nothing
+    assert top1 < 1  # without any errors, the comparison would prove nothing
     graph = onnx.load(tmp_path / "student.onnx")
     metadata = {entry.key: entry.value for entry in graph.metadata_props}
     assert json.loads(metadata["classes"]) == ["diagonal", "horizontal", "vertical"]

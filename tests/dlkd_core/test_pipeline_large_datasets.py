@@ -1,4 +1,4 @@
-"""Tests of runs on images that do not fit in memory: same weights, little memory."""
+"""Tests that runs on images that do not fit in memory give the same weights with little memory."""
 
 import json
 import os
@@ -19,8 +19,8 @@ from tests.dlkd_core.data.sample_images import encode_png, write_zip
 from tests.dlkd_core.run_helpers import load_student_weights
 
 MiB = 1 << 20
-# glibc returns large freed blocks to the system, but then raises the threshold and keeps the next
-# ones. A fixed threshold prevents that.
+# After glibc has returned a large freed block to the system, it raises its threshold and keeps the
+# next ones. A fixed threshold prevents that.
 MALLOC_ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": "131072",
     "PYTHONPATH": str(Path(__file__).parents[2]),
@@ -100,5 +100,5 @@ def test_a_dataset_of_ten_times_the_memory_limit_trains_within_the_limit(tmp_pat
         env={**os.environ, **MALLOC_ENVIRONMENT},
     )
     additional = json.loads(result.stdout)
-    assert additional["in memory"] > 9 * limit  # shows that the measurement works
+    assert additional["in memory"] > 9 * limit  # proves that the measurement works
     assert additional["on disk"] < limit

@@ -1,4 +1,4 @@
-"""Tests of runs on images without labels."""
+"""Tests for runs on images without labels."""
 
 import re
 import zipfile
@@ -32,7 +32,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory, stripes: Path) -> Path:
 
 
 def remove_labels(stripes: Path, path: Path, splits: tuple[str, ...]) -> Path:
-    """Write the stripes without class folders in some splits."""
+    """Write the stripes without class folders in the given splits."""
     with zipfile.ZipFile(stripes) as labeled, zipfile.ZipFile(path, "w") as archive:
         for name in labeled.namelist():
             split, label, file = name.split("/")
@@ -53,7 +53,7 @@ def unlabeled(stripes: Path, tmp_path: Path) -> Path:
     return remove_labels(stripes, tmp_path / "none.zip", ("train", "val"))
 
 
-# kd trains the student's classifier, dlkd only its features
+# kd trains the student's classifier, while dlkd trains only its features
 @pytest.mark.parametrize(("method", "metric"), [("kd", "top1"), ("dlkd", "knn_top1")])
 def test_a_student_learns_from_a_teacher_on_images_without_labels(
     make_spec: MakeSpec,
@@ -107,7 +107,7 @@ def test_without_labels_the_student_is_compared_with_its_teacher_and_exported(
     assert report["classes"] == ["class_0", "class_1", "class_2"]
     student, teacher_metrics = report["metrics"]["student"], report["metrics"]["teacher"]
     assert student["agreement"] > 0.8
-    assert student["teacher_nll"] < 1.0986  # log(3), the value of uniform predictions
+    assert student["teacher_nll"] < 1.0986  # log(3), the loss of uniform predictions
     label_metrics = ("top1", "top5", "nll", "ece", "per_class", "confusion")
     for metrics in (student, teacher_metrics):
         assert {metrics[name] for name in label_metrics} == {None}
@@ -165,9 +165,10 @@ def test_patience_without_labels_watches_the_agreement(
 
 
 def change_weights(teacher: Path, path: Path, shape: tuple[int, ...], value: float) -> Path:
-    """Write the teacher with one classifier tensor zero except for a large value at index 0.
+    """Write a copy of the teacher with one classifier tensor changed.
 
-    Its predictions are then one class for all images, or not finite.
+    The tensor of this shape gets `value` at index 0 and zeros elsewhere. The teacher then predicts
+    one class for all images, or values that are not finite.
     """
     with safe_open(teacher, framework="pt") as file:
         metadata = file.metadata()

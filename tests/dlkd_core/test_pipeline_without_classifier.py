@@ -1,4 +1,4 @@
-"""Tests of runs in which teacher, student or both have no trained classifier."""
+"""Tests for runs in which the teacher, the student or both have no trained classifier."""
 
 import zipfile
 from pathlib import Path
@@ -25,7 +25,7 @@ UNSUPERVISED_METHOD = {"name": "dlkd", "labels": 0}
 
 
 def to_moco_checkpoint(weights: dict[str, torch.Tensor]) -> dict[str, Any]:
-    """Return a MoCo v2 checkpoint: encoder without classifier, projection, key encoder, queue."""
+    """Return a MoCo v2 checkpoint with encoder, projection head, key encoder and queue."""
     layers = {name: tensor for name, tensor in weights.items() if not name.startswith("fc.")}
     projection = {
         f"fc.{layer}.{part}": torch.rand(64, 64) if part == "weight" else torch.rand(64)
@@ -151,7 +151,7 @@ def test_a_teacher_with_uninformative_features_is_rejected(
 ) -> None:
     torch.manual_seed(0)
     network = build_network("resnet8", 3).module
-    torch.nn.init.zeros_(network.get_submodule("conv1").weight)  # every image looks the same
+    torch.nn.init.zeros_(network.get_submodule("conv1").weight)  # all images get the same features
     torch.save(to_moco_checkpoint(dict(network.state_dict())), tmp_path / "blind.pth")
     spec = make_spec(teacher={"path": tmp_path / "blind.pth"}, method={"name": "seed"})
     with pytest.raises(TeacherAtChance, match="nearest neighbors"):

@@ -1,4 +1,4 @@
-"""Tests of specs: the paper's defaults, and an error for every invalid field."""
+"""Tests for specs: the paper's defaults, and an error for every invalid field."""
 
 import json
 from pathlib import Path
@@ -197,7 +197,7 @@ def test_the_schema_has_what_a_form_needs() -> None:
     assert set(schema["required"]) >= {"student", "dataset"}
     listed, pattern = schema["$defs"]["StudentSpec"]["properties"]["architecture"]["anyOf"]
     assert {"resnet20", "wrn_40_2", "resnet18"} <= set(listed["enum"])
-    assert pattern == {"pattern": "^timm/"}  # the thousand names of timm are left out of the schema
+    assert pattern == {"pattern": "^timm/"}  # the schema leaves out the thousand timm names
     assert len(json.dumps(schema)) < 60_000
     assert set(schema["$defs"]["TrainingSpec"]["properties"]) == set(TrainingSpec.model_fields)
 
@@ -251,7 +251,7 @@ def test_a_student_can_start_from_published_weights_if_there_are_any() -> None:
         student={"architecture": "timm/mobilenetv3_small_050", "pretrained": True}
     ).student.pretrained
     with pytest.raises(
-        ValidationError, match=r"no published weights for resnet20\. Leave pretrained out"
+        ValidationError, match=r"no published weights for resnet20\. Omit `pretrained`"
     ) as caught:
         make_job_spec(student={"architecture": "resnet20", "pretrained": True})
     assert caught.value.errors()[0]["ctx"]["pointer"] == "/pretrained"

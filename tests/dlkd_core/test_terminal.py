@@ -1,4 +1,4 @@
-"""Tests of runs on a terminal and in a log, and of Ctrl-C."""
+"""Tests for the output of runs on a terminal and in a log, and for Ctrl-C."""
 
 import io
 import json
@@ -56,7 +56,7 @@ STEP_EVENT = StepFinished(epoch=1, epochs=1, step=1, steps=2)
 
 
 def send_interrupt() -> None:
-    """Send a Ctrl-C that must be delayed."""
+    """Send an interrupt whose handling must be delayed."""
     try:
         signal.raise_signal(signal.SIGINT)
     except KeyboardInterrupt:

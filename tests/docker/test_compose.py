@@ -1,4 +1,4 @@
-"""The compose file as rendered by docker-compose."""
+"""The compose file, as rendered by docker-compose."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ OWN_SERVICES = {"api", "worker", "worker-gpu"}
 
 
 def compose_command() -> list[str]:
-    """Return the command of docker-compose or of Docker's compose plugin."""
+    """Return the command for docker-compose or for Docker's compose plugin."""
     if shutil.which("docker-compose"):
         return ["docker-compose"]
     plugin = shutil.which("docker") and subprocess.run(
@@ -39,7 +39,7 @@ def render_config(tmp_path: Path, **environment: str) -> "subprocess.CompletedPr
         str(tmp_path),
         "config",
     ]
-    # Compose looks for the Dockerfiles below the project folder.
+    # Compose looks for the Dockerfiles in the project folder.
     for dockerfile in (ROOT / "docker").glob("*.Dockerfile"):
         (tmp_path / "docker").mkdir(exist_ok=True)
         (tmp_path / "docker" / dockerfile.name).touch()

@@ -1,4 +1,4 @@
-"""The Dockerfiles: hadolint, contents and user."""
+"""The Dockerfiles: hadolint findings, image contents and the user that processes run as."""
 
 import re
 import shutil

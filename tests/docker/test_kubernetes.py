@@ -1,4 +1,4 @@
-"""The Kubernetes manifests, checked against Kubernetes' schemas and against the application."""
+"""The Kubernetes manifests, checked against Kubernetes' schemas and the application."""
 
 import re
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def config_map() -> dict[str, str]:
 
 
 def secret_names() -> set[str]:
-    """Return the names of the secret that the comment in config.yaml creates."""
+    """Return the keys of the secret that the command in config.yaml's comment creates."""
     return set(
         re.findall(r"--from-literal=(\w+)=", (ROOT / "docker" / "k8s" / "config.yaml").read_text())
     )
@@ -126,7 +126,7 @@ def test_environment_names_are_real_settings(pod: str) -> None:
         "dlkd",
         "dlkd",
     ]
-    # Service links would set DLKD_API_PORT, which is not a setting.
+    # Service links would set the variable DLKD_API_PORT, which is not a setting of the application.
     assert POD_TEMPLATES[pod]["spec"]["enableServiceLinks"] is False
 
 

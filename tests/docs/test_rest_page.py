@@ -1,4 +1,4 @@
-"""Tests of the REST reference: a service accepts the curl command of every operation."""
+"""Tests that a service accepts the curl command of every operation in the REST reference."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ OPERATIONS = [
     for path, methods in rest_reference.openapi_document()["paths"].items()
     for method, operation in methods.items()
 ]
-# The example file does not exist, or the job is in the wrong state for the operation.
+# The example id does not exist, or the job's status does not allow the operation.
 EXPECTED_STATUSES = {"404", "409"}
 EXPECTED_FAILURES = {
     # The example files are not valid checkpoints, images or bundles.

@@ -1,6 +1,6 @@
-"""Tests of the documentation site.
+"""Tests for the documentation site.
 
-The site builds without warnings, loads nothing from another host, and agrees with the code.
+The site must build without warnings, load nothing from another host, and agree with the code.
 """
 
 import os
@@ -34,9 +34,9 @@ MAX_SCREENSHOT_BYTES = 150_000
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the site and return its folder. Broken links and anchors fail the build."""
+    """Build the site and return its folder. The build fails on broken links and anchors."""
     folder = tmp_path_factory.mktemp("site")
-    # Not with --quiet, which silences warnings before --strict counts them.
+    # --quiet is not set, because it silences warnings before --strict counts them.
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     result = subprocess.run(
@@ -51,7 +51,7 @@ def read_page(site: Path, page: str) -> str:
 
 
 class ExternalLoads(HTMLParser):
-    """Collects the URLs that a browser loads automatically for a page."""
+    """Parser that collects the URLs that a browser loads automatically with a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ def test_no_page_loads_anything_from_another_host(site: Path) -> None:
         loads.feed(text)
         assert loads.urls
         assert [url for url in loads.urls if re.match(r"(?:[a-z]+:)?//", url)] == [], page
-        assert 'class="mermaid"' not in text  # the theme would load a script for it
+        assert 'class="mermaid"' not in text  # the theme would load a script for this class
     for style in styles:
         external_urls = re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", style.read_text())
         assert external_urls == [], style
@@ -109,7 +109,7 @@ def test_all_terms_and_networks_have_a_row(site: Path) -> None:
         entry.name for entry in CIFAR_ARCHITECTURES if f"<code>{entry.name}</code>" not in students
     ] == []
     assert "<td>269,722</td>" not in students  # resnet20 with parameter-free shortcuts
-    assert "<td>278,324</td>\n<td>40.8</td>" in students  # resnet20, as published
+    assert "<td>278,324</td>\n<td>40.8</td>" in students  # resnet20 as published
 
 
 def test_settings_match_env_example(site: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tests of docs/teachers.md: the service accepts the files that the page creates."""
+"""Tests that the service accepts the files created by the code in docs/teachers.md."""
 
 import os
 import re
@@ -18,7 +18,7 @@ IDENTITY_NORMALIZATION = Normalization(mean=(0, 0, 0), std=(1, 1, 1))
 
 @pytest.fixture(scope="module")
 def page_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the page's Python blocks in order and return their working folder."""
+    """Run the page's Python code blocks in order and return their working folder."""
     folder, previous = tmp_path_factory.mktemp("teachers"), Path.cwd()
     page: dict[str, Any] = {}
     os.chdir(folder)

@@ -1,4 +1,4 @@
-"""Fixtures: small real data sets, and a service that runs as a user starts it."""
+"""Fixtures: small real datasets, and a service that runs as a user starts it."""
 
 import zipfile
 from collections import Counter

@@ -38,7 +38,7 @@ def wait_for_status(client: httpx.Client, path: str, *statuses: str) -> dict[str
 
 
 def train_model(client: httpx.Client, images: Path, **spec: Any) -> dict[str, Any]:
-    """Upload a data set, train a student on it and return the model."""
+    """Upload a dataset, train a student on it and return the model."""
     upload_id = upload_file(client, images.read_bytes(), filename="images.zip")
     dataset = client.post("/v1/datasets", json={"upload_id": upload_id}).json()
     body = {

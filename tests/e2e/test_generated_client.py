@@ -116,5 +116,5 @@ def check_model_loading(client: Client, model_id: str, images: npt.NDArray[np.fl
         torch_logits = model.load()(torch.from_numpy(images)).numpy()
     assert torch_logits.shape == (len(images), len(onnx_model.classes))
     np.testing.assert_allclose(onnx_model(images), torch_logits, atol=1e-4)
-    with pytest.raises(KeyError, match=r"not exported as 'onnx_int8'\. It has: safetensors, onnx"):
+    with pytest.raises(KeyError, match=r"not exported as 'onnx_int8'\. It has: onnx, safetensors"):
         model.load("onnx_int8")

@@ -23,7 +23,7 @@ import pytest
 
 from dlkd_client._sync.resumable_upload import upload_file
 from dlkd_client.client import Client
-from dlkd_core.reporting.bundle import render_documents
+from dlkd_core.reporting.bundle_documents import render_documents
 from registry.access import api_keys
 from registry.db.database import Database
 from registry.db.schema_migrations import upgrade

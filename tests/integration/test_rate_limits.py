@@ -1,4 +1,4 @@
-"""API servers that share a broker also share the rate limits of their clients."""
+"""Rate limits, which API servers with the same broker share."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ _RATES = {"DLKD_RATE_PER_MINUTE": str(LIMIT), "DLKD_RATE_UNKNOWN_PER_MINUTE": st
 
 
 class ServerPair:
-    """Two API servers over one database and one broker."""
+    """Two API servers with the same database and broker."""
 
     def __init__(self, admin: httpx.Client, urls: list[str]) -> None:
         self.admin = admin
@@ -25,7 +25,7 @@ class ServerPair:
         return str(self.admin.post("/v1/keys", json={"name": "caller"}).json()["key"])
 
     def send_requests(self, key: str, count: int, *, concurrency: int = 1) -> list[httpx.Response]:
-        """Send requests to both servers in turns and return the responses in that order."""
+        """Send requests alternately to the two servers and return the responses in order."""
 
         def send(url: str) -> httpx.Response:
             return httpx.get(
@@ -61,7 +61,7 @@ def rate_limit_facts(response: httpx.Response) -> tuple[int, str, str]:
 
 
 def test_sequential_requests_count_down_together(server_pair: ServerPair) -> None:
-    """The minute starts with the first request, so the limit does not recover during the test."""
+    """The limit's minute starts with the first request, so it does not end during the test."""
     results = [
         rate_limit_facts(response)
         for response in server_pair.send_requests(server_pair.create_key(), LIMIT + 4)

@@ -1,4 +1,4 @@
-"""From images to a checked student through REST, a queue, a database, a store and real trainers."""
+"""The whole path from uploaded images to a verified student, with real backends and trainers."""
 
 from pathlib import Path
 from time import sleep

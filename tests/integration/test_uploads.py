@@ -1,4 +1,4 @@
-"""Resumable uploads and bundles, over each set of backends."""
+"""Resumable uploads and bundles with each set of backends."""
 
 from collections.abc import Iterator
 from hashlib import sha256
@@ -28,7 +28,7 @@ def http_client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[http
 
 
 def upload_in_three_parts(client: httpx.Client, content: bytes, filename: str) -> str:
-    """Return the id of a finished upload that was sent in three requests."""
+    """Upload a file in three requests and return the upload's id."""
     location = create_upload(
         client, len(content), filename=filename, sha256=sha256(content).hexdigest()
     )
@@ -76,5 +76,5 @@ def test_an_upload_becomes_a_data_set_and_a_bundle_a_model(
     ] == "waiting":
         assert monotonic() < deadline
         sleep(0.2)
-    # The weights of the bundle are plain text.
+    # The check fails, because the bundle's weights are plain text.
     assert (trial["status"], trial["error"]["code"]) == ("failed", "model_unfit")

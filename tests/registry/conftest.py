@@ -1,4 +1,4 @@
-"""Fixtures: empty databases of both kinds, and a harness that plays client and worker."""
+"""Fixtures: empty SQLite and PostgreSQL databases, and a harness that acts as client and worker."""
 
 import shutil
 import subprocess
@@ -28,7 +28,7 @@ from registry.jobs.queue_names import QueueName
 from registry.models import model_versions
 from registry.storage import artifacts
 from registry.storage.object_store import Store, StoredFile
-from registry.uploads.upload_checks import CHECK_FILES
+from registry.uploads.upload_check_jobs import CHECK_FILES
 from registry.workers.capacity import QueueCapacity
 
 LEASE = timedelta(seconds=60)
@@ -44,7 +44,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql_template(postgresql: str) -> str:
-    """The URL of a server with a migrated database called ``template_dlkd``."""
+    """Create a migrated database called `template_dlkd` and return the server's URL."""
     _execute(postgresql, "CREATE DATABASE template_dlkd")
     upgrade(
         make_url(postgresql).set(database="template_dlkd").render_as_string(hide_password=False)
@@ -66,7 +66,7 @@ _database_numbers = count(1)
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a fresh database with all tables."""
+    """Yield the URL of a new database with all tables."""
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "dlkd.db")
         yield f"sqlite:///{tmp_path / 'dlkd.db'}"
@@ -85,7 +85,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 class RegistryHarness:
-    """A client and a worker in one. Each method runs one transaction."""
+    """Test harness that acts as client and worker. Each method runs one transaction."""
 
     def __init__(self, database: Database, store: Store) -> None:
         self.database = database
@@ -101,21 +101,21 @@ class RegistryHarness:
         return self.store.put([content or f"content {next(self._contents)}".encode()])
 
     def upload_teacher(self, content: bytes | None = None) -> str:
-        """Upload a teacher, which then waits for its check."""
+        """Upload a teacher and queue its check."""
         stored = self.store_file(content)
         with self.database.write() as session:
             artifacts.record(session, self.store, stored)
             return teachers.create(session, self.principal, stored, filename="resnet.pth").id
 
     def upload_dataset(self) -> str:
-        """Upload a data set, which then waits for its check."""
+        """Upload a dataset and queue its check."""
         stored = self.store_file()
         with self.database.write() as session:
             artifacts.record(session, self.store, stored)
             return datasets.create(session, self.principal, stored, filename="images.zip").id
 
     def pass_check(self, **report: Any) -> list[tuple[str, str]]:
-        """Run the oldest waiting check with a positive result and return the queue messages."""
+        """Let the oldest queued check succeed and return the queue messages."""
         claim = self.claim(QueueName.CHECKS)
         assert claim is not None
         return self.pass_claimed_check(claim, **report)
@@ -156,7 +156,7 @@ class RegistryHarness:
         return dataset
 
     def submit(self, *, max_attempts: int = 3, **spec: Any) -> str:
-        """Submit a job, on a new data set unless the spec names one."""
+        """Submit a job. If the spec names no dataset, a new one is uploaded and checked."""
         spec.setdefault("student", {"architecture": "resnet8"})
         if "dataset" not in spec:
             spec["dataset"] = {"id": self.add_ready_dataset()}
@@ -180,7 +180,7 @@ class RegistryHarness:
         )
 
     def start_job(self, **options: Any) -> Claim:
-        """Submit a job that a worker then claims and runs."""
+        """Submit a job, claim it and mark it as running."""
         self.submit(**options)
         claim = self.claim()
         assert claim is not None
@@ -188,7 +188,7 @@ class RegistryHarness:
         return claim
 
     def finish(self, claim: Claim, content: bytes | None = None) -> str | None:
-        """Finish a job with a model of one file."""
+        """Finish a job with a single-file model."""
         stored = self.store_file(content)
         file = model_versions.ExportedFile(
             "student.safetensors",
@@ -207,7 +207,7 @@ class RegistryHarness:
             return session.get_one(Job, job_id)
 
     def expire_lease(self, claim: Claim) -> None:
-        """Set the claim's lease to a time in the past."""
+        """Move the expiry of the claim's lease into the past."""
         self.run(claims.heartbeat, claim, lease=timedelta(seconds=-1))
 
     def create_key(self) -> str:
@@ -259,7 +259,7 @@ for _ in range(int(rounds)):
 def claim_in_processes(
     database_url: str, *, rounds: int, running_limit: int | None = None
 ) -> list[tuple[str, int]]:
-    """Claim jobs in three processes at once and return the job id and attempt of each claim."""
+    """Claim jobs in three concurrent processes and return the job id and attempt of each claim."""
     command = [sys.executable, "-c", _CLAIM_PROGRAM, database_url]
     limit = "none" if running_limit is None else str(running_limit)
     processes = [

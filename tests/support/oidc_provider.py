@@ -1,4 +1,4 @@
-"""An OpenID Connect provider with real keys: authorization code flow with PKCE."""
+"""An OpenID Connect provider with real keys, for the authorization code flow with PKCE."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ CLIENT, SECRET = "portal", "of-the-client"
 
 @dataclass
 class OIDCProvider:
-    """A provider that signs every user in, after a consent page if `shows_consent` is set.
+    """Provider that signs every user in, with a consent page if `shows_consent` is set.
 
     `extra_claims` are added to the ID token.
     """
@@ -36,7 +36,7 @@ class OIDCProvider:
     shows_consent: bool = False
 
     def create_code(self, query: dict[str, str]) -> dict[str, str]:
-        """Return the query parameters that the browser takes back to the service."""
+        """Issue a code and return the query parameters of the redirect to the service."""
         code = secrets.token_urlsafe(8)
         self.codes[code] = query
         return {"code": code, "state": query["state"]}
@@ -57,8 +57,8 @@ class OIDCProvider:
     def exchange_code(self, form: dict[str, str], authorization: str) -> dict[str, Any] | None:
         """Return the tokens for a code, or None if the request is invalid (RFC 6749, RFC 7636).
 
-        A code is valid once, for the same client and redirect URL, with the verifier of its
-        challenge.
+        A code is valid once, only for the same client and redirect URL, and only with the verifier
+        that belongs to its challenge.
         """
         request = self.codes.pop(form["code"], None)
         challenge = (
@@ -101,9 +101,9 @@ def _render_form(url: str, label: str, fields: dict[str, str]) -> str:
 
 @contextmanager
 def run_provider(host: str = "127.0.0.1", *, shows_consent: bool = False) -> Iterator[OIDCProvider]:
-    """Run the provider as a server within the block.
+    """Serve the provider within the `with` block.
 
-    With the host "localhost", browsers treat it as another site than the service.
+    With the host "localhost", browsers treat the provider and the service as different sites.
     """
     provider = OIDCProvider(shows_consent=shows_consent)
 

@@ -1,4 +1,4 @@
-"""A RabbitMQ node from Debian's package, with its own folder, ports and Erlang cookie."""
+"""A RabbitMQ node that runs Debian's package with a folder, ports and Erlang cookie of its own."""
 
 import os
 import shutil
@@ -10,13 +10,13 @@ import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-# The package's wrapper in PATH requires its own user and folders.
+# The wrapper that the package installs in PATH requires the package's user and folders.
 _PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 _START_SECONDS = 60.0
 
 
 class RabbitMQUnavailable(Exception):
-    """RabbitMQ cannot run on this machine."""
+    """Error raised if RabbitMQ cannot run on this machine."""
 
 
 def _free_ports(count: int) -> list[int]:
@@ -28,7 +28,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 class RabbitMQNode:
-    """A node that can be stopped and started again. Messages may be lost in between."""
+    """RabbitMQ node that can be stopped and restarted. Messages may be lost in between."""
 
     def __init__(self) -> None:
         server = _PROGRAMS / "rabbitmq-server"
@@ -46,7 +46,7 @@ class RabbitMQNode:
         """Start the node and wait until it accepts connections.
 
         Raises:
-            RabbitMQUnavailable: It exits, or is not ready within a minute.
+            RabbitMQUnavailable: The node exits, or is not ready within a minute.
         """
         with (self._home / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -65,7 +65,7 @@ class RabbitMQNode:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """Kill the node, as a crash would."""
+        """Kill the node to simulate a crash."""
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -73,7 +73,7 @@ class RabbitMQNode:
             self._process = None
 
     def remove(self) -> None:
-        """Kill the node and Erlang's port mapper, and delete the folder."""
+        """Kill the node and Erlang's port mapper, and delete the node's folder."""
         self.stop()
         mapper = ["epmd", "-port", str(self._epmd_port), "-kill"]
         subprocess.run(mapper, env=self._environment(), capture_output=True, check=False)
@@ -84,7 +84,7 @@ class RabbitMQNode:
             suppress(OSError),
             socket.create_connection(("127.0.0.1", self._port), timeout=1) as connection,
         ):
-            connection.sendall(b"AMQP\x00\x00\x09\x01")  # protocol header
+            connection.sendall(b"AMQP\x00\x00\x09\x01")  # AMQP protocol header
             connection.settimeout(5)
             return bool(connection.recv(1))
         return False
@@ -92,7 +92,7 @@ class RabbitMQNode:
     def _environment(self) -> dict[str, str]:
         return {
             "PATH": os.environ["PATH"],
-            "HOME": str(self._home),  # holds the Erlang cookie
+            "HOME": str(self._home),  # this folder holds the Erlang cookie
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_RELAXED_COMMAND_CHECK": "1",

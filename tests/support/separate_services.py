@@ -1,6 +1,6 @@
-"""A service whose processes are started one by one, as on several machines.
+"""A service whose processes are started separately, as on several machines.
 
-They share only the backends that the settings name.
+The processes share only the backends that the settings name.
 """
 
 import os
@@ -38,9 +38,9 @@ def run_command(settings: Mapping[str, str], *command: str) -> str:
 def serve_with_client(
     settings: Mapping[str, str], folder: Path
 ) -> Iterator[tuple[Client, httpx.Client]]:
-    """Run the API alone within the block.
+    """Run only the API within the `with` block.
 
-    Yields our client and a plain HTTP client, both with the same new API key.
+    Yields a `dlkd_client` client and a plain HTTP client with the same new API key.
     """
     folder.mkdir(parents=True)
     api_settings = {**settings, "DLKD_DATA": str(folder)}
@@ -54,7 +54,7 @@ def serve_with_client(
 
 @contextmanager
 def run_api(settings: Mapping[str, str], folder: Path) -> Iterator[str]:
-    """Run the API within the block, on a migrated database, and yield its URL."""
+    """Run the API on a migrated database within the `with` block and yield its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         socket_settings = {"DLKD_SOCKET": str(listener.fileno())}
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -80,7 +80,7 @@ def run_part(
     *options: str,
     pass_fds: list[int] | None = None,
 ) -> Iterator["ServiceProcess"]:
-    """Run `dlkd api` or `dlkd worker` within the block, and kill it at the end."""
+    """Run `dlkd api` or `dlkd worker` within the `with` block and kill it at the end."""
     with (folder / f"{part}.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "dlkd_client.cli.app", part, *options],
@@ -105,7 +105,7 @@ class ServiceProcess:
         self.process = process
 
     def kill(self) -> None:
-        """Kill the process and all its children, as when the machine loses power."""
+        """Kill the process and all its children, as if the machine lost power."""
         with suppress(psutil.NoSuchProcess):
             for process in [
                 *psutil.Process(self.process.pid).children(recursive=True),

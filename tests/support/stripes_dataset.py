@@ -1,4 +1,4 @@
-"""A data set that a small network learns in seconds."""
+"""A dataset that a small network learns in seconds."""
 
 import io
 import zipfile
@@ -22,7 +22,7 @@ def write_stripes(path: Path) -> Path:
 
 
 def _draw_stripe(label: int, random: np.random.Generator) -> bytes:
-    # The direction of a bright stripe in noise is the class.
+    # The class is the direction of a bright stripe on a noisy background.
     image = random.integers(0, 90, (8, 8, 3))
     position = int(random.integers(1, 7))
     pixels = [

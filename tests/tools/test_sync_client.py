@@ -1,4 +1,4 @@
-"""The synchronous client is generated from the asynchronous one."""
+"""The generator that derives the synchronous client from the asynchronous one."""
 
 from pathlib import Path
 

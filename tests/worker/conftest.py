@@ -19,9 +19,9 @@ from registry.settings import Settings
 from registry.storage.object_store import Store, StoredFile
 from registry.testing import InMemoryJobQueue
 from tests.registry.conftest import RegistryHarness, sqlite_template
+from worker.attempt_supervisor import supervise
 from worker.context import WorkerContext
 from worker.environment import build_environment
-from worker.supervisor import supervise
 from worker.trainer_pool import TrainerPool
 from worker.trainer_process import TrainerProcess
 
@@ -148,7 +148,7 @@ def harness(settings: Settings) -> Iterator[WorkerHarness]:
 
 @pytest.fixture
 def stripes_harness(harness: WorkerHarness, stripes: Path) -> WorkerHarness:
-    """A harness whose uploaded data sets are the stripes."""
+    """A harness whose uploaded datasets are the stripes."""
 
     def store_stripes(content: bytes | None = None) -> StoredFile:
         return harness.store.put([content or stripes.read_bytes()])

@@ -14,8 +14,8 @@ from registry.db.job_tables import Job
 from tests.worker.conftest import WorkerHarness, scripted_command, wait_until
 from worker import gpus, metrics
 from worker.context import WorkerContext
-from worker.runner import start_worker
-from worker.slots import Slots
+from worker.slot_threads import Slots
+from worker.worker_process import start_worker
 
 
 def scrape_metrics(port: int) -> dict[str, float]:

@@ -10,10 +10,10 @@ from dlkd_core.data.inspection import inspect_dataset
 from registry.attempts.claims import Claim
 from registry.db.job_tables import Job
 from registry.models import model_versions
-from registry.uploads.upload_checks import PACKED_FILE
+from registry.uploads.upload_check_jobs import PACKED_FILE
 from tests.worker.conftest import WorkerHarness
-from worker.runner import TRAINER_COMMAND
 from worker.teacher_cache_files import CACHE_FOLDER, assign_cache_file
+from worker.worker_process import TRAINER_COMMAND
 
 
 def make_claim(number: int) -> Claim:

@@ -14,11 +14,11 @@ from dlkd_core.data.inspection import inspect_dataset
 from registry.db.job_tables import Job
 from registry.db.model_tables import Model
 from registry.jobs import controls, queries
-from registry.uploads.upload_checks import PACKED_FILE
+from registry.uploads.upload_check_jobs import PACKED_FILE
 from tests.worker.conftest import WorkerHarness, wait_until
 from worker.context import WorkerContext
-from worker.runner import TRAINER_COMMAND
-from worker.slots import Slots
+from worker.slot_threads import Slots
+from worker.worker_process import TRAINER_COMMAND
 
 TWO_PROCESSES = {"device": "cpu", "processes": 2}
 SHORT_TRAINING = {"epochs": 3, "batch_size": 16, "learning_rate": 0.05, "flip": False}

@@ -27,8 +27,8 @@ from tests.dlkd_core.weight_caches import (
 )
 from tests.worker.conftest import StartTrainer, WorkerHarness
 from worker.protocol import DistillRequest, UploadCheckRequest
-from worker.runner import TRAINER_COMMAND
 from worker.trainer_process import TrainerProcess
+from worker.worker_process import TRAINER_COMMAND
 
 
 def endless_request(

@@ -14,9 +14,9 @@ from registry.jobs import controls, queries
 from registry.jobs.queue_names import QueueName
 from registry.models import model_versions
 from tests.worker.conftest import WorkerHarness, wait_until
+from worker.attempt_supervisor import supervise
 from worker.context import WorkerContext
-from worker.runner import TRAINER_COMMAND
-from worker.supervisor import supervise
+from worker.worker_process import TRAINER_COMMAND
 
 LONG_TRAINING = {"epochs": 60, "batch_size": 16, "learning_rate": 0.1, "flip": False}
 

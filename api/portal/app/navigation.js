@@ -27,7 +27,7 @@ export const NAVIGATION = [
     ["Models", "/models", Role.VIEWER],
     ["Compare", "/compare", Role.VIEWER],
     ["Teachers", "/teachers", Role.VIEWER],
-    ["Data sets", "/datasets", Role.VIEWER],
+    ["Datasets", "/datasets", Role.VIEWER],
   ]],
   ["Service", [
     ["Workers", "/workers", Role.VIEWER],

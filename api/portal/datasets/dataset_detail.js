@@ -1,4 +1,4 @@
-/** A data set: sample images, class counts, the result of its check, and its jobs and models. */
+/** A dataset: sample images, class counts, the result of its check, and its jobs and models. */
 import { formatBytes, formatInteger } from "../lib/format.js";
 import { useFetch } from "../lib/hooks.js";
 import { resourceUrl } from "../lib/router.js";
@@ -45,13 +45,13 @@ export function Page({ id }) {
 function DatasetHeader({ dataset: { id, name, status } }) {
   const isReady = status === UploadStatus.READY;
   const canSubmit = session.hasRole(Role.SUBMITTER);
-  return html`<${PageHeader} title=${name || id} breadcrumbs=${[["Data sets", "#/datasets"]]}
+  return html`<${PageHeader} title=${name || id} breadcrumbs=${[["Datasets", "#/datasets"]]}
     about=${html`<${StatusBadge} status=${status} /> <${CopyButton} text=${id} />`}>
     ${canSubmit && isReady && html`<a class="button primary" href=${`#/new?dataset=${id}`}>
       New job
     </a>`}
     ${isReady && html`<a class="button" href=${`#/compare?dataset=${id}`}>Compare models</a>`}
-    ${canSubmit && html`<${DeleteButton} noun="data set" collection="/datasets" id=${id}
+    ${canSubmit && html`<${DeleteButton} noun="dataset" collection="/datasets" id=${id}
       name=${name || id} text=${DELETE_TEXT} options=${FORCE_OPTIONS} />`}
   </${PageHeader}>`;
 }
@@ -59,7 +59,7 @@ function DatasetHeader({ dataset: { id, name, status } }) {
 function CheckResult({ dataset: { status, error, notices } }) {
   if (status === UploadStatus.VALIDATING) {
     return html`<div class="notice" role="status"><div>
-      <strong>A worker is checking this data set</strong>
+      <strong>A worker is checking this dataset</strong>
       <p>The page updates once the images are read and counted. You can already submit jobs.</p>
     </div></div>`;
   }
@@ -119,21 +119,21 @@ function describeBalance(classes, counts) {
   return `${describe(min)} to ${describe(max)} training images per class`;
 }
 
-/** The latest jobs and models that used the data set. */
+/** The latest jobs and models that used the dataset. */
 function RelatedJobsAndModels({ id }) {
   const jobs = useFetch(`/v1/jobs?dataset=${id}&limit=10`, { intervalMs: 10000 });
   const models = useFetch(`/v1/models?dataset=${id}&limit=10`);
   const allModels = html`<a class="small" href=${`#/models?dataset=${id}`}>All models</a>`;
   return html`<div class="grid-2 align-start">
-    <${RelatedPanel} title="Jobs on this data set" query=${jobs}
-      emptyText="No jobs use this data set yet." columns=${[
+    <${RelatedPanel} title="Jobs on this dataset" query=${jobs}
+      emptyText="No jobs use this dataset yet." columns=${[
         ["Name", (job) => html`<a class="cell-main" href=${resourceUrl("job", job.id)}>
           ${job.name || job.id}
         </a>`],
         ["Status", (job) => html`<${StatusBadge} status=${job.status} />`],
         ["Submitted", (job) => html`<${RelativeTime} time=${job.created_at} />`, "number"],
       ]} />
-    <${RelatedPanel} title="Models trained on this data set" query=${models}
+    <${RelatedPanel} title="Models trained on this dataset" query=${models}
       headerActions=${allModels} emptyText="No models yet." columns=${[
         ["Name", (model) => html`<a class="cell-main" href=${resourceUrl("model", model.id)}>
           ${modelTitle(model)}

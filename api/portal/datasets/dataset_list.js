@@ -1,4 +1,4 @@
-/** The list of data sets, and the upload of a new one. */
+/** The list of datasets, and the upload of a new one. */
 import { formatBytes, formatInteger, MISSING_TEXT } from "../lib/format.js";
 import { usePaginatedList } from "../lib/hooks.js";
 import { navigate, resourceUrl } from "../lib/router.js";
@@ -20,7 +20,7 @@ export function Page() {
     return toast(`${name} is ready`, `${training} training and ${evaluation} evaluation images`);
   };
   return html`
-    <${PageHeader} title="Data sets"
+    <${PageHeader} title="Datasets"
       about="Images for training and evaluation. A worker checks each upload before it is used." />
     <div class="stack">
       ${session.hasRole(Role.SUBMITTER) && html`<${FileUpload} collection="datasets"
@@ -28,17 +28,17 @@ export function Page() {
       <${AsyncContent} query=${datasets}>${(items) => html`<${Panel} flush label=${null}>
         ${items.length ? html`<${DatasetTable} datasets=${items} />` : html`<${NoDatasets} />`}
       </${Panel}>`}</${AsyncContent}>
-      <${LoadMoreButton} query=${datasets}>Show older data sets</${LoadMoreButton}>
+      <${LoadMoreButton} query=${datasets}>Show older datasets</${LoadMoreButton}>
     </div>`;
 }
 
-const NoDatasets = () => html`<${EmptyState} title="No data sets yet">
+const NoDatasets = () => html`<${EmptyState} title="No datasets yet">
   ${session.hasRole(Role.SUBMITTER)
     ? "Upload an archive above: a folder per class, or another format that the service supports."
     : "Ask someone with the submitter role to upload one."}
 </${EmptyState}>`;
 
-const DatasetTable = ({ datasets }) => html`<${DataTable} cards label="Data sets" rows=${datasets}
+const DatasetTable = ({ datasets }) => html`<${DataTable} cards label="Datasets" rows=${datasets}
   columns=${[
     ["Name", renderName, "main"],
     ["Status", (dataset) => html`<${StatusBadge} status=${dataset.status} />`],

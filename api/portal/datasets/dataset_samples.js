@@ -7,7 +7,7 @@ const VISIBLE_CLASSES = 12;
 const LOAD_ERROR = {
   message: "The sample images could not be loaded.",
   code: "unreachable",
-  hint: "Try again in a moment. The data set itself is not affected.",
+  hint: "Try again in a moment. The dataset itself is not affected.",
 };
 
 export function SampleImages({ dataset }) {

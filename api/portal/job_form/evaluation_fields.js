@@ -1,4 +1,4 @@
-/** Additional evaluations of the student, each with parameters and possibly its own data set. */
+/** Additional evaluations of the student, each with parameters and possibly its own dataset. */
 import { useFetch } from "../lib/hooks.js";
 import { Panel } from "../ui/components.js";
 import { UploadStatus } from "../ui/file_upload.js";
@@ -49,10 +49,10 @@ function ProtocolFields({ index, value, schema, datasets, onChange, onRemove, er
       <button type="button" class="button plain tiny" onClick=${onRemove}
         aria-label=${`Remove ${value.name}, protocol ${index + 1}`}>Remove</button>
     </div>
-    ${datasets && html`<${ResourceSelect} id=${`${id}-dataset`} label="Target data set"
+    ${datasets && html`<${ResourceSelect} id=${`${id}-dataset`} label="Target dataset"
       resources=${datasets} value=${value.dataset.id} onSelect=${selectDataset}
       error=${errorFor("/dataset/id") || errorFor("/dataset")}
-      emptyText="No data set is ready yet"
+      emptyText="No dataset is ready yet"
       format=${({ name, classes }) => `${name} · ${classes.length} classes`} />`}
     <div class="fields">
       <${SchemaFields} id=${id} schema=${schema} value=${value} onChange=${onChange}

@@ -1,4 +1,4 @@
-/** The inputs of a job: data set and teacher, selected from a list or uploaded here. */
+/** The inputs of a job: dataset and teacher, selected from a list or uploaded here. */
 import { formatCount, formatInteger } from "../lib/format.js";
 import { useFetch } from "../lib/hooks.js";
 import {
@@ -51,10 +51,10 @@ export function DatasetFields({ value, onChange, errorFor }) {
   const selected = uploads.find((dataset) => dataset.id === value.id);
   const format = ({ name, classes, status }) =>
     `${name} · ${classes ? `${classes.length} classes` : status}`;
-  return html`<${Panel} title="Data set"><div class="stack">
+  return html`<${Panel} title="Dataset"><div class="stack">
     <${ResourceSelect} id="dataset" label="Images to train on" resources=${uploads}
       value=${value.id} onSelect=${select} error=${errorFor("/dataset/id")}
-      emptyText="No data sets yet. Upload one below." format=${format} />
+      emptyText="No datasets yet. Upload one below." format=${format} />
     ${selected && html`<${DatasetSummary} dataset=${selected} />`}
     <${InvalidUploadNotice} upload=${invalid} />
     <${FileUpload} collection="datasets" onUploaded=${onUploaded} />

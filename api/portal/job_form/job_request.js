@@ -37,12 +37,12 @@ export function requestBody(request) {
 
 /** Return what the user must select before the service can check the request, or "". */
 export function missingInput({ dataset, student, teacher, evaluation = [] }) {
-  if (!dataset.id || !student.architecture) return "Select a data set and a student architecture";
+  if (!dataset.id || !student.architecture) return "Select a dataset and a student architecture";
   if (teacher && !teacher.id && !teacher.model_id && !teacher.pretrained) {
     return "Select a teacher, or train without one";
   }
   const lacksDataset = evaluation.some(({ dataset: target }) => target && !target.id);
-  return lacksDataset ? "Select the target data set of the transfer evaluation" : "";
+  return lacksDataset ? "Select the target dataset of the transfer evaluation" : "";
 }
 
 /** Return the JSON merge patch (RFC 7396) that turns `source` into `target`. */

@@ -20,7 +20,7 @@ export function Page({ query }) {
   }, [query.clone]);
   const about = query.clone
     ? "The form has the request of the original job. Change what you need."
-    : "Distill a teacher into a small student model on your data set.";
+    : "Distill a teacher into a small student model on your dataset.";
   return html`
     <${PageHeader} title=${query.clone ? "Clone job" : "New job"}
       breadcrumbs=${[["Jobs", "#/jobs"]]} about=${about} />

@@ -74,7 +74,7 @@ function pendingText(request) {
 const PlanResult = ({ plan }) => html`
   ${plan.estimate && html`<${EstimateList} estimate=${plan.estimate} />`}
   ${plan.valid && !plan.estimate && html`<p class="muted">
-    The student's size appears once the data set has been checked. It is not available for every
+    The student's size appears once the dataset has been checked. It is not available for every
     combination of options.
   </p>`}
   ${plan.problems.map((problem) => html`<${ErrorNotice} error=${problem} />`)}

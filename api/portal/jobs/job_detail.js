@@ -157,7 +157,7 @@ function JobFacts({ job }) {
     ["Student", student.architecture],
     ["Method", method.name],
     ["Teacher", renderTeacher(job)],
-    ["Data set", job.dataset_id && html`<${ResourceLink} kind="dataset" id=${job.dataset_id} />`],
+    ["Dataset", job.dataset_id && html`<${ResourceLink} kind="dataset" id=${job.dataset_id} />`],
     ["Epochs", `${formatInteger(training.epochs)} (${batch}, ${learningRate})`],
     ["Resources", resources.filter(Boolean).join(", ")],
     ["Priority", formatInteger(job.priority)],

@@ -52,7 +52,7 @@ function NoJobs({ filtered }) {
   }
   const action = session.hasRole(Role.SUBMITTER) && NEW_JOB_LINK;
   return html`<${EmptyState} title="No jobs yet" action=${action}>
-    A job distills a teacher into a small student model on your data set. Its progress appears here.
+    A job distills a teacher into a small student model on your dataset. Its progress appears here.
   </${EmptyState}>`;
 }
 

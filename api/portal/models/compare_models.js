@@ -36,9 +36,9 @@ export function Page({ query }) {
 
 const NoModels = ({ filtered }) =>
   filtered
-    ? html`<${EmptyState} title="No models of this data set"
-        action=${html`<a class="button" href="#/compare">Show models of all data sets</a>`}>
-        Accuracies are comparable only on the same images. Select another data set above.
+    ? html`<${EmptyState} title="No models of this dataset"
+        action=${html`<a class="button" href="#/compare">Show models of all datasets</a>`}>
+        Accuracies are comparable only on the same images. Select another dataset above.
       </${EmptyState}>`
     : html`<${EmptyState} title="Nothing to compare yet"
         action=${html`<a class="button" href="#/jobs">Go to jobs</a>`}>
@@ -83,7 +83,7 @@ function CompareFilters({ query, models }) {
   const sizeOptions = [["", "Bytes"], ["parameters", "Parameters"]];
   return html`<div class="filters">
     <${FormField} id="filter-dataset" label="Trained on" value=${query.dataset ?? ""}
-      options=${[["", "Any data set"], ...datasets]}
+      options=${[["", "Any dataset"], ...datasets]}
       onChange=${(dataset) => updateQuery({ dataset })} />
     <${FormField} id="filter-format" label="Points" value=${query.format ?? MAIN_FILES}
       options=${fileOptions}
@@ -94,7 +94,7 @@ function CompareFilters({ query, models }) {
         onSelect=${(size) => updateQuery({ size })} />
     </div>
     ${!query.dataset && datasets.length > 1 && html`<p class="small muted">
-      Accuracies on different data sets are not comparable. Select one data set.
+      Accuracies on different datasets are not comparable. Select one dataset.
     </p>`}
   </div>`;
 }

@@ -1,4 +1,4 @@
-/** A model's lineage: the jobs, teachers and data sets that led to it, and its students. */
+/** A model's lineage: the jobs, teachers and datasets that led to it, and its students. */
 import { formatCount, formatNumber, isMissing } from "../lib/format.js";
 import { useFetch } from "../lib/hooks.js";
 import { resourceUrl } from "../lib/router.js";
@@ -9,7 +9,7 @@ const NODE_LABELS = {
   model: "Model",
   job: "Job",
   teacher: "Teacher",
-  dataset: "Data set",
+  dataset: "Dataset",
   pretrained: "Pretrained weights",
   import: "Bundle",
 };

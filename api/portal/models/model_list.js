@@ -17,7 +17,7 @@ const FILTERS = [
   ["search", "Name contains", "Name"],
   ["tag", "Tag", "Tag"],
   ["architecture", "Architecture", "Architecture, e.g. resnet8"],
-  ["dataset", "Data set ID", "Data set ID"],
+  ["dataset", "Dataset ID", "Dataset ID"],
 ];
 
 export function Page({ query }) {
@@ -55,7 +55,7 @@ function NoModels({ filtered }) {
   if (filtered) {
     const reset = html`<a class="button" href="#/models">Show all models</a>`;
     return html`<${EmptyState} title="No matching models" action=${reset}>
-      Tags, architectures and data set IDs must match exactly. Names may match in part.
+      Tags, architectures and dataset IDs must match exactly. Names may match in part.
     </${EmptyState}>`;
   }
   const action =

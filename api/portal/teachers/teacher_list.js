@@ -20,7 +20,7 @@ export function Page() {
   };
   return html`
     <${PageHeader} title="Teachers" about=${"Checkpoints of large models. The service recognizes "
-      + "their architecture, and verifies a teacher on the data set before each job."} />
+      + "their architecture, and verifies a teacher on the dataset before each job."} />
     <div class="stack">
       ${session.hasRole(Role.SUBMITTER) && html`<${FileUpload} collection="teachers"
         onUploaded=${onUploaded} />`}

@@ -6,7 +6,7 @@ import { html, useRef, useState } from "../vendor/preact.js";
 import { ErrorNotice, ProgressBar } from "./components.js";
 import { toast } from "./toast.js";
 
-/** Statuses of an uploaded teacher or data set. */
+/** Statuses of an uploaded teacher or dataset. */
 export const UploadStatus = Object.freeze({
   VALIDATING: "validating",
   READY: "ready",

@@ -1,4 +1,4 @@
-"""Networks by name: the paper's, torchvision's, timm's and those of installed packages."""
+"""Architectures by name, from the paper, torchvision, timm and installed packages."""
 
 from difflib import get_close_matches
 from functools import cache
@@ -37,10 +37,10 @@ ARCHITECTURES |= {entry.name: entry for entry in load_installed_architectures(AR
 
 @cache
 def find_architecture(name: str) -> Architecture:
-    """Return the architecture of that name.
+    """Return the architecture with the given name.
 
     Raises:
-        UnknownChoice: There is none. The hint suggests the closest names.
+        UnknownChoice: No architecture has this name. The hint suggests the closest names.
     """
     if name in ARCHITECTURES:
         return ARCHITECTURES[name]

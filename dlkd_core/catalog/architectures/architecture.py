@@ -1,6 +1,6 @@
-"""The catalog entry of a network and its options.
+"""Catalog entries of architectures, and their options.
 
-Installed packages can add entries of their own; see `plugins`.
+Installed packages can add entries; see `plugins`.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from dlkd_core.base import FrozenModel
+from dlkd_core.common import FrozenModel
 
 # Families whose networks are recognized by stored fingerprints.
 TORCHVISION_FAMILY = "torchvision"
@@ -17,7 +17,7 @@ DEFAULT_MIN_SIZE = 4  # most networks run on a single pixel, but nothing can be 
 
 
 class ArchitectureOptions(FrozenModel):
-    """Options of a network that has none."""
+    """Base class of architecture options. Architectures without options use it directly."""
 
 
 class CifarResNetOptions(ArchitectureOptions):
@@ -28,40 +28,46 @@ class CifarResNetOptions(ArchitectureOptions):
         description="Shortcut where the shape changes. conv: 1x1 convolution (RepDistiller); pad:"
         " zero padding without parameters (He et al., option A).",
     )
-    width: int = Field(1, ge=1, le=16, description="Factor on the channels of the named network")
+    width: int = Field(1, ge=1, le=16, description="Factor by which the channels are multiplied")
 
 
 class WideResNetOptions(ArchitectureOptions):
-    """Options of a wide ResNet of any size. The default is WRN-28-10."""
+    """Options of a wide ResNet of any depth and width. The default is WRN-28-10."""
 
     depth: int = Field(28, ge=10, le=1000, description="Number of layers: a multiple of 6, plus 4")
-    widen_factor: int = Field(10, ge=1, le=20, description="Factor on the channels of a ResNet")
+    widen_factor: int = Field(
+        10, ge=1, le=20, description="Factor by which the channels of a ResNet are multiplied"
+    )
 
 
 class MobileNetV2Options(ArchitectureOptions):
     """Options of torchvision's MobileNetV2."""
 
     width_mult: float = Field(
-        1.0, ge=0.1, le=4, description="Factor on the channels of the published network"
+        1.0,
+        ge=0.1,
+        le=4,
+        description="Factor by which the channels of the published network are multiplied",
     )
 
 
 class ResizableOptions(ArchitectureOptions):
-    """Options of networks that are built for one image size, which can be chosen."""
+    """Options of networks that can be built for any image size, but then accept only this size."""
 
     image_size: int | None = Field(
         None,
         ge=4,
         le=4096,
-        description="Side of the images in pixels. Default: that of the dataset's images.",
+        description="Image side in pixels. Default: the size of the dataset's images.",
     )
 
 
 class Architecture(FrozenModel):
     """A network that a spec can name.
 
-    `target` builds it: ``module:function(name, num_classes, options) -> Network``.
-    `weights_target` builds it with published weights, if there are any:
+    `target` names the function that builds the network:
+    ``module:function(name, num_classes, options) -> Network``.
+    `weights_target` names the function that builds it with published weights, if there are any:
     ``module:function(name, options) -> Pretrained``.
     """
 
@@ -77,18 +83,18 @@ class Architecture(FrozenModel):
     )
     default_image_size: int | None = Field(
         None,
-        description="Default image side in pixels of a network whose image size can be chosen",
+        description="Default image side in pixels of a network that can be built for any size",
     )
     source: str = ""
     weights_target: str | None = None
 
     @property
     def is_resizable(self) -> bool:
-        """Whether the network is built for an image size that can be chosen."""
+        """Whether the image size for which the network is built can be chosen."""
         return issubclass(self.options, ResizableOptions)
 
     def with_image_size(self, options: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
-        """Return the options, with a missing image size set for images of (height, width)."""
+        """Return the options, with a missing image size filled in for images of (height, width)."""
         if not self.is_resizable or options.get("image_size") is not None:
             return dict(options)
         return {**options, "image_size": max(size)}

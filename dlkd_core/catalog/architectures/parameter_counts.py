@@ -1,6 +1,6 @@
 """Parameter counts of networks, read from `parameter_counts.json` without torch.
 
-`python -m dlkd_core.models.parameter_index` writes the file, and a test checks it.
+`python -m dlkd_core.models.parameter_count_index` writes the file, and a test checks it.
 """
 
 import json
@@ -25,9 +25,9 @@ class ParameterCount(NamedTuple):
 def get_parameter_count(
     architecture: str, options: Mapping[str, Any], classes: int
 ) -> ParameterCount | None:
-    """Return the parameter count of a network for that many classes.
+    """Return the parameter count of a network with the given number of classes.
 
-    It is None if the options change the network in a way that was not counted.
+    Returns None if the options change the network in a way that the index does not cover.
     """
     if architecture.startswith(TIMM_PREFIX):
         info = TIMM_MODEL_INFO.get(architecture.removeprefix(TIMM_PREFIX))
@@ -43,9 +43,10 @@ def get_parameter_count(
 
 
 def _evaluate_polynomials(coefficients: Mapping[str, list[int]], width: int, classes: int) -> int:
-    """Evaluate the counts without classes and per class, as polynomials of the width.
+    """Return the parameter count, given the polynomials that depend on the width.
 
-    The coefficients start with the constant.
+    `coefficients` holds a polynomial for the count without classes ("base") and one for the count
+    per class ("class"), each with the constant first.
     """
     powers = (1, width, width * width)
     base, per_class = (

@@ -1,6 +1,7 @@
-"""Architectures of installed packages, under the entry-point group `dlkd_core.architectures`.
+"""Architectures from installed packages, which use the entry point group `dlkd_core.architectures`.
 
-The `pyproject.toml` of such a package contains, if `my_networks.catalog` imports no torch::
+For example, the `pyproject.toml` of a package contains the following lines. The module that it
+names should not import torch::
 
     [project.entry-points."dlkd_core.architectures"]
     tiny_cnn = "my_networks.catalog:TINY_CNN"
@@ -21,10 +22,10 @@ _RESERVED_FAMILIES = (TORCHVISION_FAMILY, TIMM_FAMILY)
 
 
 def load_installed_architectures(existing_names: Collection[str]) -> list[Architecture]:
-    """Return the architectures of all installed packages, sorted by the name of the entry point.
+    """Return the architectures of all installed packages, sorted by entry point name.
 
     Raises:
-        PackageInvalid: An entry point cannot be imported or is no `Architecture`, or the
+        PackageInvalid: An entry point cannot be imported or is not an `Architecture`, or the
             architecture has an existing name or a reserved family.
     """
     installed: dict[str, Architecture] = {}

@@ -1,4 +1,4 @@
-"""timm's classification networks by name, read from `timm_architectures.json` without timm.
+"""timm's classification networks, read from `timm_architectures.json` without importing timm.
 
 `python -m dlkd_core.models.timm_index` writes the file from the installed timm, and a test checks
 it.
@@ -25,19 +25,19 @@ class SizePolicy(StrEnum):
     """Image sizes that a network accepts."""
 
     ANY = "any"
-    CHOSEN = "given"  # the size that it is built for, which can be chosen
+    CHOSEN = "given"  # the size for which it is built, which can be chosen
     FIXED = "one"
 
 
 class TimmModelInfo(NamedTuple):
-    """Facts about one of timm's networks."""
+    """Facts about a timm network."""
 
     image_size: int  # default image side in pixels
     min_size: int  # smallest image side in pixels that it runs on
     size_policy: SizePolicy
-    has_weights: bool  # timm knows pretrained weights
+    has_weights: bool  # whether timm offers pretrained weights
     parameters: int  # without the classifier
-    has_feature_maps: bool  # its blocks return feature maps
+    has_feature_maps: bool  # whether its blocks return feature maps
 
 
 def _load_model_info() -> dict[str, TimmModelInfo]:

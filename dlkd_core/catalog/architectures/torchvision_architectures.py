@@ -1,4 +1,4 @@
-"""torchvision's classification networks under their own names, without torchvision."""
+"""torchvision's classification networks, listed without importing torchvision."""
 
 from dlkd_core.catalog.architectures.architecture import (
     DEFAULT_MIN_SIZE,
@@ -29,7 +29,7 @@ _NAMES = """
     vit_h_14 vit_l_16 vit_l_32 wide_resnet101_2 wide_resnet50_2
 """
 
-# Smallest image sides by prefix of the name, measured by running the networks.
+# Smallest image sides by name prefix, measured by running the networks
 _MIN_SIZES = {
     "alexnet": 63,
     "convnext": 32,

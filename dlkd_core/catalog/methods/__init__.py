@@ -1,6 +1,6 @@
-"""Distillation methods, which expand to weighted loss terms, with published defaults.
+"""Distillation methods, each a weighted sum of loss terms with published weights as defaults.
 
-Docstrings name the sources and say if one is uncertain; see also docs/decisions.md.
+Docstrings name the sources and say whether a source is uncertain; see also docs/decisions.md.
 """
 
 from typing import Annotated, Literal, get_args
@@ -39,7 +39,7 @@ from dlkd_core.catalog.methods.published_methods import (
 
 
 class Plain(Method):
-    """Training on the labels alone, for teachers and for students to compare with."""
+    """Training on the labels alone, for teachers and for baseline students."""
 
     needs_teacher = False
 
@@ -50,9 +50,9 @@ class Plain(Method):
 
 
 class KD(Method):
-    """Softened logits (Hinton, Vinyals, Dean 2015).
+    """Distillation of softened logits (Hinton, Vinyals and Dean 2015).
 
-    Weights are those of RepDistiller: 0.1 for labels, 0.9 for the teacher, T = 4.
+    The weights are those of RepDistiller: 0.1 for labels, 0.9 for the teacher, T = 4.
     """
 
     source = "https://arxiv.org/abs/1503.02531"
@@ -70,7 +70,7 @@ class KD(Method):
 
 
 class Combine(Method):
-    """Any combination of loss terms with any weights."""
+    """A custom combination of loss terms and weights."""
 
     name: Literal["combine"] = "combine"
     terms: tuple[TermChoice, ...] = Field(

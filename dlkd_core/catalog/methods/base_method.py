@@ -1,9 +1,9 @@
-"""Base classes of the methods."""
+"""Base classes of distillation methods."""
 
 from typing import ClassVar
 
-from dlkd_core.base import FrozenModel, LiteralEnum
 from dlkd_core.catalog.loss_params import CrossEntropyParams, LossParams, Weight
+from dlkd_core.common import FrozenModel, LiteralEnum
 
 
 class ViewKind(LiteralEnum):
@@ -30,7 +30,7 @@ class Method(FrozenModel):
     views: ViewKind = ViewKind.SINGLE
 
     def active_terms(self) -> list[LossParams]:
-        """Return the terms of the loss whose weight is not zero."""
+        """Return the loss terms whose weight is not zero."""
         return [term for term in self._build_terms() if term.weight > 0]
 
     @property
@@ -51,12 +51,12 @@ class Method(FrozenModel):
         return [term.name for term in self.active_terms() if term.needs_feature_maps]
 
     def summarize(self) -> str:
-        """Return the weighted terms and the kind of views as text."""
+        """Return a text that lists the weighted terms and the kind of views."""
         terms = " + ".join(f"{term.weight:.3g} {term.name}" for term in self.active_terms())
         return f"{terms}, views: {self.views}"
 
     def adapt(self, context: RunContext) -> "Method":  # noqa: ARG002 - most methods do not adapt
-        """Return the method with its weights and views for a run."""
+        """Return the method with the weights and views to use for a run."""
         return self
 
     def _build_terms(self) -> list[LossParams]:
@@ -64,7 +64,7 @@ class Method(FrozenModel):
 
 
 class PublishedMethod(Method):
-    """A published method: labels and one other term, combined as in its published code."""
+    """A published method that combines the labels with a loss term, as in its published code."""
 
     labels: Weight = 1.0
 

@@ -15,9 +15,9 @@ from dlkd_core.catalog.loss_params import (
 )
 from dlkd_core.catalog.methods.base_method import Method, RunContext, ViewKind
 
-# Epochs times batches of 64: the paper's run over 50,000 images, and a short run over 5,000.
+# Steps (epochs times batches of 64) of the paper's run on 50,000 images and a short run on 5,000.
 _PAPER_STEPS, _SHORT_STEPS = 240 * 782, 10 * 79
-# Weights of the short run and of the paper's.
+# Weights for the short run and for the paper's run
 _ALIGNMENT_WEIGHTS, _CORRELATION_WEIGHTS = (5.0, 20.0), (1.0, 50.0)
 
 
@@ -72,11 +72,11 @@ class DLKDSup(DLKD):
 class DLKDAuto(Method):
     """DLKD with weights and views that depend on the number of steps.
 
-    The published weights are meant for 188,000 steps. On a few hundred steps they outweigh the
-    labels (docs/benchmarks.md; all trials are in docs/log.md). The measured weights of alignment
-    and correlation are 5 and 1 for 790 steps, and a third of that for a third of the steps. Between
-    790 steps and the paper's number, the weights are interpolated over the logarithm of the steps;
-    nothing was measured in between.
+    The published weights are meant for 188,000 steps. In a run of a few hundred steps, they
+    outweigh the labels (docs/benchmarks.md; all trials are in docs/log.md). Weights were measured
+    for 790 steps (alignment 5, correlation 1) and for a third of these steps (a third of the
+    weights). Between 790 steps and the paper's number of steps, where nothing was measured, the
+    weights are interpolated over the logarithm of the steps.
     """
 
     source = DLKD.source
@@ -105,10 +105,10 @@ class DLKDAuto(Method):
 
 
 def _interpolate_weight(end_weights: tuple[float, float], steps: int) -> float:
-    """Return the weight of a run from the weights of the short run and of the paper's.
+    """Interpolate the weight for a number of steps.
 
-    Below the short run, the weight is proportional to the steps. Above it, it is interpolated
-    geometrically, and it is exact for the paper's number of steps.
+    Below the steps of the short run, the weight is proportional to the steps. Above, it is
+    interpolated geometrically and reaches the paper's weight at the paper's number of steps.
     """
     short, paper = end_weights
     if steps < _SHORT_STEPS:

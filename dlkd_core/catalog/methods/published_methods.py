@@ -1,4 +1,4 @@
-"""The methods that DLKD is compared with, with the weights of their published code."""
+"""Methods that DLKD is compared with. The default weights are those of their published code."""
 
 from typing import Literal
 
@@ -60,7 +60,10 @@ class DKD(PublishedMethod):
 
 
 class DIST(PublishedMethod):
-    """Pearson correlation between and within classes (Huang et al. 2022), weight 2, tau = 4."""
+    """Pearson correlation of predictions between and within classes (Huang et al. 2022).
+
+    Published parameters: weight 2, tau = 4.
+    """
 
     source = "https://arxiv.org/abs/2205.10536"
 
@@ -73,7 +76,7 @@ class DIST(PublishedMethod):
 
 
 class FitNet(PublishedMethod):
-    """Hints from a middle block (Romero et al. 2015), weight 100, in one training stage."""
+    """Hints from a middle block (Romero et al. 2015) with weight 100, in one training stage."""
 
     source = "https://arxiv.org/abs/1412.6550"
 
@@ -85,7 +88,7 @@ class FitNet(PublishedMethod):
 
 
 class AT(PublishedMethod):
-    """Attention transfer (Zagoruyko, Komodakis 2017), weight 1000."""
+    """Attention transfer (Zagoruyko and Komodakis 2017) with weight 1000."""
 
     source = "https://arxiv.org/abs/1612.03928"
 
@@ -97,7 +100,7 @@ class AT(PublishedMethod):
 
 
 class SP(PublishedMethod):
-    """Similarity-preserving distillation (Tung, Mori 2019), weight 3000."""
+    """Similarity-preserving distillation (Tung and Mori 2019) with weight 3000."""
 
     source = "https://arxiv.org/abs/1907.09682"
 
@@ -109,7 +112,7 @@ class SP(PublishedMethod):
 
 
 class CC(PublishedMethod):
-    """Correlation congruence (Peng et al. 2019), weight 0.02."""
+    """Correlation congruence (Peng et al. 2019) with weight 0.02."""
 
     source = "https://arxiv.org/abs/1904.01802"
 
@@ -121,7 +124,7 @@ class CC(PublishedMethod):
 
 
 class VID(PublishedMethod):
-    """Variational information distillation (Ahn et al. 2019), weight 1."""
+    """Variational information distillation (Ahn et al. 2019) with weight 1."""
 
     source = "https://arxiv.org/abs/1904.05835"
 
@@ -133,7 +136,7 @@ class VID(PublishedMethod):
 
 
 class RKD(PublishedMethod):
-    """Relational knowledge distillation (Park et al. 2019): distances 25, angles 50."""
+    """Relational knowledge distillation (Park et al. 2019), weights: distances 25, angles 50."""
 
     source = "https://arxiv.org/abs/1904.05068"
 
@@ -146,7 +149,7 @@ class RKD(PublishedMethod):
 
 
 class PKT(PublishedMethod):
-    """Probabilistic knowledge transfer (Passalis, Tefas 2018), weight 30000."""
+    """Probabilistic knowledge transfer (Passalis and Tefas 2018) with weight 30000."""
 
     source = "https://arxiv.org/abs/1803.10837"
 
@@ -158,7 +161,7 @@ class PKT(PublishedMethod):
 
 
 class NST(PublishedMethod):
-    """Neuron selectivity transfer (Huang, Wang 2017), weight 50."""
+    """Neuron selectivity transfer (Huang and Wang 2017) with weight 50."""
 
     source = "https://arxiv.org/abs/1707.01219"
 
@@ -172,7 +175,7 @@ class NST(PublishedMethod):
 class CRD(PublishedMethod):
     """Contrastive representation distillation (Tian et al. 2020).
 
-    Published parameters: weight 0.8, 16,384 negatives. With `kd` = 1 it is CRD+KD.
+    Published parameters: weight 0.8, 16,384 negatives. With `kd` set to 1, this is CRD+KD.
     """
 
     source = "https://arxiv.org/abs/1910.10699"
@@ -195,7 +198,7 @@ class CRD(PublishedMethod):
 
 
 class FT(PublishedMethod):
-    """Factor transfer (Kim, Park, Kwak 2018), weight 200.
+    """Factor transfer (Kim, Park and Kwak 2018) with weight 200.
 
     The paraphraser is trained together with the student, not for 30 epochs beforehand.
     """
@@ -210,7 +213,7 @@ class FT(PublishedMethod):
 
 
 class AB(PublishedMethod):
-    """Activation boundaries (Heo et al. 2019), margin 1, weight 1.
+    """Activation boundary distillation (Heo et al. 2019) with margin 1 and weight 1.
 
     The term is used in every epoch, not in 30 separate epochs beforehand.
     """
@@ -244,8 +247,8 @@ class SSKD(PublishedMethod):
         0.75,
         ge=0,
         le=1,
-        description="Fraction kept of the rows for which the teacher does not rank the own image"
-        " first",
+        description="Fraction to keep of the rows in which the teacher does not rank the view's own"
+        " image first",
     )
 
     def _build_terms(self) -> list[LossParams]:
@@ -275,7 +278,7 @@ class SRRL(PublishedMethod):
 
 
 class ReviewKD(PublishedMethod):
-    """Knowledge review (Chen et al. 2021): weight 5, warm-up of 20 epochs."""
+    """Knowledge review (Chen et al. 2021) with weight 5 and a warm-up of 20 epochs."""
 
     source = "https://arxiv.org/abs/2104.09044"
 
@@ -294,9 +297,10 @@ class ReviewKD(PublishedMethod):
 
 
 class SEED(PublishedMethod):
-    """Self-supervised distillation for teachers trained without labels (Fang et al. 2021).
+    """Self-supervised distillation from teachers trained without labels (Fang et al. 2021).
 
-    Published parameters: a queue of 65,536, tau 0.2 and 0.01.
+    Published parameters: a queue of 65,536 embeddings, temperatures 0.2 (student) and 0.01
+    (teacher).
     """
 
     source = "https://arxiv.org/abs/2101.04731"
@@ -309,8 +313,8 @@ class SEED(PublishedMethod):
         0.01,
         gt=0,
         le=100,
-        description="Temperature of the teacher, as in the paper. The published code has 0.0001,"
-        " which is nearly one-hot.",
+        description="Temperature of the teacher, as in the paper. The published code uses 0.0001,"
+        " which makes the targets nearly one-hot.",
     )
     queue: int = Field(
         65_536,
@@ -330,9 +334,9 @@ class SEED(PublishedMethod):
 
 
 class CompRess(PublishedMethod):
-    """Compressed representations for teachers trained without labels (Koohpayegani et al. 2020).
+    """Compressed representations of teachers trained without labels (Koohpayegani et al. 2020).
 
-    Published parameters: two queues of 128,000, T = 0.04.
+    Published parameters: two queues of 128,000 embeddings, T = 0.04.
     """
 
     source = "https://arxiv.org/abs/2010.14713"

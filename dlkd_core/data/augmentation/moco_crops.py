@@ -1,11 +1,12 @@
-"""Two crops of an image: the plain one of ImageNet training and the strong one of MoCo v2.
+"""Two crops of each image: the plain ImageNet crop and the strong crop of MoCo v2.
 
-MoCo v2: Chen et al. 2020, https://arxiv.org/abs/2003.04297. These are the torchvision transforms of
-the published code, for a whole batch on its device. Differences:
+MoCo v2: Chen et al. 2020, https://arxiv.org/abs/2003.04297. The published code applies torchvision
+transforms to each image. This module applies them to a whole batch on its device. Differences:
 
-- A crop that would leave the image is cut at its border instead of drawn again.
-- The four steps of the color jitter are applied in one order per batch instead of one per image.
-- The blur width for 224 pixels is scaled to the image, so that small images keep their content.
+- A crop that would extend beyond the image is cut off at the border instead of drawn again.
+- The order of the four color jitter steps is drawn once per batch instead of once per image.
+- The blur width, published for 224 pixels, is scaled to the image size, so that small images keep
+  their content.
 """
 
 from math import log
@@ -59,7 +60,7 @@ def make_moco_views(images: Tensor, generator: torch.Generator, *, flip: bool) -
 
 
 def _uniform(images: Tensor, low: float, high: float, generator: torch.Generator) -> Tensor:
-    """Return a random number per image, (batch, 1, 1, 1)."""
+    """Return one uniform random number per image, (batch, 1, 1, 1)."""
     numbers = low + (high - low) * torch.rand(len(images), generator=generator)
     return numbers.to(images.device).view(-1, 1, 1, 1)
 
@@ -71,7 +72,7 @@ def _bernoulli_mask(images: Tensor, probability: float, generator: torch.Generat
 def _resized_crop(
     images: Tensor, area_range: tuple[float, float], generator: torch.Generator
 ) -> Tensor:
-    """Return a random rectangle of each image, resized bilinearly to the image's own size."""
+    """Crop a random rectangle from each image and resize it bilinearly to the image's size."""
     _, _, height, width = images.shape
     area = _uniform(images, *area_range, generator)
     ratio = _uniform(images, *_LOG_ASPECT_RATIO, generator).exp()
@@ -96,7 +97,7 @@ def _resized_crop(
 
 
 def _color_jitter(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Change brightness, contrast, saturation and hue, in a random order per batch."""
+    """Change brightness, contrast, saturation and hue, in a random order for the whole batch."""
     brightness, contrast, saturation = (
         _uniform(images, 1 - _JITTER_STRENGTH, 1 + _JITTER_STRENGTH, generator) for _ in range(3)
     )
@@ -118,26 +119,29 @@ def _grayscale(images: Tensor) -> Tensor:
 
 
 def _shift_hue(images: Tensor, shift: Tensor) -> Tensor:
-    """Shift the hue by a fraction of its circle, and keep value and saturation."""
+    """Shift the hue by a fraction of the color circle without changing value and saturation."""
     value, largest = images.max(dim=1, keepdim=True)
     chroma = value - images.amin(dim=1, keepdim=True)
     red, green, blue = images.unbind(dim=1)
     differences = torch.stack([green - blue, blue - red, red - green], dim=1)
-    # in sixths of the circle
+    # hue in sixths of the color circle
     hue = differences.gather(1, largest) / chroma.clamp_min(1e-6) + 2 * largest
     k = (images.new_tensor([5.0, 3.0, 1.0]).view(1, 3, 1, 1) + hue + 6 * shift) % 6
     return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
 
 
 def _gaussian_blur(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Blur each image with a random width. Weights are normalized over the pixels inside it."""
+    """Blur each image with a random width.
+
+    The weights are normalized over the pixels inside the image.
+    """
     _, _, height, width = images.shape
     sigma = _uniform(images, *_BLUR_SIGMA, generator) * min(height, width) / _BLUR_REFERENCE_SIDE
     return _blur_matrix(height, sigma) @ images @ _blur_matrix(width, sigma).transpose(2, 3)
 
 
 def _blur_matrix(side: int, sigma: Tensor) -> Tensor:
-    """Return matrices (batch, 1, side, side) whose rows are the weights of one blurred pixel."""
+    """Return blur matrices (batch, 1, side, side). Each row holds one blurred pixel's weights."""
     positions = torch.arange(side, device=sigma.device, dtype=sigma.dtype)
     weights = (-((positions[:, None] - positions) ** 2) / (2 * sigma**2)).exp()
     return weights / weights.sum(dim=3, keepdim=True)

@@ -1,8 +1,9 @@
-"""The views of an image, made in batches on the device.
+"""Augmented views of images, made in batches on the device.
 
-The order is the paper's (Ding et al., ifding/DLKD dataset/cifar100.py): flip once, rotate by 0 to 3
-quarter turns, and crop each zero-padded view at random. The two MoCo crops are made by `moco_crops`
-instead. All random numbers come from one seed, so a step can be reproduced.
+The steps follow the paper (Ding et al., ifding/DLKD dataset/cifar100.py): flip the image once,
+rotate it by 0 to 3 quarter turns, pad each view with zeros and crop it at random. The two MoCo
+crops are made by `moco_crops` instead. All random numbers are derived from one seed, so every step
+can be reproduced.
 """
 
 from dataclasses import dataclass
@@ -20,11 +21,12 @@ VIEW_COUNTS = {ViewKind.SINGLE: 1, ViewKind.ROTATION4: 4, ViewKind.MOCO: 2}
 
 @dataclass(frozen=True)
 class Augmentation:
-    """The augmentation of training images.
+    """Settings for the augmentation of training images.
 
     Args:
         kind: kind of views.
-        padding: zero padding of random crops in pixels. Unused by moco, which crops differently.
+        padding: zero padding in pixels before a random crop. Ignored by moco, which crops
+            differently.
         flip: whether to mirror half of the images.
     """
 
@@ -47,11 +49,11 @@ def make_views(images: Tensor, augmentation: Augmentation, generator: torch.Gene
         generator: a CPU generator, so that all devices draw the same numbers.
 
     Returns:
-        (batch * views, 3, H, W) float32 in [0, 1]. The views of an image are adjacent, the least
-        augmented one first.
+        (batch * views, 3, H, W) float32 in [0, 1]. The views of an image are adjacent, and the
+        least augmented one comes first.
 
     Raises:
-        SpecError: rotated views of images that are not square.
+        SpecError: the views are rotated, but the images are not square.
     """
     if augmentation.kind == ViewKind.MOCO:
         return make_moco_views(images, generator, flip=augmentation.flip)

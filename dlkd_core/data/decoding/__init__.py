@@ -1,1 +1,1 @@
-"""Decoding of the files of a folder or archive to arrays."""
+"""Decodes the files in a folder or archive to arrays."""

@@ -1,6 +1,6 @@
-"""Reading the files of a folder, zip or tar.
+"""Reads the files in a folder, zip or tar.
 
-Files are read one at a time, and nothing is written to disk under their names.
+Files are read one at a time, and no file is ever written to disk under a name from an archive.
 """
 
 import tarfile
@@ -20,7 +20,8 @@ from dlkd_core.errors import ArchiveRefused, ArchiveUnreadable
 from dlkd_core.zip_members import find_member_problem
 
 Member = tuple[PurePosixPath, bytes]
-# A name and a function that opens the file. It is valid until the next entry is requested.
+# A file's name and a function that opens the file. The function is valid until the next entry is
+# requested.
 Entry = tuple[PurePosixPath, Callable[[], IO[bytes]]]
 _JUNK_NAMES = {"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"}
 _ARCHIVE_ERRORS = (
@@ -38,7 +39,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 def read_members(path: Path, limits: DatasetLimits) -> Iterator[Member]:
-    """Iterate over name and content of all regular files of a folder, zip or tar, in stored order.
+    """Yield the name and content of each regular file in a folder, zip or tar, in stored order.
 
     Raises:
         ArchiveUnreadable: the path is neither a folder nor a complete zip or tar.
@@ -52,7 +53,7 @@ def read_members(path: Path, limits: DatasetLimits) -> Iterator[Member]:
 def open_members(
     path: Path, limits: DatasetLimits
 ) -> Iterator[tuple[PurePosixPath, "MemberStream"]]:
-    """Iterate over name and stream of all regular files of a folder, zip or tar, in stored order.
+    """Yield the name and stream of each regular file in a folder, zip or tar, in stored order.
 
     Each stream must be read before the next one is requested.
 
@@ -73,10 +74,10 @@ def open_members(
 
 
 class MemberStream:
-    """A file of an archive, read once from its beginning.
+    """A file in an archive, as a stream that can be read once.
 
-    Limits are checked against the bytes actually read. The size in the archive's header is not
-    trusted.
+    Limits are checked against the bytes that are actually read, because the size in the archive's
+    header cannot be trusted.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class MemberStream:
         self._bytes_read = 0
 
     def read(self, size: int = -1) -> bytes:
-        """Read up to `size` bytes, or all remaining bytes, which then have to fit in memory."""
+        """Read up to `size` bytes, or all remaining bytes, which must fit in memory."""
         if self._counter is None:
             with _archive_errors():
                 return self._file.read(size)
@@ -114,7 +115,7 @@ class MemberStream:
 
 
 def list_names(path: Path, limits: DatasetLimits) -> list[PurePosixPath]:
-    """Return the names of all regular files, without reading the files of a folder or zip.
+    """Return the names of all regular files. Only a tar has to be read for this.
 
     Raises:
         ArchiveUnreadable: the path is neither a folder nor a complete zip or tar.
@@ -125,7 +126,7 @@ def list_names(path: Path, limits: DatasetLimits) -> list[PurePosixPath]:
 
 
 def is_tar(path: Path) -> bool:
-    """Return whether a file is read as a tar, compressed or not."""
+    """Return whether a file is a tar archive, compressed or not."""
     return path.is_file() and not zipfile.is_zipfile(path) and tarfile.is_tarfile(path)
 
 
@@ -138,7 +139,7 @@ def _archive_errors() -> Iterator[None]:
 
 
 def _guard_entries(entries: Iterator[Entry]) -> Iterator[Entry]:
-    """Translate errors of iterating over an archive, but not those of the code that consumes it."""
+    """Translate errors raised by the archive, but not those raised by the code that uses it."""
     while True:
         with _archive_errors():
             entry = next(entries, None)
@@ -219,7 +220,7 @@ def _is_junk(name: PurePosixPath) -> bool:
 class _LimitCounter:
     """Counts the files and bytes read from an archive and raises when a limit is exceeded.
 
-    Folders are not limited, because they belong to the user of this machine.
+    Folders have no limits, because they belong to the user of this machine.
     """
 
     limits: DatasetLimits

@@ -1,4 +1,4 @@
-"""A decoded data set as arrays, and the evaluation split that is held out if it has none."""
+"""Decoded datasets as arrays, with an evaluation split held out where there was none."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ class DecodedSplit:
     Args:
         pixels: (M, 3, H, W) uint8.
         labels: class indices (N,) int64, -1 for all images if the split has no labels.
-        rows: indices of the split's images in `pixels`, (N,). All of them if None.
+        rows: indices of the split's images in `pixels`, (N,). If None, the split has all images.
     """
 
     pixels: Pixels
@@ -34,9 +34,9 @@ class DecodedSplit:
 
 @dataclass(frozen=True)
 class DecodedDataset:
-    """Both splits of a decoded data set, and its notices for the user.
+    """A decoded dataset with both splits and the notices for the user.
 
-    `classes` are in label order, and empty if no image has a label.
+    `classes` holds the class names in label order. It is empty if no image has a label.
     """
 
     train: DecodedSplit
@@ -46,9 +46,9 @@ class DecodedDataset:
 
 
 def choose_holdout(labels: Sequence[int] | Labels) -> npt.NDArray[np.bool_]:
-    """Return the mask of the rows that become the evaluation split of a data set without one.
+    """Return a mask of the training rows to hold out as the evaluation split.
 
-    It selects a tenth of each class, but at least one image, and the same rows each time.
+    The mask selects a tenth of each class, but at least one image. It is the same every time.
 
     Raises:
         LayoutInvalid: a class has only one image, so nothing can be held out.
@@ -74,16 +74,16 @@ def dataset_from_arrays(
     classes: Sequence[str] | None,
     read_options: ReadOptions,
 ) -> DecodedDataset:
-    """Check and convert raw arrays.
+    """Check raw arrays and convert them to a decoded dataset.
 
-    If there is no "val" split, a tenth of the training images is held out. Without class names the
-    label numbers are used as names.
+    If there is no "val" split, a tenth of the training images is held out. If there are no class
+    names, the label numbers are used as names.
 
     Args:
         images: uint8 images per split, (N, H, W), (N, H, W, 1 | 3) or (N, 1 | 3, H, W).
         labels: labels (N,) per split. A split may have none.
         classes: class names in label order.
-        read_options: options for reading the data set.
+        read_options: options for reading the dataset.
 
     Raises:
         DatasetError: the arrays are invalid or too large.
@@ -120,7 +120,7 @@ def _hold_out(whole: DecodedSplit) -> dict[str, DecodedSplit]:
 
 
 def holdout_notice(num_images: int) -> str:
-    """Return the notice for a data set without an evaluation split."""
+    """Return the notice for a dataset without an evaluation split."""
     return (
         f"There was no val split: {num_images} training images, a tenth of each class, were held "
         "out for evaluation."
@@ -128,7 +128,7 @@ def holdout_notice(num_images: int) -> str:
 
 
 def missing_label_notices(train: Labels, classes: Sequence[str]) -> list[str]:
-    """Return the notice for training images without labels, or an empty list if they have some."""
+    """Return the notices to show if the training images have no labels."""
     if train.min(initial=0) > NO_LABEL:
         return []
     if classes:
@@ -139,7 +139,7 @@ def missing_label_notices(train: Labels, classes: Sequence[str]) -> list[str]:
 
 
 def _check_memory(images: Mapping[str, npt.NDArray[np.generic]], read_options: ReadOptions) -> None:
-    """Check that the arrays fit in memory as RGB."""
+    """Check that the arrays fit in memory after conversion to RGB."""
     total = sum(array.nbytes * (1 if 3 in array.shape[1:] else 3) for array in images.values())
     limit = min(read_options.memory_budget, read_options.limits.packed_bytes)
     if total > limit:
@@ -178,7 +178,7 @@ def _resize_all(pixels: Pixels, read_options: ReadOptions) -> Pixels:
 def _resolve_class_names(
     splits: Mapping[str, DecodedSplit], classes: Sequence[str] | None
 ) -> tuple[str, ...]:
-    """Check the labels and return the class names, empty if no image has a label."""
+    """Check the labels and return the class names, or an empty tuple if no image has a label."""
     distinct = {name: set(np.unique(split.labels).tolist()) for name, split in splits.items()}
     labeled = [labels for labels in distinct.values() if labels != {NO_LABEL}]
     if not labeled:

@@ -1,7 +1,7 @@
-"""The layout train/<class>/… and val/<class>/…: the split and class of each file.
+"""The folder layout train/<class>/… and val/<class>/…, which gives each file its split and class.
 
-Images directly under train/ or val/ have no label. Neither do images of a class folder named
-`UNLABELED_FOLDER`.
+Images directly under train/ or val/ have no label. Images in a class folder named
+`UNLABELED_FOLDER` have none either.
 """
 
 import re
@@ -13,9 +13,9 @@ from dlkd_core.errors import LayoutInvalid
 
 SplitName = Literal["train", "val"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
-UNLABELED_FOLDER = "\0"  # cannot be the name of a folder in a file system or archive
-INDEX_DIGITS = 8  # digits of the folder names that are class indices
-_MAX_LISTED = 5  # classes named in an error
+UNLABELED_FOLDER = "\0"  # no folder in a file system or archive can have this name
+INDEX_DIGITS = 8  # number of digits in a folder name that is a class index
+_MAX_LISTED = 5  # maximum number of classes that an error names
 _VAL_NAME = re.compile(r"val|test", re.IGNORECASE)
 _IMAGE_SUFFIXES = {
     ".png",
@@ -32,16 +32,16 @@ _IMAGE_SUFFIXES = {
 
 
 class Placement(NamedTuple):
-    """The split and label of an image. The label is None if the image has none."""
+    """The split and label of an image. The label is None if the image is unlabeled."""
 
     split: SplitName
     label: str | None
 
 
 def parse_path(path: PurePosixPath) -> Placement | None:
-    """Return the placement of a file by its path, or None if it is outside the layout.
+    """Return the placement that a file's path implies, or None if the path is outside the layout.
 
-    One folder around the splits is allowed.
+    The split folders may be inside one enclosing folder.
     """
     parts = path.parts[1:] if path.parts[0] not in SPLITS else path.parts
     if len(parts) < 2 or parts[0] not in SPLITS:
@@ -52,16 +52,16 @@ def parse_path(path: PurePosixPath) -> Placement | None:
 
 
 def split_by_name(name: str) -> SplitName:
-    """Return "val" for a file or folder whose name contains val or test, and "train" otherwise."""
+    """Return "val" if the name of a file or folder contains val or test, and "train" otherwise."""
     return "val" if _VAL_NAME.search(name) else "train"
 
 
 def find_class_names(placements: Iterable[Placement]) -> tuple[str, ...]:
-    """Return the sorted class names, whose order is the label order. Empty without labels.
+    """Return the class names in label order, which is alphabetical, or () if there are no labels.
 
     Raises:
-        LayoutInvalid: a split has no images, a class occurs in only one of two labeled splits,
-            there are fewer than two classes, or only the training split has labels.
+        LayoutInvalid: a split has no images, there are fewer than two classes, a class is missing
+            from one of two labeled splits, or only the training split has labels.
     """
     distinct = set(placements)
     for split in SPLITS:

@@ -1,4 +1,4 @@
-"""Decoding of one image to a uint8 RGB array, with a list of allowed formats and a pixel limit."""
+"""Decodes one image to a uint8 RGB array. Only some formats are allowed, up to a pixel limit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,13 +27,13 @@ _DECODE_ERRORS = (
 
 
 def read_image_size(content: bytes, name: str, limits: DatasetLimits) -> tuple[int, int]:
-    """Return height and width from the header, with the EXIF orientation applied.
+    """Read an image's height and width from its header, with the EXIF orientation applied.
 
     Raises:
         ImageUnreadable: the image cannot be decoded or has too many pixels.
     """
     with _open_image(content, name, limits) as image:
-        # orientations 5 to 8 swap the sides
+        # EXIF orientations 5 to 8 swap height and width.
         is_sideways = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
         return (image.width, image.height) if is_sideways else (image.height, image.width)
 
@@ -45,7 +45,7 @@ def decode_image(
     size: tuple[int, int],
     resize: ResizeMode = DEFAULT_RESIZE,
 ) -> Pixels:
-    """Return the image as (3, H, W) uint8 RGB, resized to `size` (H, W).
+    """Decode an image to (3, H, W) uint8 RGB and resize it to `size` (H, W).
 
     Raises:
         ImageUnreadable: the image cannot be decoded or has too many pixels.
@@ -95,7 +95,7 @@ def _open_image(content: bytes, name: str, limits: DatasetLimits) -> Iterator[Im
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    # Pillow would clip images of 16 bits per channel instead of scaling them.
+    # Pillow would clip the values of 16-bit images instead of scaling them.
     if image.mode.startswith("I"):
         scaled = (np.asarray(image, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8)
         return Image.fromarray(scaled).convert("RGB")

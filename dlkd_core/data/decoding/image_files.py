@@ -1,6 +1,6 @@
-"""Decoding of image files to arrays, in two passes.
+"""Decodes image files to arrays, in two passes.
 
-The first pass reads every header, the second decodes into arrays of the right size.
+The first pass reads every header. The second decodes the images into arrays of the right size.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ from dlkd_core.data.decoding.scan import DatasetScan, Size, display_name, scan_m
 from dlkd_core.data.read_options import DatasetLimits, ReadOptions
 from dlkd_core.errors import ImageUnreadable
 
-_MAX_LISTED = 5  # broken files listed in an error or a notice
+_MAX_LISTED = 5  # maximum number of broken files that an error or notice lists
 _RESIZE_VERBS = {"crop": "scaled and cropped", "stretch": "stretched", "pad": "scaled and padded"}
 
 
@@ -43,18 +43,19 @@ def dataset_from_files(
     classes: Sequence[str] | None = None,
     scan: DatasetScan | None = None,
 ) -> DecodedDataset:
-    """Decode every image under train/ and val/, in class folders if they have labels.
+    """Decode every image under train/ and val/. Labeled images are in class folders.
 
-    Rows follow the sorted paths, so the order of an archive does not matter.
+    The rows are in the order of the sorted paths, so the order of the files in an archive does not
+    matter.
 
     Args:
-        open_members: function that returns the files. It is called once per pass.
-        read_options: options for reading the data set.
+        open_members: function that returns an iterator over the files. It is called once per pass.
+        read_options: options for reading the dataset.
         classes: class names in label order. If set, class folders are zero-padded class indices.
-        scan: an existing scan of the files, which saves the first pass.
+        scan: an existing scan of the files. If given, the first pass is skipped.
 
     Raises:
-        DatasetError: the data set is invalid. The message names the file or class.
+        DatasetError: the dataset is invalid. The message names the file or class.
     """
     scan = scan or scan_members(open_members(), read_options.limits)
     scan.drop_stray_images()
@@ -83,7 +84,7 @@ def dataset_from_files(
 
 
 def _make_val_split(scan: DatasetScan) -> None:
-    """Hold out an evaluation split from the training images if there is none."""
+    """If there is no evaluation split, hold out some of the training images as one."""
     placements = scan.placements
     if not placements or any(placement.split == "val" for placement in placements.values()):
         return
@@ -119,7 +120,7 @@ def _decode_into(
     scan: DatasetScan,
     read_options: ReadOptions,
 ) -> None:
-    """Decode the files into their rows and add those that cannot be decoded to the scan."""
+    """Decode each file into its row. Record files that cannot be decoded in the scan."""
     size = images["train"].shape[2], images["train"].shape[3]
     for name, content in members:
         if name in plan.rows and name not in scan.broken_files:
@@ -133,10 +134,10 @@ def _decode_into(
 
 
 def _decodable_rows(plan: _RowPlan, scan: DatasetScan, limits: DatasetLimits) -> Rows | None:
-    """Return the rows of the training images that were decoded, or None for all of them.
+    """Return the rows of the decoded training images, or None if all of them were decoded.
 
     Raises:
-        ImageUnreadable: an evaluation image or too many training images could not be decoded.
+        ImageUnreadable: an evaluation image, or too many training images, could not be decoded.
     """
     if not scan.broken_files:
         return None

@@ -1,4 +1,4 @@
-"""The scan of a data set's file names and image headers, before any image is decoded."""
+"""Scans a dataset's file names and image headers before any image is decoded."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ Size = tuple[int, int]
 
 @dataclass
 class DatasetScan:
-    """The result of a scan.
+    """The files, image sizes and errors that a scan has collected.
 
     Args:
         placements: split and label of each image.
@@ -41,10 +41,10 @@ class DatasetScan:
     def add_file(
         self, name: PurePosixPath, read: Callable[[], bytes], limits: DatasetLimits
     ) -> None:
-        """Add a file, which is read only if its path is that of an image.
+        """Add a file. It is read only if the layout has a place for its path.
 
         Raises:
-            LayoutInvalid: a file with this name has already been added.
+            LayoutInvalid: a file with the same name has already been added.
         """
         placement = parse_path(name) if name.parts else None
         if placement is None:
@@ -62,7 +62,7 @@ class DatasetScan:
             self.broken_files[name] = error.message
 
     def drop_stray_images(self) -> None:
-        """Ignore images directly under a split that has class folders."""
+        """Drop images directly under a split folder if the split also has class folders."""
         labeled_splits = {
             placement.split for placement in self.placements.values() if placement.label is not None
         }
@@ -79,7 +79,7 @@ class DatasetScan:
 
 
 def scan_members(members: Iterator[Member], limits: DatasetLimits) -> DatasetScan:
-    """Scan all files of an archive."""
+    """Scan all files in a folder or archive."""
     scan = DatasetScan()
     for name, content in members:
         scan.add_file(name, BytesIO(content).read, limits)
@@ -87,5 +87,5 @@ def scan_members(members: Iterator[Member], limits: DatasetLimits) -> DatasetSca
 
 
 def display_name(name: PurePosixPath) -> str:
-    """Return a file name as the user knows it, without the folder for unlabeled images."""
+    """Return a file name as the user knows it, without the internal folder for unlabeled images."""
     return str(name).replace(f"{UNLABELED_FOLDER}/", "")

@@ -1,1 +1,1 @@
-"""Data set formats, one per file. Each has a `read` function and an entry in the catalog."""
+"""Dataset formats, one per module. Each has a `read` function and an entry in the catalog."""

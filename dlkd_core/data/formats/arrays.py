@@ -1,4 +1,4 @@
-"""NumPy archives: .npz files with the images and optionally the labels of each split.
+"""NumPy archives: .npz files with the images and, optionally, the labels of each split.
 
 https://numpy.org/doc/stable/reference/generated/numpy.savez.html
 """
@@ -15,16 +15,16 @@ from dlkd_core.data.decoding.decoded_dataset import DecodedDataset, dataset_from
 from dlkd_core.data.read_options import ReadOptions
 from dlkd_core.errors import ArchiveUnreadable, LayoutInvalid
 
-# Array names of the common archives: MedMNIST and the format documented here, then Keras. The first
-# of the val names that is present becomes the val split.
+# Array names used by common archives: MedMNIST and this project's documentation, then Keras. If
+# several val names are present, the first one becomes the val split.
 _SPLIT_NAMES = {"train": ("train",), "val": ("val", "test")}
 _NAME_PATTERNS = (("{}_images", "{}_labels"), ("x_{}", "y_{}"))
 
 
 def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
-    """Read an .npz, alone or in a folder or archive, or the .npy files that it consists of.
+    """Read a single .npz, or the .npz or .npy files in a folder or archive.
 
-    Nothing is unpickled.
+    No data is unpickled.
     """
     arrays: dict[str, Any] = {}
     for name, content in read_members(path, read_options.array_limits):
@@ -36,7 +36,7 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
 
 
 def _load_arrays(content: bytes, name: PurePosixPath) -> Any:
-    """Return the arrays of an .npz by name, or the array of an .npy."""
+    """Return the arrays of an .npz file by name, or the array of an .npy file."""
     try:
         file = np.load(io.BytesIO(content), allow_pickle=False)
         if isinstance(file, np.lib.npyio.NpzFile):
@@ -70,7 +70,7 @@ def _build_dataset(arrays: dict[str, Any], read_options: ReadOptions) -> Decoded
 def _find_split(
     arrays: dict[str, Any], split_names: tuple[str, ...]
 ) -> tuple[Any, Any | None] | None:
-    """Return the images and labels of a split. The labels are None if there are none."""
+    """Return the images and labels of a split. The labels are None if the split is unlabeled."""
     for split_name in split_names:
         for images_pattern, labels_pattern in _NAME_PATTERNS:
             images = images_pattern.format(split_name)

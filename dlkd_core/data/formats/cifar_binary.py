@@ -21,9 +21,10 @@ _CLASS_NAME_FILES = ("batches.meta.txt", "fine_label_names.txt")
 
 
 def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
-    """Read CIFAR-10, whose records have one label, or CIFAR-100, with a coarse and a fine label.
+    """Read CIFAR-10 or CIFAR-100.
 
-    The fine labels become the classes.
+    CIFAR-10 records have one label. CIFAR-100 records have a coarse and a fine label, and the fine
+    labels are used.
     """
     records: dict[str, list[npt.NDArray[np.uint8]]] = {"train": [], "val": []}
     classes: list[str] | None = None
@@ -36,7 +37,7 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
     tables = {split: np.concatenate(parts) for split, parts in records.items() if parts}
     if "train" not in tables or len({table.shape[1] for table in tables.values()}) > 1:
         raise LayoutInvalid(
-            "The files do not form one CIFAR data set: training batches are missing, or CIFAR-10 "
+            "The files do not form one CIFAR dataset: training batches are missing, or CIFAR-10 "
             "and CIFAR-100 are mixed.",
             hint="Upload all files of either CIFAR-10 or CIFAR-100.",
         )
@@ -60,7 +61,7 @@ def _read_cifar_files(path: Path, limits: DatasetLimits) -> list[tuple[PurePosix
 
 
 def _parse_records(content: bytes, name: PurePosixPath) -> npt.NDArray[np.uint8]:
-    """Return the records (N, bytes per record)."""
+    """Return the records of a file, (N, bytes per record)."""
     width = _PIXEL_BYTES + (2 if _CIFAR100_FILE.fullmatch(name.name) else 1)
     if not content or len(content) % width:
         raise ArchiveUnreadable(

@@ -10,9 +10,10 @@ from dlkd_core.data.read_options import ReadOptions
 
 
 def read(path: Path, read_options: ReadOptions, scan: DatasetScan | None = None) -> DecodedDataset:
-    """Read image folders.
+    """Read images from folders that are named after their classes.
 
-    Labels follow the sorted class folders. Images directly under a split have no label.
+    The class folders, sorted by name, become the labels 0, 1, 2 and so on. Images directly under a
+    split folder have no label.
     """
     return dataset_from_files(
         lambda: read_members(path, read_options.limits), read_options, scan=scan

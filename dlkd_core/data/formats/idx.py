@@ -1,4 +1,4 @@
-"""IDX files, the format of MNIST and related data sets, plain or gzipped.
+"""IDX files, the format of MNIST and related datasets, plain or gzipped.
 
 http://yann.lecun.com/exdb/mnist, section "File formats".
 """
@@ -25,7 +25,7 @@ _LABELS_KIND = "labels"
 
 
 def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
-    """Read all pairs of images and labels. t10k, test and val files become the val split."""
+    """Read all pairs of image and label files. t10k, test and val files become the val split."""
     limits = read_options.array_limits
     arrays: dict[tuple[str, str], npt.NDArray[np.uint8]] = {}
     for name, content in read_members(path, limits):

@@ -1,8 +1,8 @@
-"""Parquet with a column of encoded images and optionally one of labels, as on the Hugging Face Hub.
+"""Parquet files with an image column and, optionally, a label column, as on the Hugging Face Hub.
 
-Columns are found by their types. Images are structs with `bytes`, or plain bytes. Labels are
-integers. Class names come from the metadata that the `datasets` library writes
-(https://huggingface.co/docs/datasets/about_dataset_features).
+The columns are identified by their types. Encoded images are structs with a field `bytes`, or plain
+bytes. Labels are integers. Class names are read from the metadata that the `datasets` library
+writes (https://huggingface.co/docs/datasets/about_dataset_features).
 """
 
 import json
@@ -31,7 +31,7 @@ class _Columns(NamedTuple):
 
 
 def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
-    """Read Parquet files. Files without a column of labels contain unlabeled images."""
+    """Read Parquet files. The images of a file without a label column are unlabeled."""
     classes, largest = None, NO_LABEL
     for name, table in _open_tables(path, read_options):
         labels = _find_columns(table.schema_arrow, name).labels
@@ -73,7 +73,7 @@ def _open_tables(
 
 
 def _iter_rows(table: pq.ParquetFile, columns: _Columns) -> Iterator[tuple[Any, int | None]]:
-    """Iterate over images and labels. The label is -1 if the file has no column of labels."""
+    """Yield each image with its label, or with -1 if the file has no label column."""
     names = [name for name in columns if name is not None]
     for batch in table.iter_batches(_BATCH_ROWS, columns=names):
         images = batch.column(columns.images)
@@ -83,10 +83,10 @@ def _iter_rows(table: pq.ParquetFile, columns: _Columns) -> Iterator[tuple[Any, 
 
 
 def _find_columns(schema: Any, name: PurePosixPath) -> _Columns:
-    """Return the columns of images and labels.
+    """Return the image column and the label column.
 
     Raises:
-        LayoutInvalid: there is not exactly one column of images.
+        LayoutInvalid: the file does not have exactly one image column.
     """
     images = [column.name for column in schema if _is_image(column.type)]
     integers = [column.name for column in schema if pa.types.is_integer(column.type)]

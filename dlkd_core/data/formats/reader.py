@@ -1,9 +1,9 @@
-"""Decoding of a folder or archive in any of the catalog's formats."""
+"""Decodes a folder or archive in any of the catalog's formats."""
 
 from pathlib import Path
 
-from dlkd_core.base import import_target
 from dlkd_core.catalog.dataset_formats import FOLDERS, detect_dataset_format
+from dlkd_core.common import import_target
 from dlkd_core.data.decoding.archive import is_tar, list_names, open_members
 from dlkd_core.data.decoding.decoded_dataset import DecodedDataset
 from dlkd_core.data.decoding.scan import DatasetScan
@@ -12,10 +12,10 @@ from dlkd_core.errors import ArchiveRefused
 
 
 def decode_dataset(path: Path, read_options: ReadOptions) -> DecodedDataset:
-    """Decode all images. The format is detected from the file names.
+    """Decode all images of a dataset. The format is detected from the file names.
 
     Raises:
-        DatasetError: the data set is invalid. The message names the file or class.
+        DatasetError: the dataset is invalid. The message names the file or class.
     """
     if is_tar(path):
         return _decode_tar(path, read_options)
@@ -28,9 +28,9 @@ def decode_dataset(path: Path, read_options: ReadOptions) -> DecodedDataset:
 
 
 def _decode_tar(path: Path, read_options: ReadOptions) -> DecodedDataset:
-    """Decode a tar in two passes, one over names and headers and one over pixels.
+    """Decode a tar in two passes: first the file names and image headers, then the pixels.
 
-    A tar has no index and may be compressed, so names and headers are read in the same pass.
+    A tar has no index and may be compressed, so listing its names would require a separate pass.
     """
     names, scan = [], DatasetScan()
     for name, stream in open_members(path, read_options.limits):

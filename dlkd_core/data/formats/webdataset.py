@@ -1,7 +1,7 @@
-"""WebDataset, in which the files of one sample share a key, such as `cat.jpg` and `cat.cls`.
+"""WebDataset: tar files in which the files of a sample share a key, as in `cat.jpg` and `cat.cls`.
 
-https://github.com/webdataset/webdataset. The shards may be in folders named train and val, or be
-tars in the archive whose names contain the split.
+See https://github.com/webdataset/webdataset. The shards may be in folders named train and val, or
+the names of the tar files may contain the split.
 """
 
 import tarfile
@@ -27,8 +27,8 @@ class _ReadableStream(Protocol):
 def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
     """Read WebDataset shards.
 
-    Labels are the numbers in the .cls files, and also the class names. The images of a split
-    without .cls files have no labels.
+    The numbers in the .cls files are the labels and also serve as class names. If a split has no
+    .cls files, its images are unlabeled.
     """
     labels: set[int] = set()
     labeled_splits: set[str] = set()
@@ -43,7 +43,7 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
 
 
 def _iter_images(path: Path, limits: DatasetLimits, labeled_splits: set[str]) -> Iterator[Member]:
-    """Iterate over the images as train/<index>/<shard>/<key>."""
+    """Yield the images under names of the form train/<index>/<shard>/<key>."""
     samples: dict[PurePosixPath, dict[str, bytes]] = defaultdict(dict)
     for name, stream in _iter_files(path, limits):
         stem, _, suffix = name.name.partition(".")
@@ -62,7 +62,7 @@ def _iter_images(path: Path, limits: DatasetLimits, labeled_splits: set[str]) ->
 def _iter_files(
     path: Path, limits: DatasetLimits
 ) -> Iterator[tuple[PurePosixPath, _ReadableStream]]:
-    """Iterate over the archive's files, including those of tars in it, under the tars' names.
+    """Yield the files of an archive. Files in a nested tar have the tar's name as a prefix.
 
     Each file must be read before the next one is requested.
     """
@@ -77,7 +77,7 @@ def _iter_shard(
     shard: PurePosixPath, shard_stream: MemberStream, limits: DatasetLimits
 ) -> Iterator[tuple[PurePosixPath, _ReadableStream]]:
     try:
-        # Stream mode reads forward only, so the shard is never in memory as a whole.
+        # Stream mode only reads forward, so a shard is never completely in memory.
         with tarfile.open(fileobj=cast("IO[bytes]", shard_stream), mode="r|") as archive:
             for info in archive:
                 is_readable = info.isreg() and info.size <= limits.file_bytes

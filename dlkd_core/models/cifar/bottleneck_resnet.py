@@ -1,6 +1,6 @@
 """ResNet-50 for small images: He et al. 2016, https://arxiv.org/abs/1512.03385.
 
-The stem is a 3x3 convolution of stride 1 without pooling. Layer names follow
+The stem is a 3x3 convolution with stride 1 and no pooling. Layer names follow
 https://github.com/HobbitLong/RepDistiller, so that its checkpoints load.
 """
 

@@ -1,4 +1,4 @@
-"""Layers and initializations that several CIFAR families share."""
+"""Layers and weight initializations that several CIFAR families share."""
 
 from collections.abc import Callable
 
@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    """Return a convolution without bias that keeps the size at stride 1."""
+    """Return a convolution without bias that preserves the image size if the stride is 1."""
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
 
 
 def conv_norm(
     inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
 ) -> list[nn.Module]:
-    """Return a convolution without bias and its batch normalization."""
+    """Return a convolution without bias, followed by batch normalization."""
     return [conv(inputs, outputs, kernel, stride, groups), nn.BatchNorm2d(outputs)]
 
 
@@ -25,16 +25,16 @@ def make_stage(
     count: int,
     stride: int,
 ) -> nn.Sequential:
-    """Return a stage of blocks. Only the first block changes the width and the size.
+    """Return a stage of blocks. Only the first block changes the number of channels and the size.
 
-    `make_block` takes the number of inputs, the number of outputs and the stride.
+    `make_block` takes the number of input channels, the number of output channels and the stride.
     """
     rest = (make_block(outputs, outputs, 1) for _ in range(count - 1))
     return nn.Sequential(make_block(inputs, outputs, stride), *rest)
 
 
 def global_pool(maps: Tensor) -> Tensor:
-    """Return the mean over each map of any size: (N, C, H, W) to (N, C)."""
+    """Average each feature map, whatever its size: (N, C, H, W) -> (N, C)."""
     return F.adaptive_avg_pool2d(maps, 1).flatten(1)
 
 

@@ -1,6 +1,6 @@
 """MobileNetV2 for small images: Sandler et al. 2018, https://arxiv.org/abs/1801.04381.
 
-It has half the width of the paper. Strides and layer names follow
+The network has half as many channels as in the paper. Strides and layer names follow
 https://github.com/HobbitLong/RepDistiller, so that its checkpoints load.
 """
 
@@ -32,7 +32,7 @@ _STAGES = (
 
 
 class InvertedResidual(nn.Module):
-    """A block that expands, filters each channel and projects.
+    """A block of 1x1 expansion, depthwise 3x3 and 1x1 projection convolutions.
 
     It has a shortcut if the shape does not change.
     """

@@ -89,7 +89,7 @@ class CifarResNet(nn.Module):
 def build(name: str, num_classes: int, options: CifarResNetOptions) -> Network:
     """Build a ResNet by name.
 
-    `resnet20` has depth 20, `resnet8x4` has depth 8 and four times the width.
+    `resnet20` has depth 20. `resnet8x4` has depth 8 and four times the width.
     """
     depth = int(name.removeprefix("resnet").partition("x")[0])
     widths = tuple(options.width * width for width in _WIDTHS.get(name, _BASE_WIDTHS))

@@ -19,9 +19,9 @@ _STEM_WIDTH = 24
 
 
 class ShuffleUnit(nn.Module):
-    """A block of V1: grouped 1x1, shuffle, depthwise 3x3, grouped 1x1.
+    """A V1 block: grouped 1x1 convolution, channel shuffle, depthwise 3x3, grouped 1x1.
 
-    The pooled input is concatenated at stride 2, and the input is added otherwise.
+    At stride 2, the pooled input is concatenated to the result. Otherwise, the input is added.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, groups: int) -> None:
@@ -65,9 +65,10 @@ class ShuffleNetV1(nn.Module):
 
 
 class SplitUnit(nn.Module):
-    """A block of V2 at stride 1.
+    """A V2 block with stride 1.
 
-    Half of the channels pass through 1x1, depthwise 3x3 and 1x1. Then all channels are shuffled.
+    Half of the channels pass through 1x1, depthwise 3x3 and 1x1 convolutions. Then all channels
+    are shuffled.
     """
 
     def __init__(self, width: int) -> None:
@@ -85,9 +86,10 @@ class SplitUnit(nn.Module):
 
 
 class DownsamplingUnit(nn.Module):
-    """A block of V2 at stride 2.
+    """A V2 block with stride 2.
 
-    Two branches map all channels to half of the new width each. Then all channels are shuffled.
+    Each of two branches maps all input channels to half of the output channels. Then all channels
+    are shuffled.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:

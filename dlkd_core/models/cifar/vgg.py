@@ -1,6 +1,6 @@
 """VGG for small images: Simonyan, Zisserman 2015, https://arxiv.org/abs/1409.1556.
 
-It has batch normalization and a single linear layer. Layer names follow
+The networks have batch normalization and a single linear layer. Layer names follow
 https://github.com/HobbitLong/RepDistiller, so that its checkpoints load.
 """
 
@@ -26,8 +26,8 @@ _CONVOLUTIONS = {
 class CifarVGG(nn.Module):
     """A network with five blocks of convolutions and a classifier.
 
-    The size is halved after each of the first three blocks and, for images of at least 64 pixels,
-    after the fourth.
+    Max pooling halves the feature maps after each of the first three blocks and, for images of at
+    least 64 pixels, after the fourth.
     """
 
     def __init__(self, convolutions: tuple[int, ...], num_classes: int) -> None:
@@ -62,7 +62,8 @@ def _make_block(inputs: int, outputs: int, count: int) -> nn.Sequential:
 def build(name: str, num_classes: int, _options: ArchitectureOptions) -> Network:
     """Build `vgg8`, `vgg11`, `vgg13`, `vgg16` or `vgg19`.
 
-    The number counts layers with weights as if there were three linear layers.
+    The number in a name is the number of layers with weights, counted as if there were three linear
+    layers.
     """
     return Network(
         CifarVGG(_CONVOLUTIONS[name], num_classes),

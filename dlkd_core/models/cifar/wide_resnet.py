@@ -13,7 +13,7 @@ from dlkd_core.models.network import Network
 
 
 class WideBlock(nn.Module):
-    """A block that normalizes, activates and convolves twice.
+    """A block that applies batch norm, ReLU and a 3x3 convolution twice.
 
     If the width changes, the shortcut is a convolution of the activated input.
     """
@@ -34,7 +34,7 @@ class WideBlock(nn.Module):
 
 
 class WideStage(nn.Module):
-    """A stage of blocks of one width, under the published name `layer`."""
+    """A stage of blocks. They are stored in `layer`, as in the published code."""
 
     def __init__(self, inputs: int, outputs: int, blocks: int, stride: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class WideResNet(nn.Module):
 def build(name: str, num_classes: int, options: ArchitectureOptions) -> Network:
     """Build a wide ResNet by name.
 
-    `wrn_40_2` has depth 40 and twice the width. `wrn` takes both from its options.
+    `wrn_40_2` has depth 40 and twice the width. `wrn` takes depth and width from its options.
 
     Raises:
         SpecError: depth - 4 is not a multiple of 6.

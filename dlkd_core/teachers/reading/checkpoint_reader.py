@@ -1,4 +1,4 @@
-"""Checkpoint reading: any supported file becomes a flat dictionary of dense, finite tensors.
+"""Reads checkpoints of all supported formats into flat dictionaries of dense, finite tensors.
 
 No file content is ever executed.
 """
@@ -25,9 +25,9 @@ _ALLOWED_DTYPES = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The weights of one network by layer name, without wrappers and prefixes.
+    """The weights of one network by name, without the prefixes that wrappers add.
 
-    The tensors are on the CPU and have the file's own dtypes.
+    The tensors are on the CPU and keep the dtypes of the file.
     """
 
     format: CheckpointFormat
@@ -38,7 +38,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read the weights in a file. The format is detected from the content, not from the name.
 
     Raises:
-        CheckpointUnreadable: The file is not a checkpoint, damaged, or truncated.
+        CheckpointUnreadable: The file is not a checkpoint, or is damaged or truncated.
         CheckpointRefused: Reading would execute code, or the file holds anything other than dense,
             finite weights.
     """
@@ -60,7 +60,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors, except those of untrained classifiers in our own students."""
+    """Return the tensors, except those of untrained classifiers in exported students."""
     tensors = read_safetensors(path)
     untrained = tuple(f"{layer}." for layer in untrained_layers(path))
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(untrained)}
@@ -102,7 +102,7 @@ def _check_dtype(name: str, tensor: Tensor) -> None:
 def _check_extent(tensors: Mapping[str, Tensor], size: int) -> None:
     """Check that every value is stored in the file.
 
-    A few bytes can claim to be tensors of any size.
+    Otherwise, a few bytes could claim to be tensors of any size.
     """
     for name, tensor in tensors.items():
         if tensor.nbytes > tensor.untyped_storage().nbytes():

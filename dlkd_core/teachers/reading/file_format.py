@@ -11,14 +11,15 @@ from dlkd_core.safetensors_header import MAX_HEADER_BYTES, header_length
 
 
 class CheckpointFormat(StrEnum):
-    """File formats that a teacher can be uploaded in."""
+    """File formats in which a teacher can be uploaded."""
 
     TORCH = "torch"
     SAFETENSORS = "safetensors"
     ONNX = "onnx"
 
 
-# Files that people send by mistake: their first bytes and a description for the error message.
+# The first bytes of files that are often uploaded by mistake, and a description of each for the
+# error message.
 _COMMON_MISTAKES = (
     (
         re.compile(rb"version https://git-lfs"),

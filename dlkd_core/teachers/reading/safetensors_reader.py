@@ -15,7 +15,7 @@ from torch import Tensor
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
 from dlkd_core.safetensors_header import read_header
 
-# Metadata key in our own students: names of the layers that are stored only for their shape.
+# Metadata key in exported students. Its value names layers that are stored only for their shape.
 UNTRAINED_KEY = "untrained"
 _DTYPE_BYTES = {
     "F64": 8,

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from dlkd_core.errors import CheckpointRefused
 
-# Keys under which training scripts store the weights, most likely first. A moving average comes
-# before the raw weights, since scripts that keep one publish it. DINO publishes its teacher.
+# Keys under which training scripts store the weights, most likely first. Moving averages come
+# before raw weights, because scripts that keep an average publish it. DINO publishes its teacher.
 _EMA_KEYS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema")
 _STATE_DICT_KEYS = (
     *_EMA_KEYS,
@@ -24,9 +24,9 @@ _STATE_DICT_KEYS = (
     "teacher",
     "student",
 )
-# Prefixes that DataParallel and torch.compile add around the network or a part of it
+# Prefixes that DataParallel and torch.compile add to weight names
 _WRAPPERS = {"module", "_orig_mod"}
-# Attribute names of a class that holds the network
+# Attributes under which wrapper classes hold the network
 _MODEL_ATTRIBUTES = {"model", "net", "network", "backbone", "base_model"}
 _MAX_DEPTH = 5
 

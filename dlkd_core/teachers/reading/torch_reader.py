@@ -1,4 +1,4 @@
-"""Reader for torch.save files, zip or legacy, through torch's restricted unpickler only."""
+"""Reader for torch.save files (zip or legacy) that uses only torch's restricted unpickler."""
 
 import pickle
 import re
@@ -15,8 +15,8 @@ from torch.serialization import safe_globals
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
 
 _REFUSED_GLOBAL = re.compile(r"GLOBAL (\S+) (?:was not an allowed|whose module)")
-# Harmless types that training scripts save next to the weights. DINO saves the script's arguments,
-# an object with attributes and no behavior. Others save NumPy scalars such as best_acc.
+# Harmless types that training scripts save along with the weights. DINO saves the script's
+# arguments, an object with attributes and no behavior. Others save NumPy scalars such as best_acc.
 _NUMPY_SCALAR = np.float64(0).__reduce__()[0]
 _SAFE_GLOBALS: list[Any] = [
     Namespace,
@@ -33,14 +33,14 @@ def read_torch(path: Path) -> Any:
     """Return the object that torch.load returns: tensors in dictionaries and lists, on the CPU.
 
     Raises:
-        CheckpointUnreadable: The file is damaged, truncated, or not written by torch.save.
-        CheckpointRefused: Reading it would import or call something, or it is TorchScript, a
-            torch.export program, or compressed.
+        CheckpointUnreadable: The file is damaged or truncated, or was not written by torch.save.
+        CheckpointRefused: Reading the file would import or call something, or the file is
+            TorchScript, a torch.export program, or compressed.
     """
     if zipfile.is_zipfile(path):
         _check_archive(path)
     try:
-        # Passed as an open file, since torch would judge a path by its suffix.
+        # Pass an open file, because torch treats some path suffixes specially.
         with (
             warnings.catch_warnings(),
             safe_globals(_SAFE_GLOBALS),
@@ -61,7 +61,8 @@ def read_torch(path: Path) -> Any:
 def _check_archive(path: Path) -> None:
     """Refuse zip archives that are not checkpoints.
 
-    torch.save never compresses. Refusing compressed members keeps a small file small in memory.
+    Compressed members, which torch.save never writes, are refused so that a small file cannot take
+    up much memory.
     """
     try:
         with zipfile.ZipFile(path) as archive:

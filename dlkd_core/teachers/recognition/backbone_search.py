@@ -1,10 +1,10 @@
 """Search for a known network inside a self-supervised checkpoint.
 
-The network may be under a prefix and come with other heads or none. MoCo keeps the query encoder
-under `encoder_q` and the key encoder under `encoder_k`, BYOL uses `online_...` and `target_...`,
-DINO `student` and `teacher`, SimCLR `encoder` or `backbone`. SwAV has `projection_head` and
-`prototypes` next to the layers. Which heads exist does not matter: the search looks for the layers
-of the network itself and lists the remaining tensors.
+The network's weights may have a prefix, and the checkpoint may contain other heads. MoCo stores the
+query encoder under `encoder_q` and the key encoder under `encoder_k`. BYOL uses `online_...` and
+`target_...`, DINO uses `student` and `teacher`, SimCLR uses `encoder` or `backbone`. SwAV adds
+`projection_head` and `prototypes` to the layers. The search ignores such heads: it looks for the
+layers of the network itself and lists the remaining tensors.
 """
 
 from collections import Counter
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dlkd_core.models.weight_names import classifier_weights, is_auxiliary
+from dlkd_core.models.parameter_names import classifier_weights, is_auxiliary
 from dlkd_core.teachers.recognition.fingerprints import Fingerprint, compute_digest
 
-_MAX_PREFIX_DEPTH = 3  # name components in a prefix
-_MIN_TENSORS = 8  # tensors under a prefix
+_MAX_PREFIX_DEPTH = 3  # maximum number of name components in a prefix
+_MIN_TENSORS = 8  # minimum number of tensors under a prefix
 _PREFERRED_PREFIXES = ("encoder_q", "online", "teacher")  # the encoders that these methods publish
 # Moving averages that the authors of these methods discard.
 _MOMENTUM_PREFIXES = ("encoder_k", "momentum", "target")
@@ -32,7 +32,7 @@ class Backbone:
         prefix: Prefix of the layers in the file.
         tensors: The network's tensors, under names without the prefix.
         classifier: Name of the classifier. None unless the file holds exactly this network.
-        ignored: Names in the file of all other tensors.
+        ignored: Names of all other tensors in the file.
     """
 
     variant: Fingerprint
@@ -79,14 +79,14 @@ def find_backbone(tensors: Mapping[str, Tensor], known: Iterable[Fingerprint]) -
     return None
 
 
-# The first components of the layers' names, and the classifier's name.
+# A family: the first components of the layers' names, and the classifier's name.
 _Family = tuple[frozenset[str], str]
 
 
 def _group_by_family(known: Iterable[Fingerprint]) -> dict[_Family, dict[str, Fingerprint]]:
-    """Group variants by what separates layers from heads, each group keyed by digest.
+    """Group variants by family, and index each group by digest.
 
-    The first of several variants with equal digests is kept.
+    If several variants have the same digest, the first is kept.
     """
     families: dict[_Family, dict[str, Fingerprint]] = {}
     for variant in known:
@@ -117,7 +117,7 @@ def _match_family(
 def _find_classifier(
     inner: Mapping[str, Tensor], layers: Mapping[str, Tensor], variant: Fingerprint
 ) -> str | None:
-    """Return the classifier's name if the file holds only it and the layers."""
+    """Return the classifier's name if the file contains only the layers and the classifier."""
     rest = {name for name in inner if name not in layers}
     is_classifier = rest and rest <= set(classifier_weights(variant.classifier))
     return variant.classifier if is_classifier else None
@@ -143,6 +143,6 @@ def _prefix_rank(prefix: str) -> int:
 
 
 def _group_name(name: str, prefix: str) -> str:
-    """Return the part of the file that an ignored tensor is listed under."""
+    """Return the name prefix under which an ignored tensor is listed."""
     inside = f"{prefix}." if prefix and name.startswith(f"{prefix}.") else ""
     return inside + name.removeprefix(inside).partition(".")[0]

@@ -1,7 +1,7 @@
 """Architecture fingerprints: digests of weight names and shapes that identify a network.
 
-The paper's families, and those of installed packages, are built on the meta device when first
-needed. torchvision and timm take seconds or minutes to import and build, so their fingerprints are
+The networks of the paper and of installed packages are built on the meta device when first needed.
+torchvision and timm take seconds or minutes to import and build, so their fingerprints are
 stored in `torchvision_fingerprints.json` and `timm_fingerprints.json`. Regenerate them with
 `python -m dlkd_core.teachers.recognition.fingerprints torchvision timm`. Tests compare the files
 with the networks.
@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from dlkd_core.catalog import ARCHITECTURES, find_architecture
 from dlkd_core.models.meta_network import build_meta_network
-from dlkd_core.models.weight_names import (
+from dlkd_core.models.parameter_names import (
     Shape,
     canonical_name,
     classifier_weights,
@@ -43,7 +43,7 @@ class Fingerprint:
         classifier: Name of the classifier layer.
         digest: Digest of the weights' names and shapes, without the classifier's.
         values: Number of scalars in those weights.
-        parts: Number of weights by the first component of their names.
+        parts: Number of weights for each first component of their names.
     """
 
     architecture: str
@@ -92,7 +92,7 @@ def compute_digest(shapes: Mapping[str, Shape], classifier: str) -> str:
 
 
 def count_parts(shapes: Mapping[str, Shape], classifier: str) -> dict[str, int]:
-    """Count the weights under each first name component, as a rough measure of similarity."""
+    """Count the weights by the first component of their names, to compare networks roughly."""
     return dict(Counter(name.partition(".")[0] for name in _backbone_shapes(shapes, classifier)))
 
 
@@ -126,7 +126,7 @@ def _backbone_shapes(shapes: Mapping[str, Shape], classifier: str) -> dict[str, 
 
 
 def index_path(family: str) -> Path:
-    """Return the path of an indexed family's fingerprint file."""
+    """Return the path of the file that stores a family's fingerprints."""
     return Path(__file__).with_name(f"{family}_fingerprints.json")
 
 
@@ -150,7 +150,7 @@ def _indexed_fingerprints() -> tuple[Fingerprint, ...]:
 def build_index(family: str) -> str:
     """Return the content of a family's fingerprint file, one line per network.
 
-    Only the first of several networks with equal digests is listed.
+    If several networks have the same digest, only the first is listed.
     """
     by_digest: dict[str, Fingerprint] = {}
     for name, entry in ARCHITECTURES.items():

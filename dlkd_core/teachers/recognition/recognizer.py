@@ -1,4 +1,4 @@
-"""Recognition of the catalog architecture that a checkpoint belongs to, by its weights."""
+"""Recognition of a checkpoint's architecture by comparing its weights with the catalog."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from torch import Tensor
 from dlkd_core.catalog import find_architecture
 from dlkd_core.errors import ArchitectureUnknown, ClassesDoNotFit, KeysDoNotFit, SpecError
 from dlkd_core.models.meta_network import build_meta_network
-from dlkd_core.models.weight_names import (
+from dlkd_core.models.parameter_names import (
     CLASSIFIER_NAMES,
     Shape,
     classifier_weights,
@@ -31,10 +31,11 @@ _MIN_SIMILARITY = 0.3  # below it, naming the nearest network does not help
 
 @dataclass(frozen=True)
 class RecognizedModel:
-    """A recognized network and its weights, under its own names and in the file's dtypes.
+    """A recognized network and its weights.
 
-    `options` are complete. If the checkpoint has no classifier, `num_classes` is 0 and the tensors
-    hold a classifier for a single class, all zeros.
+    The weights have the network's own names and the dtypes of the file. `options` are complete. If
+    the checkpoint has no classifier, `num_classes` is 0 and the tensors hold a classifier for a
+    single class, all zeros.
     """
 
     architecture: str
@@ -51,12 +52,12 @@ def recognize(
     options: Mapping[str, Any] | None = None,
     num_classes: int | None = None,
 ) -> RecognizedModel:
-    """Find the network that the weights belong to.
+    """Find the network to which the weights belong.
 
     Searches the whole catalog, or only the variants of `architecture` if it is given.
 
     Raises:
-        ArchitectureUnknown: No architecture matches. The message names the nearest.
+        ArchitectureUnknown: No architecture matches. The message names the nearest one.
         KeysDoNotFit: The weights do not match `architecture`. The message lists the differences,
             and the hint names an architecture that matches, if there is one.
         ClassesDoNotFit: The checkpoint's number of classes is not `num_classes`.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from dlkd_core.models import Network
-from dlkd_core.models.weight_names import (
+from dlkd_core.models.parameter_names import (
     CLASSIFIER_NAMES,
     canonical_name,
     is_auxiliary,
@@ -17,7 +17,7 @@ from dlkd_core.models.weight_names import (
 
 @dataclass(frozen=True)
 class WeightMatch:
-    """Matched tensors under the network's names, and everything that prevents a strict load."""
+    """Tensors by the network's weight names, and all mismatches that prevent a strict load."""
 
     tensors: dict[str, Tensor]
     missing: list[str]
@@ -42,10 +42,10 @@ class WeightMatch:
 
 
 def find_classifiers(tensors: Mapping[str, Tensor], classifier: str) -> list[str]:
-    """Return the layers of the file that may be the classifier.
+    """Return the names of the layers in the file that may be the classifier.
 
-    A layer under the network's own classifier name is the only candidate if the file has one.
-    Otherwise the candidates are the usual names.
+    If the file has a layer with the network's own classifier name, it is the only candidate.
+    Otherwise, all layers with common classifier names are candidates.
     """
     present = [
         name
@@ -58,9 +58,9 @@ def find_classifiers(tensors: Mapping[str, Tensor], classifier: str) -> list[str
 def match_weights(
     tensors: Mapping[str, Tensor], network: Network, classifier: str | None
 ) -> WeightMatch:
-    """Match the file's weights to the network's by name.
+    """Match the weights in the file to the weights of the network by name.
 
-    `classifier` is the file's name of the last layer, or None if the file has no classifier.
+    `classifier` is the name of the last layer in the file, or None if there is no classifier.
     """
     expected = network.module.state_dict()
     by_canonical_name = {canonical_name(name): name for name in expected}
@@ -87,14 +87,14 @@ def match_weights(
 
 
 def _is_classifier_weight(weight: Tensor) -> bool:
-    """Check for the weight of a linear layer or a convolution with at least one class."""
+    """Return whether a weight can be that of a linear or convolutional classifier."""
     return weight.dim() in {2, 4} and len(weight) > 0
 
 
 def _is_compatible(file_tensor: Tensor, expected: Tensor) -> bool:
-    """Check the shape, and that integers do not replace floats.
+    """Return whether the shapes match and floats are not replaced by integers.
 
-    Integers in place of weights were quantized, and their scale is unknown.
+    Integers in place of floats are quantized weights, whose scale is unknown.
     """
     return (
         file_tensor.shape == expected.shape

@@ -1,4 +1,4 @@
-"""Bearer tokens of an OpenID Connect issuer, with a real HTTP server and real keys."""
+"""Bearer tokens from an OpenID Connect issuer, with a real HTTP server and real keys."""
 
 import hmac
 import json
@@ -25,7 +25,7 @@ from tests.support.http_server import run_http_server
 
 @dataclass
 class FakeIssuer:
-    """URL and published keys of an issuer, and the paths that were requested from it."""
+    """An issuer's URL and published keys, and the paths that were requested from it."""
 
     url: str = ""
     announced_url: str = ""

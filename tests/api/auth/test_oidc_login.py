@@ -1,4 +1,4 @@
-"""Login through an issuer with authorization code and PKCE, with a real issuer and real keys."""
+"""Login with authorization code and PKCE, against a running issuer with real keys."""
 
 from collections.abc import Iterator
 from time import time
@@ -41,7 +41,7 @@ def browser(
 
 
 def sign_in_at_issuer(browser: TestClient) -> str:
-    """Log in at the issuer and return the URL that it redirects the browser to."""
+    """Log in at the issuer and return the URL to which it redirects the browser."""
     redirect = browser.get("/login/oidc")
     assert redirect.status_code == 303
     return httpx.get(redirect.headers["Location"]).headers["Location"]
@@ -60,7 +60,7 @@ def test_a_user_who_comes_back_from_the_issuer_is_signed_in(browser: TestClient)
 
 def test_a_callback_must_belong_to_the_login_of_this_browser(browser: TestClient) -> None:
     callback_url = sign_in_at_issuer(browser)
-    browser.cookies.clear()  # a victim lured to the callback URL of an attacker
+    browser.cookies.clear()  # like a victim who opens an attacker's callback URL
     assert browser.get(callback_url).headers["Location"] == "/?refused=login_invalid"
     sign_in_at_issuer(browser)
     assert browser.get(callback_url).headers["Location"] == "/?refused=login_invalid"

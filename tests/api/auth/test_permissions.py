@@ -1,4 +1,4 @@
-"""Permissions of every route, for every role and for rows of one's own and another owner."""
+"""Permissions of every route, for every role, on the caller's own rows and on another owner's."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ ZIP = b"PK\x03\x04" + bytes(1000)  # starts like a zip archive
 
 @dataclass(frozen=True)
 class RouteCase:
-    """Least role of a route, and the status of its response.
+    """The lowest role that may call a route, and the expected response status.
 
-    `foreign_status` is the status for operators and admins if the row belongs to another owner. It
-    is None if the route has no owned row.
+    `foreign_status` is the status that operators and admins get for a row of another owner. It is
+    None for routes without an owned row.
     """
 
     least: Role
@@ -50,7 +50,7 @@ ROUTE_CASES: dict[str, RouteCase] = {
     "GET /v1/me": RouteCase(_V, 200),
     "GET /v1/catalog": RouteCase(_V, 200),
     "POST /v1/session": RouteCase(_V, 201),
-    # A key is not a session; tests/api/routes/test_browser_sessions.py covers sessions.
+    # A key does not open a session. tests/api/routes/test_browser_sessions.py covers sessions.
     "GET /v1/session": RouteCase(_V, 404),
     "DELETE /v1/session": RouteCase(_V, 404),
     "GET /v1/usage": RouteCase(_V, 200),
@@ -72,7 +72,7 @@ ROUTE_CASES: dict[str, RouteCase] = {
         _S, 204, body={"headers": {**CHUNK_HEADERS, "Upload-Offset": "0"}, "content": b"last"}
     ),
     "DELETE /v1/uploads/{upload_id}": owned_row(_S, 204, body={"headers": TUS_HEADERS}),
-    # A local store has no direct uploads; tests/api/routes/test_direct_uploads.py covers S3.
+    # Local stores do not support direct uploads. tests/api/routes/test_direct_uploads.py covers S3.
     "GET /v1/uploads/{upload_id}/parts": owned_row(_V, 409),
     "POST /v1/uploads/{upload_id}/urls": owned_row(
         _S, 409, body={"parts": [{"offset": 0, "size": 4}]}
@@ -107,7 +107,7 @@ ROUTE_CASES: dict[str, RouteCase] = {
     "GET /v1/models/{model}/files/{name}": owned_row(_V, 200),
     "HEAD /v1/models/{model}/files/{name}": owned_row(_V, 200),
     "POST /v1/models/{model}/files/{name}/url": owned_row(_S, 200),
-    # Names belong to the caller's owner: an operator cannot address those of others.
+    # Names are looked up for the caller's owner, so operators cannot address those of other owners.
     "GET /v1/registry": RouteCase(_V, 200),
     "GET /v1/registry/{model_name}": owned_row(_V, 200, foreign_status=404),
     "PUT /v1/registry/{model_name}/aliases/{alias}": owned_row(
@@ -137,7 +137,7 @@ ROUTE_CASES: dict[str, RouteCase] = {
     "GET /v1/quotas/{owner}": RouteCase(_A, 200),
     "PUT /v1/quotas/{owner}": RouteCase(_A, 200, body={"queued_jobs": 1000}),
 }
-# Public, or protected by something other than a key; each has its own tests.
+# Paths that are public or not protected by a key. Each has its own tests.
 UNAUTHENTICATED_PATHS = {
     "/",
     "/portal/{name:path}",
@@ -183,7 +183,7 @@ def test_every_route_is_in_the_table(app: FastAPI) -> None:
 
 
 def fill_placeholders(value: Any, names: dict[str, str]) -> Any:
-    """Replace `{name}` in a string, or in all strings of nested dictionaries."""
+    """Replace `{name}` placeholders in a string or in every string of nested dictionaries."""
     if isinstance(value, str):
         for name, text in names.items():
             value = value.replace("{" + name + "}", text)
@@ -265,7 +265,7 @@ HIDDEN_ROW_ROUTES = [
 def test_the_response_for_a_foreign_id_is_that_for_an_unknown_id(
     tenants: Tenants, entry: str
 ) -> None:
-    """Also with the ETag of the file, and as a stream of events."""
+    """The same holds with the file's ETag and for an event stream."""
     case, (method, path) = ROUTE_CASES[entry], entry.split(" ")
     client = tenants.create_client()
     foreign_ids = {**tenants.create_rows(THEIRS, status=case.job), "name": "student.onnx"}

@@ -1,4 +1,4 @@
-"""Browser sessions: the cookie grants what its key grants, and other sites cannot use it."""
+"""Browser sessions: a cookie has the permissions of its key, and other sites cannot use it."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ URL = "http://127.0.0.1:8000"
 
 @pytest.fixture
 def browser(app: FastAPI) -> Iterator[TestClient]:
-    """A client that keeps cookies and sends no API key."""
+    """Return a client that keeps cookies and sends no API key."""
     with TestClient(app, base_url=URL) as client:
         yield client
 
@@ -46,7 +46,7 @@ def test_scripts_and_other_sites_cannot_use_the_cookie(
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
     assert "domain" not in cookie
-    assert "secure" not in cookie  # over HTTP, as on loopback, browsers reject secure cookies
+    assert "secure" not in cookie  # browsers reject secure cookies over plain HTTP
     token = browser.cookies[SESSION_COOKIE]
     assert token not in response.text
     with database.read() as session:
@@ -127,7 +127,7 @@ def test_a_session_expires(browser: TestClient, database: Database, key: str) ->
     assert browser.get("/v1/jobs").json()["code"] == "session_ended"
     sign_in(browser, key)
     with database.read() as session:
-        assert session.query(BrowserSession).count() == 1  # the expired session was deleted
+        assert session.query(BrowserSession).count() == 1  # the expired session has been deleted
 
 
 def test_a_session_cannot_start_another(browser: TestClient, key: str) -> None:

@@ -1,4 +1,4 @@
-"""Parts of an upload that clients send straight to an S3 store at signed URLs."""
+"""Direct uploads: clients send the parts to signed URLs of an S3 store."""
 
 import os
 import time
@@ -55,7 +55,7 @@ def store_part(url: str, content: bytes) -> None:
 
 
 def store_parts(client: Any, upload_url: str, *parts: tuple[int, int]) -> None:
-    """Send these parts concurrently."""
+    """Send the parts concurrently to their signed URLs."""
     urls = sign_part_urls(client, upload_url, *parts)
     with ThreadPoolExecutor() as pool:
         list(

@@ -1,4 +1,4 @@
-"""Actions on jobs: pause, resume, retry, clone and cancel."""
+"""Job actions: pause, resume, retry, clone and cancel."""
 
 from datetime import timedelta
 from typing import Any

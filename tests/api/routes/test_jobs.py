@@ -1,4 +1,4 @@
-"""Jobs: submit, get, list and cancel; their inputs, models and metrics."""
+"""Jobs over HTTP: submission, retrieval, listing, cancellation, inputs, models and metrics."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Bundles of models, and signed URLs of their files."""
+"""Model bundles, and signed URLs for model files."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Registered models: versions, aliases, tags, comparison, lineage and deletion."""
+"""The model registry: versions, aliases, tags, comparison, lineage and deletion."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The portal's files: how they are served, and rules that their source must follow."""
+"""The portal's files: how they are served, and the rules that their source code follows."""
 
 import re
 from hashlib import sha256
@@ -18,7 +18,7 @@ OWN_FILES = [
 ]
 MAX_LINES = 300
 MAX_COLUMNS = 100
-# Modules of a folder import only from these folders; all others may import from any
+# Modules in these folders may import only from the listed folders. All others are unrestricted.
 ALLOWED_IMPORTS = {"lib": {"lib", "vendor"}, "ui": {"lib", "ui", "vendor"}}
 
 

@@ -1,4 +1,4 @@
-"""Prometheus metrics and the settings that protect them."""
+"""The Prometheus endpoint and the settings that restrict access to it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ Serve = Callable[..., Any]
 
 @pytest.fixture
 def serve(settings: Settings, database: Database, queue: InMemoryJobQueue, store: Store) -> Serve:
-    """Serve the application with changed settings to a client at an address."""
+    """Yield a client of the application with changed settings and the given client address."""
 
     @contextmanager
     def serve_app(host: str = "127.0.0.1", **changes: Any) -> Iterator[TestClient]:
@@ -39,7 +39,7 @@ def serve(settings: Settings, database: Database, queue: InMemoryJobQueue, store
 
 
 def scrape(client: TestClient, **headers: str) -> dict[str, float]:
-    """Return the value of every sample by its name and labels."""
+    """Return a dictionary from each sample's name and labels to its value."""
     response = client.get("/metrics", headers=headers)
     assert response.status_code == 200, response.text
     families = text_string_to_metric_families(response.text)
@@ -64,9 +64,7 @@ def test_requests_are_counted_and_timed_by_route_template(serve: Serve, key: str
         samples["dlkd_http_request_duration_seconds_count method=GET route=/v1/jobs/{job_id}"] == 2
     )
     assert samples[f"{get_requests}=(none) status=404"] == 1
-    assert (
-        samples[f"{get_requests}=(none) status=401"] == 1
-    )  # rejected before a route was looked up
+    assert samples[f"{get_requests}=(none) status=401"] == 1  # rejected before routing
     assert samples["dlkd_http_requests_total method=OTHER route=/livez status=405"] == 1
     assert not any("job_1" in name for name in samples)
 
@@ -119,7 +117,7 @@ def test_jobs_workers_and_files_are_counted_in_the_database(
         samples["dlkd_slots_free work=train"],
     ) == (1, 2, 1)
     assert samples["dlkd_slots_free work=checks"] == 1
-    assert samples["dlkd_attempts outcome=succeeded"] == 2  # including the check of the data set
+    assert samples["dlkd_attempts outcome=succeeded"] == 2  # including the check of the dataset
     assert samples["dlkd_attempts outcome=running"] == 1
     assert samples["dlkd_job_duration_seconds_count kind=distill status=succeeded"] == 1
     assert 0 <= samples["dlkd_job_duration_seconds_sum kind=distill status=succeeded"] < 60

@@ -1,4 +1,4 @@
-"""Job queues as clients see them."""
+"""The job queues that clients can list."""
 
 from datetime import timedelta
 from typing import Any
@@ -33,7 +33,7 @@ def announce_worker(tenants: Tenants, name: str, facts: dict[str, Any]) -> None:
 
 
 def list_queues(tenants: Tenants) -> dict[str, Any]:
-    """Return the queues by name, as a viewer sees them."""
+    """Return the queues that a viewer can list, keyed by name."""
     items = tenants.create_client(Role.VIEWER).get("/v1/queues").json()["items"]
     assert [item["name"] for item in items] == ["checks", "train", "train-cpu", "train-cuda"]
     return {item.pop("name"): item for item in items}

@@ -1,4 +1,4 @@
-"""Workers as clients see them, and draining."""
+"""Listing and draining workers over HTTP."""
 
 from datetime import timedelta
 from typing import Any
@@ -38,7 +38,7 @@ FACTS = {
 
 @pytest.fixture
 def tenants(app: FastAPI, database: Database, store: Store) -> Tenants:
-    """Tenants of a service with one registered worker."""
+    """Return the tenants of a service with one registered worker."""
     tenants = Tenants(app, database, store)
     with database.write() as session:
         membership.register(session, "worker_1", FACTS)

@@ -1,4 +1,4 @@
-"""Direct uploads of large files to the service's S3 store, and the fallback to the service."""
+"""Direct uploads of large files to the S3 store, and the fallback to the service."""
 
 import asyncio
 from hashlib import sha256
@@ -43,7 +43,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 class CountingTransport(httpx.HTTPTransport):
-    """Counts the bytes that are sent to the service, and can lose one response."""
+    """Transport that counts the bytes sent to the service and can lose one response."""
 
     def __init__(self, *, lose_response_of: str = "") -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class CountingTransport(httpx.HTTPTransport):
 
 
 class FailingStoreTransport(httpx.HTTPTransport):
-    """Fails the upload of the parts at given offsets, each a given number of times."""
+    """Transport that fails a given number of times for the part at each given offset."""
 
     def __init__(
         self, *, failures: dict[int, int] | None = None, status: int | None = None
@@ -136,7 +136,7 @@ def test_a_failed_part_is_sent_again(
 
 
 class StoppingTransport(httpx.HTTPTransport):
-    """Loses the connection to the service after the first parts were signed."""
+    """Transport that loses the connection to the service once the first parts are signed."""
 
     signed = False
 

@@ -32,7 +32,7 @@ def store(data: Path) -> Store:
 
 @pytest.fixture
 def files(store: Store) -> list[StoredFile]:
-    """Stored files that teachers refer to, the first one twice."""
+    """Store files that teachers refer to and return them. Two teachers refer to the first one."""
     database, stored = (
         Database(Settings().database_url),
         [store.put([content]) for content in CONTENTS],

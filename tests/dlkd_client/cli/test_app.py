@@ -1,4 +1,4 @@
-"""The `dlkd` command against a real server."""
+"""The `dlkd` command with a real server."""
 
 import json
 import subprocess

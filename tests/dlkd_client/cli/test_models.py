@@ -1,4 +1,4 @@
-"""Commands about models, teachers and data sets against a real server."""
+"""Commands for models, teachers and datasets with a real server."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.dlkd_client.cli_runner import run_dlkd, run_dlkd_json
 
 @pytest.fixture
 def two_models(spec: str, worker: FakeWorker) -> list[str]:
-    """Two versions of a model."""
+    """Create two versions of a model and return their ids."""
     models = []
     for number in range(2):
         run_dlkd("submit", "-", "--set", "model_name=pets", stdin=spec)

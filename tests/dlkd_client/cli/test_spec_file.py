@@ -1,4 +1,4 @@
-"""Job specs from YAML, JSON and command-line overrides."""
+"""Job specs from YAML files, JSON files and command-line overrides."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`dlkd up` as real processes."""
+"""The command `dlkd up` with its real processes."""
 
 import signal
 import stat

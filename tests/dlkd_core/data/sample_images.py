@@ -1,4 +1,4 @@
-"""Small sample images and archives of them."""
+"""Small sample images, and archives that contain them."""
 
 import io
 import tarfile

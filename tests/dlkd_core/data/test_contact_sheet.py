@@ -1,4 +1,4 @@
-"""Tests of the contact sheet."""
+"""Tests for the contact sheet."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from dlkd_core.data.dataset import DatasetSplit, ImageDataset
 
 
 def make_split(labels: list[int], size: tuple[int, int] = (8, 8)) -> DatasetSplit:
-    """Make images with red ten times their label and green ten times their rank in the class."""
+    """Make images whose red is ten times the label and green ten times the rank in the class."""
     images = torch.zeros(len(labels), 3, *size, dtype=torch.uint8)
     for row, label in enumerate(labels):
         images[row, 0] = 10 * max(label, 0) % 256

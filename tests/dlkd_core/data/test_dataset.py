@@ -1,4 +1,4 @@
-"""Tests of opening folders and archives."""
+"""Tests for opening folders and archives as datasets."""
 
 import io
 import tarfile
@@ -112,7 +112,7 @@ def test_images_of_every_mode_become_8_bit_rgb(
 
 def test_the_exif_orientation_is_applied(tmp_path: Path) -> None:
     stream, exif = io.BytesIO(), Image.Exif()
-    exif[0x0112] = 6  # rotate by 90 degrees clockwise
+    exif[0x0112] = 6  # the orientation tag requires a rotation by 90 degrees clockwise
     Image.fromarray(np.repeat(np.arange(8, dtype=np.uint8)[:, None] * 30, 8, axis=1)).save(
         stream, "PNG", exif=exif
     )
@@ -171,7 +171,7 @@ def test_a_data_set_beyond_the_size_limit_is_refused(tmp_path: Path) -> None:
 
 def test_a_safetensors_file_that_is_not_a_packed_data_set_is_refused(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
-    with pytest.raises(ArchiveUnreadable, match="not a packed data set"):
+    with pytest.raises(ArchiveUnreadable, match="not a packed dataset"):
         open_dataset(tmp_path / "a.safetensors")
 
 

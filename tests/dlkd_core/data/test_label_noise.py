@@ -1,4 +1,4 @@
-"""Tests of training with few or wrong labels."""
+"""Tests for training splits with few or wrong labels."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ CLASSES, COUNT = 5, 1000
 
 @pytest.fixture
 def split() -> DatasetSplit:
-    """Return shuffled classes of 100 to 300 images, whose pixels are the row modulo 256."""
+    """Return five classes of 100 to 300 images in random order. Pixels are the row modulo 256."""
     labels = torch.repeat_interleave(torch.arange(CLASSES), torch.tensor([100, 150, 200, 250, 300]))
     labels = labels[torch.randperm(COUNT, generator=torch.Generator().manual_seed(0))]
     images = (

@@ -1,4 +1,4 @@
-"""Tests of prefetching: order, depth and errors."""
+"""Tests for prefetching: order, depth and errors."""
 
 from threading import Event, current_thread
 

@@ -1,4 +1,8 @@
-"""Tests of runs with several processes: same steps, one set of files, resumable by any number."""
+"""Tests for distributed runs.
+
+They make the same steps as a single process, write one set of files, and can be resumed by any
+number of processes.
+"""
 
 import json
 import os
@@ -49,7 +53,7 @@ def run_checked(command: list[str]) -> subprocess.CompletedProcess[str]:
 def ranks(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> list[dict[str, Any]]:
-    """Return the results of `torchrun_program` in each process."""
+    """Run `torchrun_program` in several processes and return the result of each."""
     folder = tmp_path_factory.mktemp("ranks")
     run_checked(torchrun(request.param, str(TORCHRUN_PROGRAM), str(folder), *METHODS))
     return [
@@ -118,7 +122,7 @@ def prefix_message(name: str) -> Callable[[str], str]:
 
 
 def write_spec(path: Path, stripes: Path, *, teacher: Path | None = None, **training: Any) -> Path:
-    """Write a short run on the stripes: 120 images in batches of 18, the last one of 12."""
+    """Write the spec of a short run on 120 images in batches of 18. The last batch has 12."""
     settings = {
         "epochs": 3,
         "batch_size": 18,
@@ -139,9 +143,9 @@ def write_spec(path: Path, stripes: Path, *, teacher: Path | None = None, **trai
 
 
 def assert_weights_close(folder: Path, expected: Path) -> None:
-    """Compare weights and statistics after some twenty float32 steps.
+    """Assert that weights and statistics are close after about twenty float32 steps.
 
-    They differ slightly, because shards are summed in another order than whole batches.
+    They differ slightly, because sharded batches are summed in another order than whole ones.
     """
     weights, expected_weights = load_student_weights(folder), load_student_weights(expected)
     assert weights.keys() == expected_weights.keys()
@@ -163,7 +167,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory, stripes: Path) -> Path:
 def single_process_run(
     tmp_path_factory: pytest.TempPathFactory, stripes: Path, teacher: Path
 ) -> Path:
-    """Return the output folder of a run with one process."""
+    """Run in a single process and return the output folder."""
     folder = tmp_path_factory.mktemp("single")
     spec = write_spec(folder / "spec.json", stripes, teacher=teacher)
     assert main([str(spec), str(folder / "out")]) == 0
@@ -183,7 +187,7 @@ def test_two_processes_train_the_weights_of_one_and_write_one_set_of_files(
     expected_report = json.loads((single_process_run / "report.json").read_text())
     assert report["lineage"]["processes"] == 2
     assert report["lineage"]["run"] == expected_report["lineage"]["run"]
-    assert result.stderr.count("exporting …") == 1  # only the leader prints
+    assert result.stderr.count("exporting …") == 1  # only the leader process prints
 
 
 def test_one_process_resumes_an_interrupted_run_of_two(

@@ -1,4 +1,4 @@
-"""Program for torchrun that makes float64 steps and saves what each process computed.
+"""Program for torchrun that makes float64 steps and saves the results of each process.
 
 Usage: `torchrun ... torchrun_program.py FOLDER METHOD...`
 """
@@ -13,15 +13,15 @@ from torch import Tensor
 from dlkd_core.distributed.data_parallel import parallelize_student
 from dlkd_core.distributed.process_group import World, join_process_group
 from dlkd_core.errors import SpecError
-from dlkd_core.outputs import Outputs
+from dlkd_core.network_outputs import Outputs
 from dlkd_core.training.step import TrainingStep
 from tests.dlkd_core.training.small_run import CLASSES, PROJECTION, make_run
 
-IMAGES = 7  # not divisible by two or three
+IMAGES = 7  # not divisible by two or three processes
 
 
 def teacher(images: Tensor) -> Outputs:
-    """Return the outputs of `small_run.teacher` in float64."""
+    """Return the outputs of `small_run.teacher` as float64."""
     features = images.flatten(1) @ PROJECTION.double()
     return Outputs(features[:, :CLASSES], features, (images,))
 
@@ -34,9 +34,10 @@ def run_step(
     micro_batches: int = 1,
     steps: int = 1,
 ) -> dict[str, Tensor]:
-    """Make the first steps of a run and return the results of the last one.
+    """Make the first steps of a run and return the results of the last step.
 
-    They are the loss and its terms, the gradients, and the weights and buffers after the step.
+    The results are the loss and its terms, the gradients, and the weights and buffers after the
+    step.
     """
     run = make_run(folder, method, batch_size=images, learning_rate=0.01)
     student, objective = run.state.student.double().train(), run.state.objective.double().train()
@@ -56,7 +57,7 @@ def run_step(
 def get_return_value(
     step_events: Generator[object, None, dict[str, Tensor]],
 ) -> dict[str, Tensor]:
-    """Run a step that must not yield events and return its result."""
+    """Run a training step that must not yield events, and return its result."""
     try:
         next(step_events)
     except StopIteration as end:
@@ -65,12 +66,12 @@ def get_return_value(
 
 
 def collect_rank_facts(world: World) -> dict[str, object]:
-    """Return what this process learned from the others."""
+    """Return values that this process computed together with the other processes."""
     torch.manual_seed(0)
     noise = parallelize_student(
         lambda images: Outputs(torch.rand(len(images), 8), torch.rand(len(images), 1), ()), world
     )
-    # uses random numbers inside the network like dropout
+    # like dropout, this network draws random numbers in the forward pass
     random_rows = noise(torch.zeros(2 * world.size, 3, 4, 4)).logits
     world.check_same_inputs("the same")
     try:
@@ -87,7 +88,7 @@ def collect_rank_facts(world: World) -> dict[str, object]:
 
 
 def count_micro_batches_after_oom(world: World, folder: Path) -> int:
-    """Return the number of micro-batches after a step that failed because memory ran out."""
+    """Return the number of micro-batches after a step that ran out of memory."""
     run = make_run(folder)
 
     def run_out_of_memory(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Scores compared with values computed by hand."""
+"""Accuracy and likelihood, compared with values computed by hand."""
 
 import math
 
@@ -11,7 +11,7 @@ from dlkd_core.evaluation.accuracy import predict, score_logits, score_network
 
 LOGITS = torch.tensor(
     [
-        [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0],  # classes by rank: 6 5 4 3 2, then 1 0
+        [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0],  # classes by rank: 6 5 4 3 2 1 0
         [6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0],
         [0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0],
         [1.0, 2.0, 3.0, 2.0, 1.0, 0.0, 0.0],
@@ -20,7 +20,7 @@ LOGITS = torch.tensor(
 
 
 def test_accuracy_counts_the_hits() -> None:
-    # ranks of the labels: first, fifth, first, sixth or seventh
+    # The labels rank first, fifth, first, and sixth or seventh.
     scores = score_logits(LOGITS, torch.tensor([6, 4, 2, 6]))
     assert (scores.top1, scores.top5, scores.images) == (2 / 4, 3 / 4, 4)
 
@@ -62,7 +62,7 @@ def test_scores_are_plain_data() -> None:
 
 
 def brightness(images: Tensor) -> Tensor:
-    """Return two logits: bright, dark."""
+    """Return the logits of the classes bright and dark."""
     mean = images.mean(dim=(1, 2, 3))
     return torch.stack([mean, 1 - mean], dim=1)
 
@@ -86,7 +86,7 @@ def test_images_are_scaled_to_the_unit_range_and_batched_in_order() -> None:
     logits = predict(forward, images)
     assert sizes == [256, 44]
     torch.testing.assert_close(logits, brightness(images.float() / 255))
-    # 4 * 28 = 112 is dark, 5 * 28 = 140 is bright
+    # 4 * 28 = 112 is dark, and 5 * 28 = 140 is bright.
     labels = torch.tensor([1] * 4 + [0] * 6).repeat(30)
     assert score_network(forward, DatasetSplit(images, labels)).top1 == 9 / 10
 

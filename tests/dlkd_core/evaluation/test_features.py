@@ -1,4 +1,4 @@
-"""Features of every image of a data set, at the network's image size."""
+"""Features of all images in a dataset, computed at the network's image size."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from dlkd_core.data.dataset import DatasetSplit, ImageDataset
 from dlkd_core.evaluation.features import extract_features
-from dlkd_core.outputs import Outputs
+from dlkd_core.network_outputs import Outputs
 
 RANDOM = torch.Generator().manual_seed(0)
 
@@ -22,7 +22,7 @@ def make_split(count: int, side: int) -> DatasetSplit:
 
 
 def test_features_are_in_the_order_of_the_images() -> None:
-    # more images than fit into one batch
+    # more images than fit in a batch
     data = ImageDataset(make_split(300, 4), make_split(5, 4), ("a", "b"))
     features = extract_features(network, data, (4, 4))
     assert torch.equal(features.train, data.train.images.flatten(1) / 255)

@@ -1,4 +1,4 @@
-"""Weighted k-NN compared with a slow reference implementation, and its limits."""
+"""Weighted k-NN: limits, and comparison with a slow reference implementation."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def random_features(count: int, seed: int, classes: int = 4) -> tuple[Tensor, Te
 def reference_votes(
     bank: Tensor, bank_labels: Tensor, query: Tensor, k: int, temperature: float
 ) -> Tensor:
-    """Compute one query's votes, neighbor by neighbor."""
+    """Return the class votes for one query, computed neighbor by neighbor."""
     similarities = [cosine_similarity(query, row, dim=0).item() for row in bank]
     nearest = sorted(range(len(bank)), key=lambda row: similarities[row], reverse=True)[:k]
     votes = torch.zeros(4, dtype=torch.float64)
@@ -46,7 +46,7 @@ def test_top1_counts_the_queries_whose_class_gets_the_most_votes() -> None:
     )
     expected = (votes.argmax(dim=1) == labels[:40]).double().mean().item()
     assert knn_top1(bank, bank_labels, queries[:40], labels[:40], classes=4) == expected
-    # more queries than fit into one chunk
+    # more queries than fit in a chunk
     all_votes = knn_votes(bank, bank_labels, queries, classes=4)
     expected = (all_votes.argmax(dim=1) == labels).double().mean().item()
     assert knn_top1(bank, bank_labels, queries, labels, classes=4) == expected

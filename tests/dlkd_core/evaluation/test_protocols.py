@@ -1,4 +1,4 @@
-"""Evaluation protocols in whole runs: student, untrained student, teacher and another data set."""
+"""Evaluation protocols in whole runs, for student, untrained student, teacher and other data."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_to_report(
     folder: Path, dataset: Path, *, resume_from: Path | None = None, **changes: Any
 ) -> dict[str, Any]:
-    """Return the report of a short run. Keywords replace parts of its spec."""
+    """Return the report of a short run. Keyword arguments replace parts of its spec."""
     training = {
         "epochs": 3,
         "batch_size": 32,
@@ -55,7 +55,7 @@ def read_top1(metrics: dict[str, Any]) -> dict[str, float]:
 def trained(
     tmp_path_factory: pytest.TempPathFactory, stripes: Path, digits: Path
 ) -> tuple[Path, dict[str, Any]]:
-    """Train a student on the digits with all protocols and return its folder and report."""
+    """Train a student on the digits, run all protocols, and return folder and report."""
     folder = tmp_path_factory.mktemp("trained")
     return folder, run_to_report(
         folder,
@@ -66,7 +66,7 @@ def trained(
 
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> dict[str, Any]:
-    """Return the report of a student that took one tiny step."""
+    """Return the report of a student that was trained for one tiny step."""
     training = {"max_steps": 1, "learning_rate": 1e-12}
     return run_to_report(
         tmp_path_factory.mktemp("untrained"), digits, training=training, evaluation=BOTH_PROTOCOLS

@@ -1,4 +1,4 @@
-"""A small student with random weights, and images."""
+"""Fixture for the export of a small student with random weights."""
 
 from pathlib import Path
 
@@ -13,7 +13,11 @@ from dlkd_core.spec import Normalization
 
 @pytest.fixture(scope="session")
 def context(stripes: Path) -> ExportContext:
-    """Return a resnet8 whose options, batch statistics and normalization an exporter could lose."""
+    """Return the export context of a resnet8.
+
+    Its options, batch statistics and normalization differ from the defaults, so that an exporter
+    that loses them fails.
+    """
     data = open_dataset(stripes)
     torch.manual_seed(0)
     weights = build_network("resnet8", len(data.classes), {"shortcut": "pad"}).module.state_dict()

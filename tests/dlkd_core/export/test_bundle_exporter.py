@@ -1,4 +1,4 @@
-"""The bundle, unpacked and used without this project's code."""
+"""The bundle exporter. The bundle is unpacked and used without this project's code."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from registry.models.bundles import open_bundle
 
 
 def export_bundle(stripes: Path, folder: Path, *formats: str) -> tuple[Path, dict[str, Any]]:
-    """Run briefly and return the unpacked bundle and the report."""
+    """Make a short run and return the unpacked bundle and the report."""
     spec = {
         "name": "stripes",
         "student": {"architecture": "resnet8"},
@@ -109,7 +109,7 @@ def test_its_weights_can_be_used_as_a_teacher(unpacked: tuple[Path, dict[str, An
 
 
 def run_snippet(folder: Path) -> str:
-    """Run the card's Python code on a picture and return its output."""
+    """Run the model card's Python code on an image and return its output."""
     Image.new("RGB", (20, 30), "red").save(folder / "picture.png")
     (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
     process = subprocess.run(

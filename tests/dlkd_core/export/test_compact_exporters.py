@@ -20,7 +20,7 @@ from dlkd_core.teachers.loading import load_teacher_file
 
 
 def count_int8_weights(path: Path) -> int:
-    """Count the convolutions and matrix products of a graph with int8 weights."""
+    """Count a graph's convolutions and matrix products that have int8 weights."""
     graph = onnx.load(path).graph
     int8_tensors = {
         tensor.name for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.INT8
@@ -88,7 +88,7 @@ def test_layers_stay_float_until_the_tolerance_is_met(
     context: ExportContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     OnnxInt8Exporter().write(context, tmp_path / "all.onnx")
-    # a tolerance that no int8 layer can meet
+    # No int8 layer meets this tolerance.
     monkeypatch.setattr(OnnxInt8Exporter, "tolerance", LogitTolerance(0.0))
     OnnxInt8Exporter().write(context, tmp_path / "few.onnx")
     layers = sum(

@@ -1,4 +1,4 @@
-"""Files of an imported model are loaded, run and compared with their report."""
+"""The import check, which runs an imported model's files and compares them with its report."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from dlkd_core.export import ExportContext
 from dlkd_core.export.import_check import check_files
 from dlkd_core.export.onnx_exporter import OnnxExporter
 from dlkd_core.export.safetensors_exporter import SafetensorsExporter
-from dlkd_core.reporting.import_report import ReportedFile, ReportedModel
+from dlkd_core.reporting.reported_model import ReportedFile, ReportedModel
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The ONNX file, run without this project's code."""
+"""The ONNX exporter. The file is run without this project's code."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The safetensors file with everything that is needed to use the weights."""
+"""The safetensors exporter. The file contains everything that is needed to use the weights."""
 
 import json
 from pathlib import Path

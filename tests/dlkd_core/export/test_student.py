@@ -1,4 +1,4 @@
-"""A trained student without its training run."""
+"""Loading a trained student without its training run."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Exported files are loaded back, measured and compared with the student."""
+"""Verified exports: the files are loaded back, measured and compared with the student."""
 
 import hashlib
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Random outputs of two networks of different widths, sizes and depths, and losses for them."""
+"""Random outputs of two networks that differ in width, depth and feature map size, and losses."""
 
 from collections.abc import Callable
 
@@ -6,20 +6,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from dlkd_core.base import import_target
 from dlkd_core.catalog import METHODS, Method
 from dlkd_core.catalog.loss_params import TERMS, LossParams
 from dlkd_core.catalog.methods import Combine
 from dlkd_core.catalog.methods.base_method import RunContext
+from dlkd_core.common import import_target
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext
-from dlkd_core.outputs import Outputs, OutputShapes, Targets
+from dlkd_core.network_outputs import Outputs, OutputShapes, Targets
 
 MakeOutputs = Callable[..., Outputs]
 BuildLoss = Callable[..., DistillationLoss]
 
 CLASSES, STUDENT_WIDTH, TEACHER_WIDTH, IMAGES = 10, 12, 20, 64
-# Shapes by the width of the features. The teacher has one more block, other channels, and sizes
-# that are not multiples of the student's.
+# Feature map shapes by feature width. The teacher has one more block, other channel counts, and
+# sizes that are not multiples of the student's.
 MAPS = {
     STUDENT_WIDTH: ((4, 8, 8), (6, 4, 4), (8, 2, 2)),
     TEACHER_WIDTH: ((5, 14, 14), (7, 8, 8), (9, 7, 7), (11, 3, 3)),
@@ -34,7 +34,7 @@ def make_shapes(width: int, classes: int = CLASSES) -> OutputShapes:
 def make_context(
     views: int, *, teacher: int | None = TEACHER_WIDTH, classes: int = CLASSES
 ) -> LossContext:
-    """Return the context of a run on 64 images. `classes` are those of the teacher."""
+    """Return the loss context of a run on 64 images whose teacher has `classes` classes."""
     teacher_shapes = None if teacher is None else make_shapes(teacher, classes)
     return LossContext(
         make_shapes(STUDENT_WIDTH),
@@ -48,7 +48,7 @@ def make_context(
 
 
 def classify_features(features: Tensor) -> Tensor:
-    """Return the sums of the features by class, (N, CLASSES), as the teacher's classifier."""
+    """Sum the features of each class to logits (N, CLASSES). This is the teacher's classifier."""
     return features.view(len(features), CLASSES, -1).sum(dim=2)
 
 
@@ -58,7 +58,7 @@ def make_targets(labels: Tensor, *, epoch: int = 1) -> Targets:
 
 
 def example_method(name: str) -> Method:
-    """Return a method with its defaults for a run of the paper. `combine` has every term."""
+    """Return a method with its defaults for the paper's run length. `combine` has every term."""
     if name == "combine":
         return Combine(views="rotation4", terms=tuple(term() for term in TERMS.values()))
     return METHODS[name](name=name).adapt(RunContext(steps=240 * 782))
@@ -66,7 +66,7 @@ def example_method(name: str) -> Method:
 
 @pytest.fixture
 def make_outputs() -> MakeOutputs:
-    """Return a function that makes random outputs, the same for the same seed."""
+    """Return a function that makes random outputs from a seed."""
 
     def make(rows: int, width: int = STUDENT_WIDTH, *, seed: int = 0) -> Outputs:
         generator = torch.Generator().manual_seed(seed)
@@ -84,7 +84,7 @@ def make_outputs() -> MakeOutputs:
 
 @pytest.fixture
 def build_loss() -> BuildLoss:
-    """Return a function that builds a loss for these outputs.
+    """Return a function that builds a loss for the outputs of `make_outputs`.
 
     `teacher` is the width of the teacher's features, or None for a run without a teacher.
     """

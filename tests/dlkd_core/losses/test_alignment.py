@@ -1,4 +1,4 @@
-"""Tests of knowledge alignment."""
+"""Tests for knowledge alignment."""
 
 import pytest
 import torch

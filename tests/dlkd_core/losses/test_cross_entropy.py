@@ -1,4 +1,4 @@
-"""Tests of cross-entropy with the labels."""
+"""Tests for the cross-entropy with the labels."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Tests of DIST, the relations between and within classes."""
+"""Tests for DIST, which compares relations between classes and within classes."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def test_shifting_and_stretching_the_probabilities_within_a_class_costs_nothing(
 def test_a_class_without_variance_counts_as_no_correlation(
     make_outputs: MakeOutputs, build_loss: BuildLoss
 ) -> None:
-    """Without the published constant, the correlation would be a quotient of tiny numbers."""
+    """Without the published epsilon, the correlation would be a quotient of tiny numbers."""
     loss = build_loss(DISTParams(beta=0.0, temperature=1.0), views=1, teacher=STUDENT_WIDTH)
     flat = make_outputs(4)._replace(logits=1e-7 * make_outputs(4).logits)
     flat.logits.requires_grad_()

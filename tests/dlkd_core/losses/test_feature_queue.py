@@ -1,4 +1,4 @@
-"""Tests of the feature queue and of the losses that compare with it, SEED and CompRess."""
+"""Tests for the feature queue and for SEED and CompRess, the losses that use it."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Tests of factor transfer and its paraphraser."""
+"""Tests for factor transfer and its paraphraser."""
 
 import pytest
 import torch

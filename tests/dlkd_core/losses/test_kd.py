@@ -1,4 +1,4 @@
-"""Tests of softened logits."""
+"""Tests for the KD loss between softened logits."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Tests of every method of the catalog with real networks of different kinds."""
+"""Tests for every method in the catalog with pairs of real networks of different kinds."""
 
 from functools import cache
 
@@ -11,10 +11,10 @@ from dlkd_core.data.augmentation.views import VIEW_COUNTS
 from dlkd_core.losses import build_objective
 from dlkd_core.losses.base_loss import LossContext
 from dlkd_core.models import FeatureExtractor, build_network
-from dlkd_core.outputs import Outputs, OutputShapes
+from dlkd_core.network_outputs import Outputs, OutputShapes
 from tests.dlkd_core.losses.conftest import CLASSES, IMAGES, example_method, make_targets
 
-PAIRS = [  # teacher, student
+PAIRS = [  # (teacher, student)
     ("resnet8x4", "ShuffleV2"),
     ("swin_t", "resnet8"),
     ("resnet8", "swin_t"),

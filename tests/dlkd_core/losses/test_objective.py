@@ -1,4 +1,4 @@
-"""Tests of a method's objective. Every method of the catalog is built and takes a step."""
+"""Tests for a method's objective. Every method in the catalog is built and makes a step."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from dlkd_core.catalog.methods import DLKD, KD, Combine, Plain
 from dlkd_core.data.augmentation.views import VIEW_COUNTS
 from dlkd_core.errors import SpecError
 from dlkd_core.losses import build_objective
-from dlkd_core.outputs import Outputs
+from dlkd_core.network_outputs import Outputs
 from tests.dlkd_core.losses.conftest import (
     TEACHER_WIDTH,
     MakeOutputs,

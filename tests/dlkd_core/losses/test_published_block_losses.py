@@ -1,9 +1,9 @@
-"""Tests that losses of blocks, views and queues match the published code in value and gradient.
+"""Tests that losses on blocks, views and queues match the published code in value and gradient.
 
-`loss_reference_2.npz` has the format of `loss_reference.npz` (see `test_published_losses`). Blocks
-are numbered, and so are the steps of the losses that keep a queue. Their second step starts with
-the queue as the first step leaves it. Published code: RepDistiller (ab, ft), mdistiller (reviewkd),
-SSKD, SEED, and CompRess without momentum.
+`block_loss_reference.npz` has the format of `loss_reference.npz` (see `test_published_losses`).
+Array names number the blocks and, for losses with a queue, the steps. The second step starts with
+the queue that the first step has filled. Published code: RepDistiller (ab, ft), mdistiller
+(reviewkd), SSKD, SEED, and CompRess without momentum.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlkd_core.base import import_target
 from dlkd_core.catalog.loss_params import (
     ABParams,
     CompRessParams,
@@ -25,17 +24,18 @@ from dlkd_core.catalog.loss_params import (
     SSKDLogitsParams,
     SSKDParams,
 )
+from dlkd_core.common import import_target
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext, first_view, other_views
 from dlkd_core.losses.sskd import select_well_ranked_rows
-from dlkd_core.outputs import Outputs, OutputShapes, Targets
+from dlkd_core.network_outputs import Outputs, OutputShapes, Targets
 from tests.dlkd_core.losses.conftest import make_targets
 
-REFERENCE = Path(__file__).parents[2] / "data" / "loss_reference_2.npz"
+REFERENCE = Path(__file__).parents[2] / "data" / "block_loss_reference.npz"
 Arrays = dict[str, Tensor]
 
 
 def test_ab_matches_the_published_code_with_its_connectors() -> None:
-    """The first pair of blocks has one shape, for which the published code has no connector."""
+    """The first two blocks have the same shape, so the published code has no connector there."""
 
     def remove_first_connector(loss: DistillationLoss) -> None:
         loss.connectors[0] = nn.Identity()
@@ -129,9 +129,9 @@ def _check_one_step(
     Args:
         params: parameters of the loss.
         arrays: arrays of the reference file.
-        heads: our prefix of each head by its published prefix.
-        views: views per image.
-        rename: function from the published names of weights to ours.
+        heads: our prefix of each head, keyed by its published prefix.
+        views: number of views per image.
+        rename: function that maps published weight names to ours.
         adapt: function that changes the loss before the weights are loaded.
     """
     student, teacher = _outputs(arrays, "s"), _outputs(arrays, "t")

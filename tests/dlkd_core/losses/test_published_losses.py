@@ -1,4 +1,4 @@
-"""Tests that the losses match the published implementations in value and gradient.
+"""Tests that losses match their published implementations in value and gradient.
 
 `loss_reference.npz` holds `<entry>/<array>`: inputs, head weights, `loss` and the gradients of the
 loss with respect to the student's input, in float64. The environment variable DLKD_LOSS_REFERENCE
@@ -15,7 +15,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from dlkd_core.base import import_target
 from dlkd_core.catalog.loss_params import (
     AlignmentParams,
     ATParams,
@@ -34,8 +33,9 @@ from dlkd_core.catalog.loss_params import (
     SupConParams,
     VIDParams,
 )
+from dlkd_core.common import import_target
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext
-from dlkd_core.outputs import Outputs, OutputShapes
+from dlkd_core.network_outputs import Outputs, OutputShapes
 from tests.dlkd_core.losses.conftest import make_targets
 
 REFERENCE = Path(
@@ -47,14 +47,15 @@ Arrays = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of the file and the loss that it is compared with.
+    """An entry of the reference file, and how to build the loss that is compared with it.
 
     Args:
         name: name of the entry.
         params: function that returns the parameters of the loss.
-        compares: features (arrays f_s and f_t), logits (z_s, z_t) or feature_maps (m_s, m_t).
-        views: views per image.
-        heads: our prefix of each head by its published prefix.
+        compares: name of the compared output: features (arrays f_s and f_t), logits (z_s and z_t)
+            or feature_maps (m_s and m_t).
+        views: number of views per image.
+        heads: our prefix of each head, keyed by its published prefix.
     """
 
     name: str
@@ -117,7 +118,7 @@ def test_value_and_gradient_match_the_published_code(entry: Entry) -> None:
     _assert_matches(value, student_input, arrays, f"grad_{letter}_s")
 
 
-# entries that were published without their heads
+# Entries for published losses that do not include the heads.
 WITHOUT_HEADS = {"fitnet_mse": (FitNetParams, "m"), "cc": (CCParams, "e")}
 
 
@@ -199,7 +200,7 @@ def _build_loss(
 
 
 def _rename_heads(arrays: Arrays, heads: dict[str, str]) -> Arrays:
-    """Return the weights of the published heads under our names."""
+    """Return the weights of the published heads, keyed by our names."""
     return {
         prefix + key.removeprefix(published): value
         for published, prefix in heads.items()

@@ -1,4 +1,4 @@
-"""Tests of knowledge review: fusion from deep to shallow and comparison at several sizes."""
+"""Tests for knowledge review, which fuses deep into shallow maps and compares several sizes."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate
 from dlkd_core.catalog.loss_params import ReviewKDParams
 from dlkd_core.catalog.methods.published_methods import ReviewKD
 from dlkd_core.losses.reviewkd import hierarchical_context_loss
-from dlkd_core.outputs import Outputs
+from dlkd_core.network_outputs import Outputs
 from tests.dlkd_core.losses.conftest import TEACHER_WIDTH, BuildLoss, MakeOutputs, make_targets
 
 TARGETS = make_targets(torch.tensor([0, 1, 0, 2]))

@@ -1,4 +1,4 @@
-"""Tests of softmax regression with the teacher's classifier."""
+"""Tests for softmax regression with the teacher's classifier."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from torch import nn
 from dlkd_core.catalog.loss_params import SRRLParams
 from dlkd_core.errors import SpecError
 from dlkd_core.losses.srrl import SRRLLoss
-from dlkd_core.outputs import OutputShapes
+from dlkd_core.network_outputs import OutputShapes
 from tests.dlkd_core.losses.conftest import (
     STUDENT_WIDTH,
     TEACHER_WIDTH,
@@ -34,7 +34,7 @@ def test_the_loss_is_the_squared_error_of_features_and_logits(
     loss.connector = nn.Identity()
     equal = make_outputs(4)._replace(features=teacher.features)
     assert loss(equal, teacher, TARGETS).item() == pytest.approx(0, abs=1e-10)
-    # With two features per class, its logits are off by two.
+    # The classifier adds two features per class, so a shift by one changes the logits by two.
     shifted = equal._replace(features=teacher.features + 1)
     assert loss(shifted, teacher, TARGETS).item() == pytest.approx(1 + 3 * 4, rel=1e-5)
 

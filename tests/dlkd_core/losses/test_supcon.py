@@ -1,4 +1,4 @@
-"""Tests of supervised contrast between teacher and student."""
+"""Tests for the supervised contrastive loss between teacher and student."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Tests of published weights, with caches that are filled here and without network access."""
+"""Tests for published weights, with caches filled by the tests and without network access."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ from tests.dlkd_core.weight_caches import (
 
 @pytest.fixture(autouse=True)
 def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Set empty caches and disable the network."""
+    """Use empty weight caches and disable network access."""
     disable_network(tmp_path, monkeypatch)
     return tmp_path
 

@@ -1,4 +1,4 @@
-"""Tests of initializing the student."""
+"""Tests for the initialization of the student."""
 
 from typing import Any
 

@@ -1,6 +1,7 @@
-"""Tests of timm's networks at small sizes.
+"""Tests for timm networks at small image sizes.
 
-They run one network per family, or all networks if DLKD_TEST_ALL_TIMM is set (some minutes).
+They run one network per family. If DLKD_TEST_ALL_TIMM is set, they run all networks, which takes
+some minutes.
 """
 
 import os
@@ -13,7 +14,7 @@ from dlkd_core.models import FeatureExtractor, build_network
 from dlkd_core.models.meta_network import build_meta_network
 from dlkd_core.models.network import pick_quarters
 
-FAMILIES = {  # image side, feature width, maps (C, H, W)
+FAMILIES = {  # image side, feature width, feature maps (C, H, W)
     "resnet10t": (32, 512, [(64, 8, 8), (128, 4, 4), (256, 2, 2), (512, 1, 1)]),
     "vit_tiny_patch16_224": (32, 192, [(192, 2, 2)] * 4),
     "mobilenetv3_small_050": (32, 1024, [(8, 8, 8), (16, 4, 4), (24, 2, 2), (288, 1, 1)]),

@@ -1,6 +1,6 @@
-"""Tests that every torchvision classifier of the catalog builds and exposes its outputs.
+"""Tests that every torchvision classifier in the catalog can be built and exposes its outputs.
 
-They run on the meta device, which gives shapes without memory or computation.
+They run on the meta device, which computes shapes without allocating memory.
 """
 
 from collections.abc import Callable
@@ -89,7 +89,7 @@ def _classifier_width(network: Network) -> int:
 def _watch_blocks(network: Network) -> Callable[[], list[str]]:
     """Return a function that lists the blocks whose outputs a later layer has overwritten.
 
-    A loss would get other values than the block returned.
+    A loss on such a block would get other values than the block returned.
     """
     captured: dict[str, tuple[Tensor, int]] = {}
     for name in network.blocks:

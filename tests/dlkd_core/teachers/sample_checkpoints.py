@@ -1,4 +1,4 @@
-"""Small random networks, their state dicts, and checkpoint files with them."""
+"""Small random networks, their state dicts and checkpoint files."""
 
 import json
 from pathlib import Path
@@ -44,7 +44,7 @@ def write_safetensors(
 ) -> Path:
     """Write a safetensors file with this header, given as bytes or as JSON.
 
-    `length` is the header length that the file claims.
+    `length` is the header length that the file states.
     """
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     path.write_bytes(

@@ -1,4 +1,4 @@
-"""Verification of teachers without a classifier by their features."""
+"""Verification of teachers without a classifier, which uses k-NN on their features."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,7 +31,7 @@ DATA = ImageDataset(split(200), split(100), ("dark", "bright"))
 
 
 def features_under(*own: Normalization) -> Callable[[Normalization], Callable[[Tensor], Tensor]]:
-    """Return features that separate the classes under these normalizations only."""
+    """Return a feature factory that separates the classes only with the given normalizations."""
 
     def features(normalization: Normalization) -> Callable[[Tensor], Tensor]:
         generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""Loading a teacher file gives the network that was saved."""
+"""Loading of teacher files, which must return the network that was saved."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Teachers with pretrained weights, from a cache filled with small ones."""
+"""Teachers with pretrained weights, which are loaded from a cache with small networks."""
 
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def weights(stripes: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 @pytest.fixture(autouse=True)
 def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: dict[str, Tensor]) -> Path:
-    """Fill the caches with the weights and block network access."""
+    """Fill the weight caches and disable network access."""
     disable_network(tmp_path, monkeypatch)
     fill_hf_cache(tmp_path, weights)
     return tmp_path
@@ -51,7 +51,7 @@ def test_with_other_classes_than_the_data_set_only_the_features_are_used(
     loaded = teacher.loaded
     assert (loaded.architecture, loaded.num_classes, loaded.format) == (TIMM, 0, "pretrained")
     assert loaded.parameters == 372_688
-    assert "has 1000 classes and the data set has 3" in loaded.notices[0]
+    assert "has 1000 classes and the dataset has 3" in loaded.notices[0]
     assert next(iter(teacher.verification.normalization_scores)) == "weights"
     assert teacher.verification.knn_top1 is not None
     assert teacher.verification.knn_top1 > 0.8

@@ -1,4 +1,4 @@
-"""Teachers trained by other projects reach their published accuracy."""
+"""Teachers trained by other projects, which must reach their published accuracy."""
 
 from pathlib import Path
 
@@ -47,9 +47,9 @@ def test_a_cifar_teacher_reaches_its_published_accuracy_under_the_chosen_normali
         10,
     )
     assert loaded.parameters == parameters
-    # the one of its training script, not CIFAR's own
+    # the normalization in its training script, not the statistics of CIFAR
     assert teacher.verification.normalization == COMMON_NORMALIZATIONS["imagenet"]
-    # one image in a thousand may differ through rounding on another processor
+    # rounding on another processor may change one prediction in a thousand
     assert teacher.verification.scores.top1 == pytest.approx(top1, abs=1e-3)
 
 

@@ -1,4 +1,4 @@
-"""Verification of a teacher on images whose class is their brightness."""
+"""Verification of a teacher on images whose class is given by their brightness."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ LEVELS = torch.tensor([30.0, 90.0, 150.0, 210.0])
 
 
 def make_split(count: int = 200, seed: int = 0) -> DatasetSplit:
-    """Return gray images with a little noise, the same number of each class."""
+    """Return noisy gray images with the same number of images in each class."""
     labels = torch.arange(count) % len(LEVELS)
     noise = torch.randn(count, 3, 4, 4, generator=torch.Generator().manual_seed(seed)) * 8
     return DatasetSplit((LEVELS[labels].view(-1, 1, 1, 1) + noise).to(torch.uint8), labels)
@@ -32,9 +32,9 @@ def normalize(images: Tensor, choice: Normalization) -> Tensor:
 
 
 def make_trained_logits(own: Normalization, order: tuple[int, ...] = (0, 1, 2, 3)) -> LogitsFactory:
-    """Return a teacher that knows the brightness of each class under its own normalization.
+    """Return a teacher that recognizes the classes of images normalized with `own`.
 
-    Its classes are in `order`.
+    `order` is the order of the teacher's classes.
     """
     centers = normalize((LEVELS / 255).view(-1, 1, 1, 1).expand(-1, 3, 4, 4), own).mean(
         dim=(1, 2, 3)
@@ -89,9 +89,10 @@ def test_a_requested_normalization_is_the_only_candidate() -> None:
 
 
 def make_fixed_logits(answers: dict[str, Tensor]) -> LogitsFactory:
-    """Return a teacher with fixed logits per class for each common normalization.
+    """Return a teacher whose logits depend only on the image's class and the normalization.
 
-    Any other normalization gives the logits of the first.
+    `answers` maps names of common normalizations to the logits of each class. Missing names give
+    zeros, and other normalizations give the logits of "imagenet".
     """
 
     def under(choice: Normalization) -> Callable[[Tensor], Tensor]:
@@ -119,7 +120,7 @@ def test_of_two_with_equal_accuracy_the_likelier_is_chosen() -> None:
 def test_a_likelier_normalization_wins_over_a_more_accurate_one() -> None:
     often = 0.01 * torch.eye(4)
     likely = 20 * torch.eye(4)
-    likely[3] = torch.tensor([0, 0, 1.0, 0.9])  # one class of four is missed by a hair
+    likely[3] = torch.tensor([0, 0, 1.0, 0.9])  # one class of four is just missed
     result = verify(make_fixed_logits({"imagenet": often, "cifar10": likely}), DATA, None, None)
     assert result.normalization == COMMON_NORMALIZATIONS["cifar10"]
     assert result.normalization_scores["cifar10"] < result.normalization_scores["imagenet"] == 1.0
@@ -160,7 +161,7 @@ def test_a_guessing_teacher_is_refused_with_the_normalizations_tried() -> None:
 
 
 def test_for_classes_in_another_order_the_hint_suggests_a_class_map() -> None:
-    # the teacher's class 0 is class 2 of the data set, and so on
+    # the teacher's class 0 is class 2 of the dataset, and so on
     shuffled = make_trained_logits(COMMON_NORMALIZATIONS["imagenet"], (2, 0, 3, 1))
     with pytest.raises(TeacherAtChance) as caught:
         verify(shuffled, DATA, None, None)
@@ -173,7 +174,7 @@ def test_a_class_map_selects_among_more_classes() -> None:
     assert map_logits(logits, CLASSES, (5, 0, 2, 2)).tolist() == [[5, 0, 2, 2], [11, 6, 8, 8]]
     assert map_logits(logits[:, :4], CLASSES, None) is not None
     with pytest.raises(
-        ClassesDoNotFit, match="The teacher has 6 classes and the data set 4"
+        ClassesDoNotFit, match="The teacher has 6 classes and the dataset 4"
     ) as caught:
         map_logits(logits, CLASSES, None)
     assert caught.value.pointer == "/teacher/class_map"

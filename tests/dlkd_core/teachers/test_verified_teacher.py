@@ -1,4 +1,4 @@
-"""Loading and verifying a teacher on a data set, and running it."""
+"""Loading a teacher, verifying it on a dataset, and running it."""
 
 from dataclasses import replace
 from hashlib import sha256
@@ -28,7 +28,10 @@ def data(stripes: Path) -> ImageDataset:
 
 @pytest.fixture(scope="module")
 def teacher(data: ImageDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Save random features with a classifier fitted to the evaluation images under OWN."""
+    """Save a random network whose classifier is fitted to the evaluation images.
+
+    The images are normalized with `OWN`.
+    """
     network = random_network("resnet8", 5)
     with torch.no_grad():
         features = (
@@ -119,7 +122,7 @@ def test_outputs_need_no_gradient_and_do_not_depend_on_the_batch(
 def test_without_a_class_map_it_is_refused_and_with_a_wrong_one_it_is_at_chance(
     teacher: Path, data: ImageDataset
 ) -> None:
-    with pytest.raises(ClassesDoNotFit, match="The teacher has 5 classes and the data set 3"):
+    with pytest.raises(ClassesDoNotFit, match="The teacher has 5 classes and the dataset 3"):
         load_teacher(TeacherFile(path=teacher), data, CPU)
     with pytest.raises(TeacherAtChance, match=r"class_map \[4, 0, 2\]|guessing among 3 classes"):
         load_teacher(TeacherFile(path=teacher, normalization=OWN, class_map=(0, 2, 4)), data, CPU)

@@ -1,4 +1,4 @@
-"""A small training run on random images with a fixed projection as its teacher."""
+"""A small training run on random images. Its teacher is a fixed projection."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ from dlkd_core.events import CHECKPOINT_FILE, Event, StepFinished
 from dlkd_core.losses import build_objective
 from dlkd_core.losses.base_loss import LossContext
 from dlkd_core.models import FeatureExtractor, build_network
-from dlkd_core.outputs import Outputs, OutputShapes
+from dlkd_core.network_outputs import Outputs, OutputShapes
 from dlkd_core.training.checkpoint import TrainingState
 from dlkd_core.training.ema import ModelEMA
 from dlkd_core.training.loop import TrainingRun, train
@@ -33,7 +33,7 @@ def teacher(images: Tensor) -> Outputs:
 
 
 def classify(features: Tensor) -> Tensor:
-    """Return the teacher's logits of its features."""
+    """Compute logits from features, as the teacher's classifier does."""
     return features[:, :CLASSES]
 
 
@@ -43,9 +43,9 @@ def make_run(
     evaluate: Callable[[], dict[str, float]] = dict,
     **training: Any,
 ) -> TrainingRun:
-    """Return a run of two epochs of three batches over twenty images.
+    """Return a run on twenty images with two epochs of three batches.
 
-    The last batch of an epoch has four images. Keywords replace training options.
+    The last batch of an epoch has four images. Keyword arguments replace training options.
     """
     directory.mkdir(parents=True, exist_ok=True)
     spec = TrainingSpec.model_validate(
@@ -90,19 +90,19 @@ def make_run(
 
 
 def stop_after(run: TrainingRun, step: int) -> None:
-    """Train until a step is finished and close the run, which saves a checkpoint."""
+    """Train until the given step is finished, then close the run, which saves a checkpoint."""
     run_events = train(run)
     next(event for event in run_events if isinstance(event, StepFinished) and event.step == step)
     run_events.close()
 
 
 def resume(run: TrainingRun, directory: Path) -> Iterator[Event]:
-    """Resume a run from the checkpoint in a folder."""
+    """Resume a run from the checkpoint in the folder."""
     return train(run, run.state.load(directory / CHECKPOINT_FILE, digest="this run"))
 
 
 def collect_tensors(state: TrainingState) -> dict[str, Tensor]:
-    """Return a copy of every tensor that the next step depends on, by name."""
+    """Return a copy of every tensor that affects the next step, keyed by name."""
     moments = {
         f"{name}.{number}": tensor
         for number, values in state.optimizer.state_dict()["state"].items()

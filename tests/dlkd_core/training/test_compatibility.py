@@ -1,4 +1,4 @@
-"""Tests of the checks that spec, dataset and teacher fit together."""
+"""Tests for the checks that spec, dataset and teacher are compatible."""
 
 from pathlib import Path
 from typing import Any

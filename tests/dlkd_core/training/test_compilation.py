@@ -1,4 +1,4 @@
-"""Tests of when a student is compiled, with a fake clock."""
+"""Tests for the decision when a student is compiled, with a fake clock."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +24,7 @@ Traced = list[nn.Module]
 
 @pytest.fixture
 def traced_graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Traced]:
-    """Return the list of compiled networks. They are traced without a C++ compiler."""
+    """Yield the list of compiled networks, which are traced without a C++ compiler."""
     traced: Traced = []
     trace = partial(torch.compile, backend="aot_eager")
     monkeypatch.setattr(
@@ -35,7 +35,7 @@ def traced_graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Traced]:
 
 
 class FakeClock:
-    """A clock that advances by `seconds` with each call."""
+    """Clock that advances by `seconds` with each call."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds, self.now = seconds, 0.0
@@ -54,7 +54,7 @@ def collect_notices(forward: CompiledForward, steps: int) -> list[str]:
 
 
 class SmallNetwork(nn.Module):
-    """A network to compile."""
+    """Small network that is quick to compile."""
 
     def __init__(self) -> None:
         super().__init__()

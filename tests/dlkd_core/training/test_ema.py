@@ -1,4 +1,4 @@
-"""Tests of the EMA of the student's weights, and that it is evaluated, exported and resumed."""
+"""Tests for the EMA of the student's weights, which is evaluated, exported and resumed."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Tests of the training loop: its steps, its events, and stopping and resuming anywhere."""
+"""Tests for the training loop: steps, events, and stopping and resuming at any step."""
 
 from dataclasses import replace
 from functools import partial
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dlkd_core.events import CHECKPOINT_FILE, CheckpointSaved, MetricsRecorded, StepFinished
-from dlkd_core.outputs import Outputs, Targets
+from dlkd_core.network_outputs import Outputs, Targets
 from dlkd_core.training.loop import train
 from tests.dlkd_core.run_helpers import finished_steps
 from tests.dlkd_core.training.small_run import (
@@ -47,7 +47,7 @@ def test_a_resumed_run_ends_with_the_same_weights_heads_and_momentum_bit_for_bit
     stop_after(make_run(tmp_path / "stopped", method), stop)
     torch.manual_seed(99)
     resumed = make_run(tmp_path / "resumed", method)
-    torch.rand(7)  # a resuming process has another random state
+    torch.rand(7)  # a process that resumes a run has another random state
     start = resumed.state.load(tmp_path / "stopped" / CHECKPOINT_FILE, digest="this run")
     assert start == stop
     assert finished_steps(list(train(resumed, start))) == list(range(stop + 1, 7))
@@ -112,7 +112,7 @@ def test_recorded_metrics_are_means_since_the_last_point(tmp_path: Path) -> None
         for event in train(run)
         if isinstance(event, MetricsRecorded) and "train/loss" in event.values
     ]
-    # ten batches an epoch: every one is a point
+    # an epoch has ten batches, so metrics are logged at every step
     assert [point.step for point in points] == list(range(1, 21))
     assert [point.values["train/loss"] for point in points] == pytest.approx(losses)
     assert all(point.values["train/labels"] == point.values["train/loss"] for point in points)
@@ -174,7 +174,7 @@ def test_a_run_without_a_teacher_is_that_of_a_teacher_that_no_term_uses(tmp_path
 def test_a_compiled_student_learns_the_same_weights_under_the_same_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # traced without a C++ compiler
+    # the network is traced without a C++ compiler
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     eager = make_run(tmp_path, "dlkd", max_steps=2)
     compiled = make_run(tmp_path, "dlkd", max_steps=2, compile="always")

@@ -1,4 +1,4 @@
-"""Tests of the precision of the forward passes. For GPUs, only the decision is tested."""
+"""Tests for the precision of forward passes. For GPUs, only the choice of precision is tested."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +8,7 @@ import torch
 
 from dlkd_core.errors import SpecError
 from dlkd_core.events import MetricsRecorded
-from dlkd_core.outputs import Outputs
+from dlkd_core.network_outputs import Outputs
 from dlkd_core.training.checkpoint import TrainingState
 from dlkd_core.training.loop import TrainingRun, train
 from dlkd_core.training.precision import FLOAT32, Precision, pick_precision, resolve_precision
@@ -154,7 +154,7 @@ def test_a_run_in_bfloat16_learns_and_is_resumed_bit_for_bit(tmp_path: Path) -> 
 
 
 def with_grad_scaler(run: TrainingRun) -> TrainingRun:
-    """Return the run with the float16 loss scaler, which works on the CPU with float32 too."""
+    """Return the run with the float16 gradient scaler, which also works with float32 on the CPU."""
     state = TrainingState(
         run.state.student,
         run.state.objective,

@@ -1,4 +1,4 @@
-"""Tests of the learning rate schedule."""
+"""Tests for the learning rate schedule."""
 
 import pytest
 

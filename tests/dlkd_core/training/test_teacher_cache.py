@@ -1,11 +1,11 @@
-"""Tests of the teacher cache: cached outputs are bit-identical, and only exact matches hit."""
+"""Tests that the teacher cache returns bit-identical outputs and hits only on exact matches."""
 
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from dlkd_core.outputs import Outputs
+from dlkd_core.network_outputs import Outputs
 from dlkd_core.training.teacher_cache import TeacherCache
 
 

@@ -1,4 +1,4 @@
-"""Deletion of teachers and data sets, with a second confirmation if a model depends on them."""
+"""Deletion of teachers and datasets, with a second confirmation if a model depends on them."""
 
 from pathlib import Path
 
@@ -51,16 +51,16 @@ def test_dataset_in_lineage_needs_second_confirmation(
         page = portal_page.page
         portal_page.sign_in()
         portal_page.open(f"/datasets/{dataset}")
-        portal_page.expected_statuses.add(409)  # the lineage of a model names the data set
+        portal_page.expected_statuses.add(409)  # the lineage of a model names the dataset
         page.get_by_role("button", name="Delete", exact=True).click()
-        dialog = page.get_by_role("dialog", name="Delete this data set?")
+        dialog = page.get_by_role("dialog", name="Delete this dataset?")
         dialog.get_by_role("button", name="Delete").click()
         expect(dialog.get_by_role("alert")).to_contain_text(job.model_id or "")
         expect(dialog.get_by_role("alert")).to_contain_text("dataset_in_lineage")
         assert portal_page.accessibility_violations() == []
         dialog.get_by_label("Delete anyway").check()
         dialog.get_by_role("button", name="Delete").click()
-        expect(page.get_by_role("heading", name="Data sets", level=1)).to_be_visible()
+        expect(page.get_by_role("heading", name="Datasets", level=1)).to_be_visible()
         portal_page.open(f"/models/{job.model_id}?tab=lineage")
         origin = page.get_by_role("region", name="Origin")
         expect(origin.get_by_text("deleted", exact=True)).to_be_visible()

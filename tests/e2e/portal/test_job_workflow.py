@@ -1,4 +1,4 @@
-"""The main workflow in the portal: upload a teacher and a data set, submit a job, follow it."""
+"""The main workflow in the portal: upload a teacher and a dataset, submit a job, follow it."""
 
 import hashlib
 import re
@@ -95,9 +95,9 @@ def test_transfer_evaluation_on_another_dataset(open_page: OpenPage, portal: Por
         for name in ("knn", "linear_probe", "transfer"):
             page.get_by_role("button", name=f"Add {name}", exact=True).click()
         plan = page.get_by_role("region", name="Plan")
-        expect(plan).to_contain_text("Select the target data set")
+        expect(plan).to_contain_text("Select the target dataset")
         expect(plan.get_by_role("button", name="Submit clone")).to_be_disabled()
-        page.get_by_label("Target data set").select_option(portal.dataset)
+        page.get_by_label("Target dataset").select_option(portal.dataset)
         page.get_by_role("group", name="transfer").get_by_label("Penalty").fill("0.5")
         page.get_by_role("button", name="Remove linear_probe, protocol 2").click()
         expect(

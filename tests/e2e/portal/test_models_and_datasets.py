@@ -1,4 +1,4 @@
-"""The registry in the portal: models, comparison, downloads, aliases, imports and data sets."""
+"""The registry in the portal: models, comparison, downloads, aliases, imports and datasets."""
 
 import re
 from collections.abc import Iterator
@@ -248,10 +248,10 @@ def test_dataset_shows_samples_and_related_models(
         expect(page.get_by_role("region", name="Images per class")).to_contain_text(
             "40 training images per class"
         )
-        jobs = page.get_by_role("region", name="Jobs on this data set")
+        jobs = page.get_by_role("region", name="Jobs on this dataset")
         expect(jobs.get_by_role("link", name="stripes by dlkd")).to_be_visible()
         expect(
-            page.get_by_role("region", name="Models trained on this data set").get_by_role(
+            page.get_by_role("region", name="Models trained on this dataset").get_by_role(
                 "link", name="stripes-by-dlkd 1"
             )
         ).to_be_visible()

@@ -185,4 +185,4 @@ def test_hash_change_during_startup_is_handled(open_page: OpenPage) -> None:
         page = portal_page.page
         page.add_init_script(script)
         portal_page.sign_in()
-        expect(page.get_by_role("heading", name="Usage")).to_be_visible()
+        expect(page.get_by_role("heading", name="Usage", exact=True)).to_be_visible()

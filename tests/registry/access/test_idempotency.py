@@ -1,4 +1,4 @@
-"""Idempotency keys: requests that are sent twice."""
+"""Idempotency keys on requests that are sent twice."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -21,7 +21,7 @@ RESPONSE = {"status": 201, "body": {"id": "job_1"}}
 def send_request(
     harness: RegistryHarness, body: bytes = b"{}", principal_id: str = "key_1"
 ) -> dict[str, Any] | None:
-    """Execute the request if it is new, and return the stored response otherwise."""
+    """Execute the request if it is new. Otherwise return the stored response."""
     principal = Principal(principal_id, principal_id)
     with harness.database.write() as session:
         stored: dict[str, Any] | None = idempotency.replay(session, principal, "abc", body)
@@ -48,7 +48,7 @@ def test_keys_are_separate_for_each_principal(harness: RegistryHarness) -> None:
 
 
 class RequestFailed(Exception):
-    """The error of a failed request."""
+    """Error raised by a failing request."""
 
 
 def reserve_key_and_fail(session: Session) -> None:

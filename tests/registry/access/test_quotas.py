@@ -1,4 +1,4 @@
-"""Quotas of owners, where workers claim jobs."""
+"""Owners' quotas on running jobs, which are applied when workers claim jobs."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Claims: which job is claimed, what a lost lease prevents, and how attempts end."""
+"""Claims: the choice of the job, writes after a lost lease, and the ends of attempts."""
 
 from collections import Counter
 from datetime import timedelta
@@ -145,11 +145,11 @@ def test_a_worker_that_lost_its_lease_cannot_write(harness: RegistryHarness) -> 
     assert list_refused_writes(harness, first) == list(WRITES)
     harness.run(claims.advance_status, second, JobStatus.RUNNING)
     harness.finish(second)
-    assert list_refused_writes(harness, second) == list(WRITES)  # the attempt has ended
+    assert list_refused_writes(harness, second) == list(WRITES)  # the attempt has already ended
 
 
 def list_refused_writes(harness: RegistryHarness, claim: claims.Claim) -> list[str]:
-    """Return the writes that raise and change nothing."""
+    """Return the names of the writes that raise an error without changing the job."""
     before, refused = snapshot(harness, claim.job_id), []
     for name, write in WRITES.items():
         with pytest.raises(LeaseLost):
@@ -235,8 +235,8 @@ def test_a_retryable_error_is_retried_after_a_delay_until_no_attempts_are_left(
         claims.fail, claim, error=RETRYABLE_ERROR, log_tail=["boom"], retry_after=timedelta(hours=1)
     )
     assert harness.get_job(claim.job_id).status == "queued"
-    assert harness.claim() is None  # the delay is not over
-    # an hour later
+    assert harness.claim() is None  # the retry delay is not over
+    # the delay ends
     harness.run(lambda session: setattr(session.get_one(Job, claim.job_id), "not_before", None))
     harness.run(claims.fail, harness.claim(), error=RETRYABLE_ERROR)
     job = harness.get_job(claim.job_id)

@@ -1,4 +1,4 @@
-"""Logs of trainers, stored with the job."""
+"""Trainer logs, which are stored with the job."""
 
 from datetime import timedelta
 from typing import Any

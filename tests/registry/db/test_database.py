@@ -1,4 +1,4 @@
-"""Sessions, clock, upserts, and values that a database cannot store."""
+"""Sessions, the clock, upserts, and values that a database cannot store."""
 
 from datetime import UTC, datetime, timedelta
 from threading import Thread
@@ -55,7 +55,7 @@ def test_a_transaction_is_rolled_back_on_an_exception(database: Database) -> Non
 
 
 def test_concurrent_writers_that_read_first_do_not_fail(database: Database) -> None:
-    """SQLite fails at once if a transaction takes the write lock only with its first write."""
+    """In SQLite, a transaction that reads before it takes the write lock would fail at once."""
     with database.write() as session:
         session.add(Artifact(digest="a", size=0, created_at=now(session)))
 

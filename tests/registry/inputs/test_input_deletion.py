@@ -1,4 +1,4 @@
-"""Deletion of teachers and data sets that no job and, unless forced, no lineage needs."""
+"""Deletion of teachers and datasets, which jobs prevent. Lineage does too, unless forced."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ from registry.storage import artifacts
 from tests.registry.conftest import RegistryHarness
 
 OWNER = "key_test"
-# SQLite serializes writes, so only PostgreSQL has row locks to test.
+# SQLite serializes write transactions, so only PostgreSQL has row locks to test.
 ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 USER_ERROR = {"code": "training_diverged", "message": "NaN.", "hint": "", "retryable": False}
 
@@ -103,7 +103,7 @@ def test_an_invalid_input_can_be_deleted(harness: RegistryHarness) -> None:
 def test_an_input_of_an_unfinished_job_cannot_be_deleted(
     harness: RegistryHarness, use: str
 ) -> None:
-    """Not even with `force`."""
+    """The deletion is refused even with `force`."""
     own, other, teacher = (
         harness.add_ready_dataset(),
         harness.add_ready_dataset(),
@@ -224,7 +224,7 @@ def get_inputs(harness: RegistryHarness, job_id: str) -> dict[str, Any]:
 def test_a_submission_and_a_deletion_wait_for_each_other(
     harness: RegistryHarness, use: str
 ) -> None:
-    """The second transaction waiting for the first and sees its result."""
+    """The second transaction waits for the first one and sees its result."""
     own, teacher, other = (
         harness.add_ready_dataset(),
         harness.add_ready_teacher(),
@@ -275,7 +275,7 @@ def test_a_retry_and_a_deletion_wait_for_each_other(harness: RegistryHarness) ->
 
 
 def assert_waits(database: Database, use_case: Any, *arguments: Any) -> None:
-    """Assert that the use case is blocked by the locks of the transaction that is open."""
+    """Assert that the open transaction's locks block the use case."""
 
     def run_with_short_timeout() -> None:
         with database.write() as session:

@@ -1,4 +1,4 @@
-"""Resolution of a job's inputs, and the errors for inputs that do not fit."""
+"""Resolution of a job's inputs, and the errors for unsuitable inputs."""
 
 from dataclasses import replace
 from typing import Any
@@ -46,7 +46,7 @@ def test_a_transfer_data_set_must_exist_be_visible_and_have_labels(
             harness.submit(**spec, evaluation=[transfer_protocol(other)])
         assert (refused.value.code, refused.value.pointer) == (code, pointer)
     foreign = JobRequest.model_validate({**spec, "evaluation": [transfer_protocol(own)]})
-    with pytest.raises(UnprocessableRequest, match="no data set"):
+    with pytest.raises(UnprocessableRequest, match="no dataset"):
         harness.run(submission.submit, stranger, foreign)
 
 

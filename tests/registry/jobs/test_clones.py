@@ -1,4 +1,4 @@
-"""Clones of jobs with changes."""
+"""Job clones with changes to the spec."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.registry.conftest import RegistryHarness
 
 @pytest.mark.parametrize(
     ("target", "patch", "result"),
-    [  # the examples of RFC 7396 whose target is an object
+    [  # the examples in RFC 7396 whose target is an object
         ({"a": "b"}, {"a": "c"}, {"a": "c"}),
         ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
         ({"a": "b"}, {"a": None}, {}),

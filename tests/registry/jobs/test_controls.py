@@ -1,4 +1,4 @@
-"""Cancel, pause, resume and retry in each status of a job."""
+"""The actions cancel, pause, resume and retry in every job status."""
 
 from datetime import timedelta
 from threading import Barrier, Thread
@@ -39,7 +39,7 @@ ACTIONS = {"cancel": cancel, "pause": pause, "resume": resume, "retry": retry}
 
 
 def make_job_in_state(harness: RegistryHarness, status: str) -> str:
-    """Create a job and bring it into the status through the public functions."""
+    """Create a job and bring it into the given status through the public functions."""
     if status == "validating":
         return harness.submit(dataset={"id": harness.upload_dataset()})
     job_id = harness.submit()
@@ -69,7 +69,7 @@ def make_job_in_state(harness: RegistryHarness, status: str) -> str:
     return job_id
 
 
-# The status of the job after cancel, pause, resume and retry, or the code of the error.
+# For each status, the new status or the error code after cancel, pause, resume and retry.
 EXPECTED_RESULTS = {
     "validating": ("cancelled", "move_refused", "move_refused", "job_not_ended"),
     "queued": ("cancelled", "paused", "queued", "job_not_ended"),
@@ -168,7 +168,7 @@ def test_a_job_that_is_resumed_before_its_worker_stops_is_queued_again(
     pause(harness, claim.job_id)
     resume(harness, claim.job_id)
     assert harness.run(claims.heartbeat, claim, lease=LEASE).stop is None
-    harness.run(claims.release, claim)  # the worker had already received the pause
+    harness.run(claims.release, claim)  # the worker had already received the pause request
     assert harness.get_job(claim.job_id).status == "queued"
 
 
@@ -268,7 +268,7 @@ def test_errors_state_the_status_of_the_job(harness: RegistryHarness) -> None:
 
 
 def run_concurrently(*actions: Any) -> list[str]:
-    """Run the actions at once and return for each the job's status or the code of the error."""
+    """Run the actions concurrently and return the resulting job status or error code of each."""
     barrier, results = Barrier(len(actions)), [""] * len(actions)
 
     def run(index: int) -> None:

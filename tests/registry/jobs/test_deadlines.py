@@ -40,7 +40,7 @@ def test_a_waiting_job_expires_with_an_error(harness: RegistryHarness) -> None:
             for name in ("deadline", "expires_at")
         ]
     )
-    assert harness.claim() is None  # a worker does not start it either
+    assert harness.claim() is None  # workers cannot claim the job either
     harness.run(deadlines.expire_waiting)
     job = harness.get_job(job_id)
     assert (job.status, job.finished_at is not None) == ("expired", True)
@@ -94,7 +94,7 @@ def test_a_running_job_is_stopped_by_its_worker_and_expires_with_its_checkpoint(
         assert [attempt.status for attempt in queries.list_attempts(session, job.id)] == ["expired"]
     harness.run(controls.retry, job.id, actor="key", overrides={})
     assert harness.claim().resume_from == "checkpoints/1"
-    assert harness.get_job(job.id).expires_at > job.expires_at  # the time limit starts again
+    assert harness.get_job(job.id).expires_at > job.expires_at  # the time limit starts over
 
 
 def test_a_job_that_loses_its_worker_after_its_deadline_is_not_retried(

@@ -1,4 +1,4 @@
-"""Queries of jobs: filters, pages, events and metrics."""
+"""Job queries: filters, pages, events and metrics."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -21,7 +21,7 @@ PAST, FUTURE = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC
 
 @pytest.fixture
 def three_jobs(harness: RegistryHarness) -> dict[str, str]:
-    """Ids of three jobs by name."""
+    """Submit three jobs and return their ids by name."""
     dataset = {"id": harness.add_ready_dataset()}
     teacher = {"id": harness.add_ready_teacher()}
     return {

@@ -1,4 +1,4 @@
-"""Submission of jobs, and their promotion when their inputs are ready."""
+"""Job submission, and the queueing of jobs once their inputs are ready."""
 
 from typing import Any
 

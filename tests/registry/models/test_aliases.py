@@ -1,4 +1,4 @@
-"""Aliases move atomically, and only among the versions of their name."""
+"""Model aliases, which move atomically and only between versions of one model name."""
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise

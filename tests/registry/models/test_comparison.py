@@ -1,4 +1,4 @@
-"""Comparison of models, with numbers that are easy to check by hand."""
+"""Model comparison, with numbers that are easy to check by hand."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Lineage through several teachers, and its visibility to other owners."""
+"""Model lineage through several teachers, and its visibility to other owners."""
 
 from registry.access.permissions import Principal, Role
 from registry.db.model_tables import Model
@@ -39,7 +39,7 @@ def test_the_graph_contains_all_ancestors_and_direct_students(harness: RegistryH
         LineageEdge(models[1], jobs[2], Relation.TAUGHT),
     }
     made = {LineageEdge(job, model, Relation.MADE) for job, model in zip(jobs, models, strict=True)}
-    # The student's other inputs are only in its own lineage.
+    # The student's other inputs appear only in its own lineage.
     trained = {LineageEdge(dataset, job, Relation.TRAINED) for job in jobs[:2]}
     assert set(graph.edges) == taught | made | trained
     facts = {node.id: node.facts for node in graph.nodes}

@@ -1,4 +1,4 @@
-"""Logging of a process."""
+"""Logging setup of a process."""
 
 import io
 import json
@@ -18,7 +18,7 @@ def raise_error(_hidden: str, message: str) -> None:
 def test_json_logs_one_line_per_record_with_bound_values(log_stream: io.StringIO) -> None:
     configure_logging(Settings(log_format="json"), log_stream)
     with bound_contextvars(job="job_1", attempt=2):
-        logging.getLogger("worker.supervisor").warning("%s fell\nsilent", "it")
+        logging.getLogger("worker.attempt_supervisor").warning("%s fell\nsilent", "it")
     logging.getLogger("uvicorn.error").info(
         "started", extra={"color_message": "\x1b[1mstarted", "method": "GET"}
     )
@@ -26,7 +26,7 @@ def test_json_logs_one_line_per_record_with_bound_values(log_stream: io.StringIO
     assert {name: first[name] for name in ("event", "level", "logger", "job", "attempt")} == {
         "event": "it fell\nsilent",
         "level": "warning",
-        "logger": "worker.supervisor",
+        "logger": "worker.attempt_supervisor",
         "job": "job_1",
         "attempt": 2,
     }

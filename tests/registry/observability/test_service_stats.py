@@ -1,4 +1,4 @@
-"""Statistics of the service."""
+"""Service statistics."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Traces of the database and the queue."""
+"""Trace spans of database queries and queue messages."""
 
 import sys
 from pathlib import Path

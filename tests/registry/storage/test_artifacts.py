@@ -1,4 +1,4 @@
-"""Stored files and the rows that reference them."""
+"""Artifacts: stored files and the rows that reference them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Unreferenced objects are deleted after a grace period, whatever is uploaded meanwhile."""
+"""Garbage collection of unreferenced objects after a grace period, also during uploads."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ NOW, HOUR = timedelta(seconds=-1), timedelta(hours=1)
 
 
 def store_aged_file(harness: RegistryHarness, content: bytes, seconds: float) -> str:
-    """Store an unrecorded file of that age and return its digest."""
+    """Store a file of the given age without recording it, and return its digest."""
     stored = harness.store_file(content)
     path = harness.store.local_path(stored.digest)
     os.utime(path, (time() - seconds,) * 2)
@@ -125,7 +125,7 @@ def test_an_upload_of_bytes_under_deletion_is_complete_or_refused(
     digest = hashlib.sha256(content).hexdigest()
 
     def collect() -> None:
-        while not done.wait(0.005):  # without a pause, SQLite would let no one else write
+        while not done.wait(0.005):  # without a pause, the other thread could not write to SQLite
             harness.run(
                 garbage_collection.delete_item,
                 harness.store,

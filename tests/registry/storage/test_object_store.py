@@ -1,4 +1,4 @@
-"""The file store, in a local folder and as a remote store."""
+"""The object store, in a local folder and on a remote server."""
 
 import hashlib
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ import pytest
 from registry.errors import StoredFileCorrupt, StoredFileMissing, UploadTooLarge
 from registry.storage.object_store import Store
 
-CONTENT = bytes(range(256)) * 20_000  # 5 MB: more than one chunk
+CONTENT = bytes(range(256)) * 20_000  # 5 MB, more than one chunk
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.fixture(params=["file", "memory"])
 def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """Return a local store, and one that is not local, like S3."""
+    """Return a local store or, like S3, one without local files."""
     url = f"file://{tmp_path}/a%20store" if request.param == "file" else "memory:///"
     return Store(url, scratch=tmp_path / "incoming")
 

@@ -1,4 +1,4 @@
-"""Which jobs fit which workers."""
+"""Matching of jobs to workers by capacity."""
 
 from datetime import timedelta
 from itertools import product

@@ -1,4 +1,4 @@
-"""Worker membership and leadership."""
+"""Worker registration and leader election."""
 
 from datetime import timedelta
 

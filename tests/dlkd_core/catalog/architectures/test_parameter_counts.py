@@ -1,4 +1,4 @@
-"""Tests of the parameter counts that the service knows without building networks."""
+"""Tests for the parameter counts that the service knows without building networks."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from dlkd_core.catalog.architectures.parameter_counts import (
     PARAMETER_COUNTS_FILE,
     get_parameter_count,
 )
-from dlkd_core.models import parameter_index
+from dlkd_core.models import parameter_count_index
 from dlkd_core.models.meta_network import build_meta_network
 
 
@@ -20,7 +20,9 @@ def count_built_parameters(name: str, options: dict[str, Any], classes: int) -> 
     )
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in parameter_index.indexed_architectures()])
+@pytest.mark.parametrize(
+    "name", [entry.name for entry in parameter_count_index.indexed_architectures()]
+)
 def test_the_counts_are_those_of_the_built_networks(name: str) -> None:
     count = get_parameter_count(name, {}, 7)
     assert count is not None
@@ -29,7 +31,7 @@ def test_the_counts_are_those_of_the_built_networks(name: str) -> None:
 
 def test_the_file_has_exactly_the_indexed_networks() -> None:
     assert list(json.loads(PARAMETER_COUNTS_FILE.read_text())) == [
-        entry.name for entry in parameter_index.indexed_architectures()
+        entry.name for entry in parameter_count_index.indexed_architectures()
     ]
 
 

@@ -1,4 +1,4 @@
-"""Tests of architectures from installed packages, with a small package in its own folder."""
+"""Tests for architectures from installed packages, with a small package in a temporary folder."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def build(name, num_classes, options):
 def install_package(
     folder: Path, name: str = "tiny_cnn", value: str = "my_networks.entries:TINY"
 ) -> Path:
-    """Write an installed package: its modules, and its metadata with the entry point."""
+    """Write the modules of an installed package and its metadata, which has the entry point."""
     package, metadata = folder / "my_networks", folder / "my_networks-1.0.dist-info"
     package.mkdir(parents=True)
     metadata.mkdir()

@@ -1,4 +1,4 @@
-"""Tests that the catalog's facts about timm are those of the installed timm."""
+"""Tests that the catalog's facts about timm networks match the installed timm."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ _REGENERATE = (
     "run python -m dlkd_core.models.timm_index and then"
     " python -m dlkd_core.teachers.recognition.fingerprints timm"
 )
-# Their classifier is part of another layer, which uses its weights directly.
+# The classifier of these networks is part of an attention layer that uses its weights directly.
 _ATTENTION_POOLED = {
     "resnet50_clip",
     "resnet50x4_clip",
@@ -23,7 +23,7 @@ _ATTENTION_POOLED = {
     "resnet50x64_clip",
     "resnet101_clip",
 }
-# They name a classifier that does not exist.
+# These networks name a classifier layer that does not exist.
 _ENCODERS = {"gemma4_vit_167m_enc", "gemma4_vit_570m_enc", "mobilenetv5_300m_enc"}
 
 

@@ -1,4 +1,4 @@
-"""Tests of dlkd_auto: the published method for long runs, smaller weights for short ones."""
+"""Tests for `dlkd_auto`, which uses the published loss weights only in long runs."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Tests of the plain crop and the MoCo v2 crop."""
+"""Tests for the plain crop and the MoCo v2 crop."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def random_images(count: int, height: int = 8, width: int = 8) -> Tensor:
 
 
 def gradient_images(count: int, side: int = 64) -> Tensor:
-    """Return images in which red grows to the right and green downward, so crops can be located."""
+    """Return images with red increasing to the right and green downward, to locate crops."""
     line = torch.arange(side, dtype=torch.uint8).mul(3)
     image = torch.stack(
         [

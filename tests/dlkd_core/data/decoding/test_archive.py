@@ -1,4 +1,4 @@
-"""Tests of reading untrusted archives and of refusing dangerous ones."""
+"""Tests for reading untrusted archives and rejecting dangerous ones."""
 
 import io
 import tarfile

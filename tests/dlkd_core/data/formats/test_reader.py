@@ -1,4 +1,4 @@
-"""Tests of the data set formats. One small set opens to the same images and labels in each."""
+"""Tests that a small dataset yields the same images and labels in every format."""
 
 import gzip
 import io
@@ -18,7 +18,7 @@ from dlkd_core.data import ImageDataset, open_dataset
 from dlkd_core.errors import ArchiveUnreadable, ImageUnreadable, LayoutInvalid
 from tests.dlkd_core.data.sample_images import encode_png, tar_bytes, write_zip
 
-NAMES = ("cat", "ant", "bee")  # not in alphabetical order, because labels are indices here
+NAMES = ("cat", "ant", "bee")  # not sorted, because labels are indices into this tuple
 Pixels = npt.NDArray[np.uint8]
 Sets = dict[str, tuple[Pixels, list[int]]]  # split -> images (N, 32, 32, 3), labels
 
@@ -139,7 +139,7 @@ NUMBERED = {"keras": write_keras, "webdataset": write_webdataset, "shards": writ
 
 
 def by_content(dataset: ImageDataset) -> dict[str, set[tuple[bytes, int]]]:
-    """Return images and labels of each split, regardless of their order."""
+    """Return the images and labels of each split in a form that does not depend on their order."""
     splits = {"train": dataset.train, "val": dataset.val}
     return {
         name: {
@@ -208,7 +208,7 @@ def test_without_a_val_split_the_same_tenth_of_each_class_is_always_held_out(
 
 
 def make_damaged_files(train: int) -> dict[str, bytes]:
-    """Return `train` training images, the last of them truncated, and two val images."""
+    """Return files for `train` training images, the last one truncated, and two val images."""
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     files = {f"train/{'ab'[row % 2]}/{row:03}.png": encode_png(image) for row in range(train)}
     last = max(files)

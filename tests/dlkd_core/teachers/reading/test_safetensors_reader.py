@@ -1,4 +1,4 @@
-"""Reading of safetensors files and checks of their header."""
+"""The safetensors reader and its header checks."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from tests.dlkd_core.teachers.sample_checkpoints import random_state_dict, write
 
 
 def float_entry(begin: int, end: int, **changes: Any) -> dict[str, Any]:
-    """Return a valid entry for these bytes, with changes."""
+    """Return a header entry for these bytes. It is valid unless keyword arguments change it."""
     return {
         "dtype": "F32",
         "shape": [(end - begin) // 4],

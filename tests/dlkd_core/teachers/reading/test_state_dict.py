@@ -1,4 +1,4 @@
-"""State dicts in the wrappings that training scripts use."""
+"""State dicts in the wrappers that training scripts use."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Reading of torch.save files, harmless and hostile."""
+"""The reader for torch.save files, with harmless and malicious files."""
 
 import os
 import pickle
@@ -37,7 +37,7 @@ def test_tensors_come_back_as_they_were_saved(tmp_path: Path, *, legacy: bool) -
 
 
 class Command:
-    """Runs an attacker's command when it is unpickled."""
+    """Object that runs an attacker's command when it is unpickled."""
 
     def __init__(self, command: str) -> None:
         self.command = command
@@ -156,7 +156,7 @@ def test_an_archive_whose_members_overlap_is_refused_before_they_are_read(
             duplicate.header_offset, duplicate.CRC = shared.header_offset, shared.CRC
             duplicate.file_size = duplicate.compress_size = shared.file_size
             after.filelist.append(duplicate)
-    # torch itself reads eight times what the file holds
+    # torch itself reads eight times as many bytes as the file holds
     assert len(torch.load(tmp_path / "b.pth")) == 8
     with pytest.raises(CheckpointRefused, match="bomb"):
         read_torch(tmp_path / "b.pth")

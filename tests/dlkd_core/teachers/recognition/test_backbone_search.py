@@ -41,12 +41,12 @@ def add_prefix(prefix: str, weights: State) -> State:
 
 
 def different_weights(weights: State) -> State:
-    """Return different weights of the same shapes."""
+    """Return different weights with the same shapes."""
     return {name: tensor + 1 for name, tensor in weights.items()}
 
 
 def mlp(name: str, width: int = 64) -> State:
-    """Return a projection head with two layers."""
+    """Return the weights of a projection head with two layers."""
     return {
         f"{name}.0.weight": torch.rand(width, width),
         f"{name}.0.bias": torch.rand(width),

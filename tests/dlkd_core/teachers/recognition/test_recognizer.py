@@ -1,4 +1,4 @@
-"""Recognition of a checkpoint's network, and the errors if there is none."""
+"""Recognition of a checkpoint's network, and the errors if no network matches."""
 
 from typing import Any
 

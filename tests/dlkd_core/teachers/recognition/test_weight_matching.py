@@ -1,4 +1,4 @@
-"""Matching of a file's weights to a network's."""
+"""Matching of the weights in a file to those of a network."""
 
 import pytest
 import torch
@@ -83,8 +83,8 @@ def test_auxiliary_classifiers_are_ignored() -> None:
         # the network's own name takes precedence over the usual ones
         ({"linear.weight": (10, 64), "fc.weight": (10, 64)}, ["fc"]),
         ({"output.weight": (10, 64, 1, 1)}, ["output"]),
-        ({"linear.weight": (64,)}, []),  # a normalization layer
-        ({"linear.weight": (0, 64)}, []),  # no classes
+        ({"linear.weight": (64,)}, []),  # the weights of a normalization layer
+        ({"linear.weight": (0, 64)}, []),  # a classifier without classes
         ({"layer1.weight": (10, 64)}, []),
     ],
 )

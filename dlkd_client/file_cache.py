@@ -19,7 +19,7 @@ class UploadState:
         self._file = _cache_folder() / "uploads" / name
 
     def load(self) -> str | None:
-        """Return the URL path of the upload, or None if no upload is unfinished."""
+        """Return the URL path of the unfinished upload, or None if there is none."""
         return self._file.read_text() if self._file.exists() else None
 
     def save(self, upload_path: str) -> str:

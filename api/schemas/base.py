@@ -26,11 +26,11 @@ class Page(ResponseModel, Generic[Item]):
 
 
 class ErrorOut(ResponseModel):
-    """The error that made a job fail or an upload be rejected.
+    """The reason why a job failed or an upload was rejected.
 
-    Errors of jobs and attempts also have `retryable` and `class`. The class is `user`,
-    `infrastructure` or `preemption`. Errors of class `user` are not retried. Errors of jobs also
-    have the number of the failed `attempt` and the last lines of its `log`.
+    Job and attempt errors also have `retryable` and `class`. The class is `user`,
+    `infrastructure` or `preemption`. Errors of class `user` are not retried. Job errors also have
+    the number of the failed `attempt` and the last lines of its `log`.
     """
 
     model_config = ConfigDict(extra="allow")

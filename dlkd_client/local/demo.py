@@ -171,7 +171,7 @@ def _train_teacher(
 def _train_students(
     config: DemoConfig, dataset: Dataset, teacher: TeacherInfo, client: Client, console: Console
 ) -> tuple[list[Model], list[Model]]:
-    """For each seed, train one student with distillation and one without a teacher."""
+    """Train one distilled student and one without a teacher for each seed."""
     variants: dict[str, dict[str, Any]] = {
         config.method["name"]: {"teacher": teacher.spec, "method": config.method},
         "alone": {"teacher": None},

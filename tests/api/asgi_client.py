@@ -1,4 +1,4 @@
-"""Direct ASGI calls for tests that control how the request body arrives."""
+"""Helper that calls an ASGI application directly, to control how the request body arrives."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from fastapi import FastAPI
 def call_app(
     app: FastAPI, method: str, path: str, headers: list[tuple[bytes, bytes]], receive: Any
 ) -> int:
-    """Call the application with this `receive` function and return the response status."""
+    """Send a request with the given `receive` function and return the response status."""
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},

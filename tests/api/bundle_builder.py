@@ -1,4 +1,4 @@
-"""Valid and invalid model bundles, as exported by another service."""
+"""Helpers that build valid and invalid model bundles, as another service would export them."""
 
 import io
 import json
@@ -24,7 +24,7 @@ REPORT: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """A model file and the facts that the manifest states about it."""
+    """A model file with the attributes of its manifest entry."""
 
     name: str
     content: bytes
@@ -42,7 +42,7 @@ class ExportedFile:
 
 
 def bundle_members(report: dict[str, Any] = REPORT, *files: ExportedFile) -> dict[str, bytes]:
-    """Return the members of a valid bundle as a dictionary from name to content."""
+    """Return a dictionary from the name of each member of a valid bundle to its content."""
     files = files or (ExportedFile("student.safetensors", WEIGHTS, "safetensors"),)
     return {
         **render_documents(report, files, "pets", 3),
@@ -51,7 +51,7 @@ def bundle_members(report: dict[str, Any] = REPORT, *files: ExportedFile) -> dic
 
 
 def zip_members(contents: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
-    """Return a reproducible zip archive, whose bytes do not depend on the current time."""
+    """Return a zip archive. Its bytes do not depend on the current time."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in contents.items():
@@ -60,7 +60,7 @@ def zip_members(contents: dict[str, bytes], compression: int = zipfile.ZIP_STORE
 
 
 def build_bundle() -> bytes:
-    """Return a valid bundle."""
+    """Return a valid bundle as a zip archive."""
     return zip_members(bundle_members())
 
 

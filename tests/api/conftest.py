@@ -55,7 +55,7 @@ def key(database: Database) -> str:
 
 @pytest.fixture
 def anonymous_client(app: FastAPI) -> Iterator[TestClient]:
-    """Return a client without an API key."""
+    """Yield a client without an API key."""
     with TestClient(app, base_url="http://127.0.0.1:8000") as client:
         yield client
 
@@ -80,7 +80,7 @@ def worker(database: Database, store: Store) -> FakeWorker:
 
 @pytest.fixture
 def archive() -> bytes:
-    """Return a zip that is accepted as a dataset. Only a real worker would read its images."""
+    """Return a zip archive that is accepted as a dataset. Its images are not valid."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as packed:
         packed.writestr("train/cat/1.png", b"not an image")
@@ -89,7 +89,7 @@ def archive() -> bytes:
 
 @pytest.fixture
 def dataset(client: TestClient, worker: FakeWorker, archive: bytes) -> str:
-    """Return the id of a checked dataset with two classes."""
+    """Upload a dataset with two classes, let its check pass, and return its id."""
     created = client.post("/v1/datasets", files={"file": ("pets.zip", archive)}).json()
     worker.check_dataset()
     return str(created["id"])
@@ -97,7 +97,7 @@ def dataset(client: TestClient, worker: FakeWorker, archive: bytes) -> str:
 
 @pytest.fixture
 def spec(dataset: str) -> dict[str, Any]:
-    """Return the body of a request for plain training."""
+    """Return the request body of a job that trains a student on labels only."""
     return {
         "student": {"architecture": "resnet8"},
         "dataset": {"id": dataset},

@@ -1,4 +1,4 @@
-"""A fake worker, which writes results to the database and the store without computing anything."""
+"""A fake worker. It stores results without computing anything."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from registry.storage.object_store import Store
 from registry.uploads.upload_check_jobs import CHECK_FILES
 from registry.workers.capacity import QueueCapacity
 
-# Starts like a file in torch.save's old format, which was not a zip archive.
+# Begins like a file in the old format of torch.save, which was not yet a zip archive.
 CHECKPOINT = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + bytes(1000)
 SAMPLES = {"columns": 12, "width": 32, "height": 32, "classes": [0, 1]}
 
@@ -26,7 +26,7 @@ def list_stored_files(settings: Settings) -> list[Path]:
 
 
 class FakeWorker:
-    """Worker that claims jobs and records made-up results."""
+    """A worker that claims jobs and records made-up results."""
 
     def __init__(self, database: Database, store: Store) -> None:
         self.database = database

@@ -1,4 +1,4 @@
-"""API keys for every role, and rows for two owners."""
+"""Test data of two owners: API keys for every role, and rows of every kind."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,7 +40,7 @@ _REPORT: dict[str, Any] = {
 
 @dataclass
 class Tenants:
-    """Factory for the API keys, clients and rows of both owners in one application."""
+    """Creates API keys, clients and rows for both owners in one application."""
 
     app: FastAPI
     database: Database
@@ -65,7 +65,7 @@ class Tenants:
         )
 
     def create_rows(self, owner: str, *, status: str = "queued") -> dict[str, str]:
-        """Create a row of every kind that has owners and return the ids by path parameter name."""
+        """Create one row of every kind that has an owner. Return the ids by path parameter name."""
         number = next(_counter)
         stored = self.store.put([f"file {number}".encode()])
         with self.database.write() as session:

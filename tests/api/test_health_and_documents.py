@@ -1,4 +1,4 @@
-"""The health, catalog, OpenAPI and documentation routes, and the application's imports."""
+"""The routes for health, catalog, OpenAPI and documentation, and the application's imports."""
 
 import subprocess
 import sys

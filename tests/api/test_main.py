@@ -1,4 +1,4 @@
-"""The command `python -m api`: settings errors, the check for a first API key, and serving."""
+"""The command `python -m api`: settings errors, the check for an API key, and serving requests."""
 
 import io
 import os

@@ -1,6 +1,7 @@
-"""Responses to generated requests, both valid and invalid, conform to /openapi.json.
+"""Tests that responses conform to /openapi.json.
 
-No request causes a server error or an undocumented status or body.
+The requests are generated, and some of them are invalid. Server errors and undocumented statuses
+and bodies fail the tests.
 """
 
 import zlib
@@ -27,7 +28,7 @@ DOCUMENT = create_app(
 
 
 class LazyApp:
-    """An ASGI application for test collection that forwards to the real one when the tests run."""
+    """Placeholder during test collection. It forwards to the real application in the tests."""
 
     app: ASGIApp
 
@@ -41,7 +42,7 @@ schema.app = lazy_app
 
 
 class SeededApp:
-    """The application, with one row of every kind in its database."""
+    """An admin key and the ids of one row of every kind in the application's database."""
 
     def __init__(self, tenants: Tenants) -> None:
         self.key = tenants.create_key(Role.ADMIN)
@@ -49,7 +50,7 @@ class SeededApp:
         self.rows = {**rows, "name": rows["model_name"]}
 
     def replace_ids(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Replace two thirds of the generated ids with ids of existing rows."""
+        """Replace generated ids with ids of existing rows in two thirds of the requests."""
         keep_generated = zlib.crc32(repr(parameters).encode()) % 3 == 0
         return (
             parameters

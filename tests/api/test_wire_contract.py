@@ -32,9 +32,9 @@ _CONSTRAINTS = (
 
 
 def contract_lines(document: dict[str, Any]) -> list[str]:
-    """Return the contract that an OpenAPI document states, one fact per line.
+    """Return the wire contract of an OpenAPI document as sorted lines.
 
-    Descriptions and component names are not part of it.
+    The contract does not include descriptions and component names.
     """
     lines = set[str]()
     for path, operations in document["paths"].items():

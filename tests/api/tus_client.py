@@ -39,7 +39,7 @@ def append_chunk(
 
 
 def upload_file(client: Any, content: bytes, **metadata: str) -> str:
-    """Upload a whole file and return the id of the upload."""
+    """Upload a complete file and return the id of the upload."""
     upload_url = create_upload(client, len(content), **metadata)
     assert append_chunk(client, upload_url, 0, content).status_code == 204
     return upload_url.rpartition("/")[2]

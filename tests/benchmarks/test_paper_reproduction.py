@@ -1,4 +1,4 @@
-"""Reproduction of the paper's table with runs of a few seconds: results, plots and cache."""
+"""Reproduction of the paper's table with short training runs: results, plots and cache."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_the_table_lists_published_numbers_and_a_second_call_runs_nothing(
     assert lines[0] == "| | resnet56 → resnet20 | RepDistiller | SSKD |"
     assert lines[2].startswith("| plain | **")
     assert "±" in lines[3]
-    assert lines[3].endswith(" | 70.66 | 70.66 |")  # KD's accuracy in the two publications
+    assert lines[3].endswith(" | 70.66 | 70.66 |")  # the accuracy of KD in the two publications
 
     monkeypatch.setattr(
         "benchmarks.run_cache.run",

@@ -1,4 +1,4 @@
-"""Runs the `dlkd` command within the test process."""
+"""Helpers that run the `dlkd` command within the test process."""
 
 import json
 from pathlib import Path

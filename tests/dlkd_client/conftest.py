@@ -1,6 +1,6 @@
-"""Fixtures for a real server on a loopback port with a real database and store.
+"""Fixtures: a real server on a loopback port, with a real database and store.
 
-`FakeWorker` replaces the worker.
+The server has no real worker. Tests run `FakeWorker` instead.
 """
 
 import json
@@ -33,7 +33,7 @@ __all__ = ["app", "archive", "database", "key", "queue", "settings", "store", "w
 
 @pytest.fixture(autouse=True)
 def isolated_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use temporary user folders and remove the service's address from the environment."""
+    """Use temporary user folders, and remove the service's settings from the environment."""
     monkeypatch.chdir(tmp_path)
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))

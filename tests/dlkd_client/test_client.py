@@ -1,4 +1,4 @@
-"""The Python client with a real server."""
+"""The Python client, tested with a real server."""
 
 from collections.abc import Iterator
 from hashlib import sha256
@@ -219,9 +219,9 @@ def test_a_download_is_verified_and_moved_into_place(
 
 
 class InterruptingTransport(httpx.HTTPTransport):
-    """Transport that breaks the connection of each download after a given number of bytes.
+    """Transport that breaks the connection of each download after some bytes.
 
-    The last number also applies to all further downloads.
+    `after` contains one number of bytes per download. Further downloads use the last number.
     """
 
     def __init__(self, *after: int) -> None:

@@ -31,7 +31,10 @@ def respond_with(status: int, **headers: str) -> Fault:
 
 
 class FaultyTransport(httpx.HTTPTransport):
-    """Transport that first raises the given faults and then loses `lost` responses."""
+    """Transport that runs `faults` for the first requests and then loses `lost` responses.
+
+    If a fault is None, the request reaches the service.
+    """
 
     def __init__(self, *faults: Fault, lost: int = 0) -> None:
         super().__init__()
@@ -53,7 +56,7 @@ class FaultyTransport(httpx.HTTPTransport):
 
 @pytest.fixture(autouse=True)
 def no_retry_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set the delays between retries to zero."""
+    """Shorten the delays between retries to milliseconds."""
     monkeypatch.setattr(retries, "_BASE_DELAY_SECONDS", 0.001)
 
 
@@ -118,7 +121,7 @@ def test_retry_after_sets_the_delay() -> None:
 
 
 class TruncatedStream(httpx.SyncByteStream):
-    """Response stream that breaks the connection after a number of server-sent events."""
+    """Response stream that breaks the connection after `after` server-sent events."""
 
     def __init__(self, stream: Any, after: int) -> None:
         self.stream = stream

@@ -1,4 +1,4 @@
-"""Fixture for specs on a dataset that a small network learns in seconds."""
+"""Fixture that makes specs of short runs on the stripes dataset."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +13,9 @@ MakeSpec = Callable[..., DistillationSpec]
 
 @pytest.fixture
 def make_spec(stripes: Path) -> MakeSpec:
-    """Return a factory for specs of short plain runs on the stripes.
+    """Return a function that makes the spec of a short `plain` run on the stripes.
 
-    Keyword arguments replace parts of the spec.
+    The keyword arguments of the function replace parts of the spec.
     """
 
     def make(**parts: Any) -> DistillationSpec:

@@ -1,8 +1,8 @@
-"""Program that measures the peak memory of runs on few and many images.
+"""Program that measures how much more memory a run on many images takes than a run on few.
 
-`test_pipeline_large_datasets` runs it. It prints by how much the anonymous memory exceeds that of a
-run on few images. Pages of mapped files are not counted, because the system can reclaim them at any
-time.
+`test_pipeline_large_datasets` starts this program. The program prints the additional peak memory in
+bytes, once with the many images on disk and once with the images in memory. Only anonymous memory
+is counted. Pages of mapped files are left out, because the system can reclaim them at any time.
 """
 
 import gc
@@ -31,7 +31,7 @@ def read_anonymous_memory() -> int:
 
 @contextmanager
 def record_peak(peaks: list[int]) -> Iterator[None]:
-    """Append the peak memory in bytes during the `with` block to `peaks`."""
+    """Measure the peak memory of the `with` block and append it to `peaks`, in bytes."""
     done, samples = threading.Event(), [read_anonymous_memory()]
 
     def watch() -> None:

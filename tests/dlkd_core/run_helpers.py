@@ -15,7 +15,7 @@ from dlkd_core.spec import DistillationSpec
 def run_to_end(
     spec: DistillationSpec, directory: Path
 ) -> tuple[dict[str, Any], list[events.Event]]:
-    """Run a spec and return its report and all events."""
+    """Run a spec and return the report and all events."""
     run_events = list(run(spec, directory))
     last = run_events[-1]
     assert isinstance(last, events.RunFinished)
@@ -23,27 +23,27 @@ def run_to_end(
 
 
 def run_to_report(spec: DistillationSpec, directory: Path) -> dict[str, Any]:
-    """Run a spec and return its report."""
+    """Run a spec and return the report."""
     return run_to_end(spec, directory)[0]
 
 
 def notice_messages(run_events: Iterable[events.Event]) -> list[str]:
-    """Return the messages of all notices."""
+    """Return the messages of all notices among the events."""
     return [event.message for event in run_events if isinstance(event, events.Notice)]
 
 
 def finished_steps(run_events: Iterable[events.Event]) -> list[int]:
-    """Return the numbers of all finished steps."""
+    """Return the step numbers of all finished steps among the events."""
     return [event.step for event in run_events if isinstance(event, events.StepFinished)]
 
 
 def load_student_weights(directory: Path) -> dict[str, Tensor]:
-    """Load the weights of the student that a run exported."""
+    """Load the student weights that a run exported to the folder."""
     return load_file(directory / "student.safetensors")
 
 
 def train_stripes_teacher(stripes: Path, directory: Path, architecture: str) -> Path:
-    """Train a network on the stripes with the pipeline and return its safetensors file."""
+    """Train a network on the stripes and return the path of the exported safetensors file."""
     spec = DistillationSpec.model_validate(
         {
             "student": {"architecture": architecture},

@@ -21,7 +21,7 @@ def write_spec(path: Path, spec: dict[str, Any]) -> Path:
 
 
 def make_spec(stripes: Path, **parts: Any) -> dict[str, Any]:
-    """Return the spec of a plain run. Keyword arguments replace parts of the spec."""
+    """Return the spec of a `plain` run. Keyword arguments replace parts of the spec."""
     training = {"epochs": 60, "batch_size": 16, "learning_rate": 0.05, "flip": False}
     base = {
         "student": {"architecture": "resnet8"},
@@ -41,7 +41,7 @@ def test_an_interrupted_run_leaves_a_checkpoint_and_resumes_from_it(
         for line in process.stderr:
             if line.startswith("training"):
                 break
-        # before the end of the first epoch, where a checkpoint would be saved anyway
+        # The interrupt arrives within the first epoch, because each epoch ends with a checkpoint.
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()

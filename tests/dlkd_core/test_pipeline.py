@@ -1,4 +1,4 @@
-"""Tests for whole runs, on images that a small network learns in seconds."""
+"""Tests for whole runs on images that a small network learns in seconds."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ from tests.dlkd_core.run_helpers import (
 
 @pytest.fixture(scope="session")
 def teacher(tmp_path_factory: pytest.TempPathFactory, stripes: Path) -> Path:
-    """Return a checkpoint that classifies the stripes."""
+    """Train a teacher on the stripes and return the path of its weights."""
     return train_stripes_teacher(stripes, tmp_path_factory.mktemp("teacher"), "resnet20")
 
 
@@ -53,7 +53,7 @@ def test_events_report_phases_steps_and_metrics_in_order(
     phases = [event.phase for event in run_events if isinstance(event, events.PhaseStarted)]
     assert phases == ["reading", "proving", "training", "evaluating", "exporting"]
     steps = [event for event in run_events if isinstance(event, events.StepFinished)]
-    # 120 images make 8 batches per epoch, for 4 epochs.
+    # 120 images make 8 batches per epoch, and there are 4 epochs.
     assert [event.step for event in steps] == list(range(1, 33))
     assert steps[-1].epoch == steps[-1].epochs == 4
     metrics = [event for event in run_events if isinstance(event, events.MetricsRecorded)]
@@ -98,7 +98,7 @@ def test_the_onnx_file_has_the_accuracy_of_the_report(
         if isinstance(event, events.MetricsRecorded) and "val/top1" in event.values
     ]
     assert evaluations[-1] == top1
-    assert top1 < 1  # without any errors, the comparison would prove nothing
+    assert top1 < 1  # a perfect accuracy would make the comparison meaningless
     graph = onnx.load(tmp_path / "student.onnx")
     metadata = {entry.key: entry.value for entry in graph.metadata_props}
     assert json.loads(metadata["classes"]) == ["diagonal", "horizontal", "vertical"]

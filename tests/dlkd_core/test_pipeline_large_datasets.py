@@ -1,4 +1,7 @@
-"""Tests that runs on images that do not fit in memory give the same weights with little memory."""
+"""Tests for runs on images that do not fit in memory.
+
+These runs give the same weights as runs in memory and stay within the memory limit.
+"""
 
 import json
 import os
@@ -19,8 +22,8 @@ from tests.dlkd_core.data.sample_images import encode_png, write_zip
 from tests.dlkd_core.run_helpers import load_student_weights
 
 MiB = 1 << 20
-# After glibc has returned a large freed block to the system, it raises its threshold and keeps the
-# next ones. A fixed threshold prevents that.
+# By default, glibc raises its mmap threshold when a large block is freed. Later blocks of that size
+# are then not returned to the system when they are freed. A fixed threshold prevents this.
 MALLOC_ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": "131072",
     "PYTHONPATH": str(Path(__file__).parents[2]),
@@ -74,7 +77,7 @@ def test_images_on_disk_are_exported_and_measured_as_images_in_memory(
 
 
 def write_dataset(path: Path, train: int, val: int) -> Path:
-    """Write single-color images of 128 x 128 pixels, which take 48 KiB each when decoded."""
+    """Write a zip of single-color 128 x 128 images. Each image takes 48 KiB when decoded."""
     images = [encode_png(np.full((128, 128, 3), shade, np.uint8)) for shade in range(0, 256, 8)]
     files = {
         f"{split}/{'ab'[row % 2]}/{row:05}.png": images[row % len(images)]
@@ -100,5 +103,5 @@ def test_a_dataset_of_ten_times_the_memory_limit_trains_within_the_limit(tmp_pat
         env={**os.environ, **MALLOC_ENVIRONMENT},
     )
     additional = json.loads(result.stdout)
-    assert additional["in memory"] > 9 * limit  # proves that the measurement works
+    assert additional["in memory"] > 9 * limit  # shows that the measurement works
     assert additional["on disk"] < limit

@@ -1,4 +1,4 @@
-"""Tests for runs in which the teacher, the student or both have no trained classifier."""
+"""Tests for runs in which teacher, student or both have no trained classifier."""
 
 import zipfile
 from pathlib import Path
@@ -25,7 +25,7 @@ UNSUPERVISED_METHOD = {"name": "dlkd", "labels": 0}
 
 
 def to_moco_checkpoint(weights: dict[str, torch.Tensor]) -> dict[str, Any]:
-    """Return a MoCo v2 checkpoint with encoder, projection head, key encoder and queue."""
+    """Return a MoCo v2 checkpoint whose query encoder has the given weights."""
     layers = {name: tensor for name, tensor in weights.items() if not name.startswith("fc.")}
     projection = {
         f"fc.{layer}.{part}": torch.rand(64, 64) if part == "weight" else torch.rand(64)
@@ -45,7 +45,7 @@ def to_moco_checkpoint(weights: dict[str, torch.Tensor]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory, stripes: Path) -> Path:
-    """Return a MoCo checkpoint whose features separate the stripes."""
+    """Train a backbone on the stripes, save it as a MoCo checkpoint and return the path."""
     directory = tmp_path_factory.mktemp("teacher")
     weights = load_file(train_stripes_teacher(stripes, directory, "resnet20"))
     path = directory / "moco.pth.tar"
@@ -151,7 +151,7 @@ def test_a_teacher_with_uninformative_features_is_rejected(
 ) -> None:
     torch.manual_seed(0)
     network = build_network("resnet8", 3).module
-    torch.nn.init.zeros_(network.get_submodule("conv1").weight)  # all images get the same features
+    torch.nn.init.zeros_(network.get_submodule("conv1").weight)  # all images have the same features
     torch.save(to_moco_checkpoint(dict(network.state_dict())), tmp_path / "blind.pth")
     spec = make_spec(teacher={"path": tmp_path / "blind.pth"}, method={"name": "seed"})
     with pytest.raises(TeacherAtChance, match="nearest neighbors"):

@@ -1,4 +1,4 @@
-"""Caches of published weights, in the layouts of torch.hub and the Hugging Face Hub."""
+"""Helpers that fill the weight caches of torch.hub and the Hugging Face Hub."""
 
 from pathlib import Path
 
@@ -13,17 +13,17 @@ from dlkd_core.pipeline import run
 from dlkd_core.spec import DistillationSpec
 
 TORCHVISION, TIMM = "shufflenet_v2_x0_5", "timm/test_resnet"
-CLASS_MAP = (7, 3, 5)  # indices of the stripes' classes in `train_cached_model`
+CLASS_MAP = (7, 3, 5)  # classifier outputs for the stripes in `train_cached_model`
 _REFUSING_PROXY = "http://127.0.0.1:9"  # refuses connections, which disables network access
 
 
 def disable_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use empty weight caches in the folder and disable network access."""
+    """Redirect the weight caches to the folder and disable network access."""
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, _REFUSING_PROXY)
     monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))
-    monkeypatch.setenv("HF_HOME", str(folder / "hf"))  # for processes that are started later
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # without it, requests are retried for a minute
+    monkeypatch.setenv("HF_HOME", str(folder / "hf"))  # for child processes
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # otherwise requests are retried for a minute
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "hf" / "hub"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
@@ -37,7 +37,7 @@ def random_weights(network: nn.Module) -> dict[str, Tensor]:
 
 
 def fill_torch_cache(folder: Path, name: str = TORCHVISION) -> dict[str, Tensor]:
-    """Write random weights to where torch.hub looks for the published ones, and return them."""
+    """Fill the torch.hub cache with random weights for a network, and return the weights."""
     settings = {"aux_logits": True, "init_weights": False} if name == "googlenet" else {}
     state = random_weights(get_model(name, weights=None, **settings))
     file_name = get_model_weights(name)["DEFAULT"].url.rpartition("/")[2]
@@ -50,9 +50,9 @@ def fill_torch_cache(folder: Path, name: str = TORCHVISION) -> dict[str, Tensor]
 def fill_hf_cache(
     folder: Path, state: dict[str, Tensor] | None = None, name: str = TIMM
 ) -> dict[str, Tensor]:
-    """Write a timm network's weights to the Hugging Face cache and return them.
+    """Fill the Hugging Face cache with weights for a timm network, and return the weights.
 
-    The weights are random unless `state` is given.
+    If `state` is None, the weights are random.
     """
     timm_name = name.removeprefix("timm/")
     state = state or random_weights(timm.create_model(timm_name))
@@ -66,9 +66,9 @@ def fill_hf_cache(
 
 
 def train_cached_model(stripes: Path, folder: Path) -> dict[str, Tensor]:
-    """Train `TIMM` on the stripes and return its weights with a classifier of a thousand classes.
+    """Train `TIMM` on the stripes and return weights with a classifier for a thousand classes.
 
-    `CLASS_MAP` has the classifier's indices of the stripes' classes.
+    The outputs `CLASS_MAP` of the classifier stand for the classes of the stripes.
     """
     training = {"epochs": 12, "batch_size": 16, "learning_rate": 0.05, "flip": False}
     spec = {

@@ -1,4 +1,4 @@
-"""The compose file, as rendered by docker-compose."""
+"""Tests of the compose file, as docker-compose renders it."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ OWN_SERVICES = {"api", "worker", "worker-gpu"}
 
 
 def compose_command() -> list[str]:
-    """Return the command for docker-compose or for Docker's compose plugin."""
+    """Return the docker-compose command, or that of Docker's compose plugin."""
     if shutil.which("docker-compose"):
         return ["docker-compose"]
     plugin = shutil.which("docker") and subprocess.run(

@@ -1,4 +1,4 @@
-"""The Dockerfiles: hadolint findings, image contents and the user that processes run as."""
+"""Tests of the Dockerfiles: hadolint rules, image contents, and the user of the processes."""
 
 import re
 import shutil

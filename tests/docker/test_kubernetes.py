@@ -1,4 +1,4 @@
-"""The Kubernetes manifests, checked against Kubernetes' schemas and the application."""
+"""Tests that the Kubernetes manifests match the Kubernetes schemas and the application."""
 
 import re
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def config_map() -> dict[str, str]:
 
 
 def secret_names() -> set[str]:
-    """Return the keys of the secret that the command in config.yaml's comment creates."""
+    """Return the keys of the Kubernetes secret, read from the command in config.yaml."""
     return set(
         re.findall(r"--from-literal=(\w+)=", (ROOT / "docker" / "k8s" / "config.yaml").read_text())
     )
@@ -126,7 +126,7 @@ def test_environment_names_are_real_settings(pod: str) -> None:
         "dlkd",
         "dlkd",
     ]
-    # Service links would set the variable DLKD_API_PORT, which is not a setting of the application.
+    # Service links would set DLKD_API_PORT, and the application rejects unknown settings.
     assert POD_TEMPLATES[pod]["spec"]["enableServiceLinks"] is False
 
 

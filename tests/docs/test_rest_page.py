@@ -1,4 +1,4 @@
-"""Tests that a service accepts the curl command of every operation in the REST reference."""
+"""Tests that the service understands every curl command in the REST reference."""
 
 import re
 import shutil
@@ -25,12 +25,12 @@ OPERATIONS = [
     for path, methods in rest_reference.openapi_document()["paths"].items()
     for method, operation in methods.items()
 ]
-# The example id does not exist, or the job's status does not allow the operation.
+# 404 if the example id does not exist, 409 if the job's status does not allow the operation.
 EXPECTED_STATUSES = {"404", "409"}
 EXPECTED_FAILURES = {
     # The example files are not valid checkpoints, images or bundles.
     "422": {"create_teacher", "create_dataset", "import_model"},
-    # The tables of the test database were created without the migrations.
+    # The tables of the test database were created without migrations.
     "503": {"get_ready"},
 }
 

@@ -34,9 +34,9 @@ MAX_SCREENSHOT_BYTES = 150_000
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the site and return its folder. The build fails on broken links and anchors."""
+    """Build the site and return the output folder. Broken links and anchors fail the build."""
     folder = tmp_path_factory.mktemp("site")
-    # --quiet is not set, because it silences warnings before --strict counts them.
+    # Without --quiet, because --strict does not count warnings that --quiet suppresses.
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     result = subprocess.run(
@@ -51,7 +51,7 @@ def read_page(site: Path, page: str) -> str:
 
 
 class ExternalLoads(HTMLParser):
-    """Parser that collects the URLs that a browser loads automatically with a page."""
+    """HTML parser that collects the URLs that a browser loads together with a page."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from registry.webhooks.deliveries import sign
 from tests.docs.code_blocks import DOCS, PAGES, ROOT, CodeBlock, code_blocks
 
 THIS_FILE = "tests/docs/test_snippets.py"
-# The tests that run the pages' code blocks, by page and language.
+# Tests that run the code blocks, by page and language.
 TESTED_BY = {
     ("README.md", "python"): "tests/e2e/test_tutorial_page.py",
     ("README.md", "sh"): THIS_FILE,
@@ -34,7 +34,7 @@ TESTED_BY = {
     ("tutorial.md", "sh"): "tests/e2e/test_tutorial_page.py",
     ("using.md", "sh"): "tests/e2e/test_using_page.py",
 }
-# Code blocks that no test runs, with the reason.
+# Code blocks that no test runs, and the reasons.
 UNTESTED = {
     ("README.md", "mermaid"): "a diagram",
     ("README.md", "text"): "output of a command",

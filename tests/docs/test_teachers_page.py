@@ -18,7 +18,7 @@ IDENTITY_NORMALIZATION = Normalization(mean=(0, 0, 0), std=(1, 1, 1))
 
 @pytest.fixture(scope="module")
 def page_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the page's Python code blocks in order and return their working folder."""
+    """Run the Python code blocks of the page in order, and return the folder with their files."""
     folder, previous = tmp_path_factory.mktemp("teachers"), Path.cwd()
     page: dict[str, Any] = {}
     os.chdir(folder)

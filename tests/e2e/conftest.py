@@ -1,4 +1,4 @@
-"""Fixtures: small real datasets, and a service that runs as a user starts it."""
+"""Fixtures: small real datasets, and a service started the way a user would start it."""
 
 import zipfile
 from collections import Counter
@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @contextmanager
 def run_service(data: Path, **environment: str) -> Iterator[Client]:
-    """Run `dlkd up` for the block. Its exit status must be 0."""
+    """Run `dlkd up` during the `with` block, and assert that it then exits with status 0."""
     with run_local_service(data, **environment) as process:
         address = read_ready_line(process)
         with Client(address["url"], address["api_key"]) as client:
@@ -32,13 +32,13 @@ def run_service(data: Path, **environment: str) -> Iterator[Client]:
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an archive of scikit-learn's handwritten digits."""
+    """Return an archive of the handwritten digits from scikit-learn."""
     return write_digits(tmp_path_factory.mktemp("digits") / "digits.zip")
 
 
 @pytest.fixture(scope="session")
 def few_cifar10(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an archive of 20 training and 30 evaluation images of each class of CIFAR-10."""
+    """Return a CIFAR-10 archive with 20 training and 30 evaluation images per class."""
     limits, counts = {"train": 20, "val": 30}, Counter[PurePosixPath]()
     path = tmp_path_factory.mktemp("cifar10") / "few.zip"
     with (

@@ -38,7 +38,7 @@ def wait_for_status(client: httpx.Client, path: str, *statuses: str) -> dict[str
 
 
 def train_model(client: httpx.Client, images: Path, **spec: Any) -> dict[str, Any]:
-    """Upload a dataset, train a student on it and return the model."""
+    """Upload a dataset, train a student on it, and return the resulting model."""
     upload_id = upload_file(client, images.read_bytes(), filename="images.zip")
     dataset = client.post("/v1/datasets", json={"upload_id": upload_id}).json()
     body = {
@@ -55,7 +55,7 @@ def train_model(client: httpx.Client, images: Path, **spec: Any) -> dict[str, An
 
 
 def wait_for_import_check(client: httpx.Client, model: dict[str, Any]) -> dict[str, Any]:
-    """Wait until a worker has checked an imported model and return the result."""
+    """Wait until a worker has checked an imported model, and return the result of the check."""
     deadline = monotonic() + 240
     while monotonic() < deadline:
         check: dict[str, Any] = client.get(f"/v1/models/{model['id']}").json()["imported"]["trial"]
@@ -66,7 +66,7 @@ def wait_for_import_check(client: httpx.Client, model: dict[str, Any]) -> dict[s
 
 
 def file_digests(client: httpx.Client, model: dict[str, Any]) -> dict[str, str]:
-    """Download the files of a model and return their sha256 by name."""
+    """Download the files of a model and return the SHA-256 digests by file name."""
     return {
         file["name"]: sha256(client.get(file["url"]).content).hexdigest() for file in model["files"]
     }

@@ -1,4 +1,4 @@
-"""Test of the snippets in docs/client.md, run one after the other."""
+"""Test that runs the snippets in docs/client.md in order."""
 
 import asyncio
 import re

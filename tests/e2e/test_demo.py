@@ -1,4 +1,4 @@
-"""Tests of `make demo`."""
+"""Tests of the demo that `make demo` runs."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ def run_demo(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str
 def test_the_digits_demo_distills_compares_and_verifies_a_student(tmp_path: Path) -> None:
     process = run_demo(tmp_path)
     assert process.returncode == 0, process.stdout + process.stderr
-    output = " ".join(process.stdout.split())  # long paths wrap
+    output = " ".join(process.stdout.split())  # remove the line breaks in long paths
     for text in ("teacher wrn_16_2", "resnet8 alone", "resnet8 by dlkd", "sha256 verified"):
         assert text in output
     assert (tmp_path / "out" / "distilled" / "student.onnx").exists()

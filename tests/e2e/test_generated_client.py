@@ -21,7 +21,7 @@ from tests.e2e.conftest import run_service
 
 @pytest.fixture
 def generate_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Generate a client package from a service and return a function that imports its modules."""
+    """Return a function that generates a client from a service and imports its modules."""
 
     def generate(url: str) -> Any:
         (tmp_path / "openapi.json").write_bytes(

@@ -1,4 +1,4 @@
-"""Tests that invalid input is refused with a helpful problem and leaves no files behind."""
+"""Tests that invalid input is refused with a helpful error and leaves no files behind."""
 
 import io
 import zipfile
@@ -27,7 +27,7 @@ def client(data: Path) -> Iterator[Client]:
 
 
 def stored_files(data: Path) -> set[Path]:
-    """Return all files in the store of the service."""
+    """Return the paths of all files in the service's store."""
     return {path for path in (data / "store").rglob("*") if path.is_file()}
 
 
@@ -45,7 +45,7 @@ def write_archive(path: Path, members: dict[str, bytes]) -> Path:
 
 
 def valid_members(**other: bytes) -> dict[str, bytes]:
-    """Return a valid archive's members: two classes in both splits."""
+    """Return the members of a dataset archive with two classes in both splits, plus `other`."""
     names = ("train/a/1.png", "train/b/1.png", "val/a/1.png", "val/b/1.png")
     return {**dict.fromkeys(names, make_png()), **other}
 

@@ -1,7 +1,7 @@
-"""Tests that large files survive interrupted transfers and killed processes in little memory.
+"""Tests that transfers of large files survive interruptions and use little memory.
 
-The file is a model bundle of two gigabytes, which is uploaded by tus and imported. Its weights are
-then downloaded by ranges.
+The tests upload a model bundle of two gigabytes with tus, import it, and download the weights with
+range requests. Connections break and the API process is killed in between.
 """
 
 import os
@@ -34,21 +34,21 @@ from tests.support.backends import s3
 __all__ = ["s3"]
 MIB = 2**20
 SIZE = int(os.environ.get("DLKD_TEST_LARGE_BYTES", str(2**31)))
-# Smaller, because the tests' S3 server keeps everything in memory, but more than the limit allows.
+# The S3 server of the tests keeps all files in memory, so this size is smaller.
 _S3_SIZE = 128 * MIB
 _MAX_MEMORY = 200 * 10**6
 _RANDOM_MIB = os.urandom(MIB)
 
 
 def generate_noise(size: int) -> Iterator[bytes]:
-    """Yield `size` bytes in chunks that all differ."""
+    """Yield `size` bytes in chunks. Every chunk is different."""
     for number in range(size // MIB):
         yield number.to_bytes(8, "big") + _RANDOM_MIB[8:]
     yield _RANDOM_MIB[: size % MIB]
 
 
 class LargeWeights:
-    """The large file of the bundle, with the attributes of its manifest entry."""
+    """The large file in the bundle, with the attributes of its manifest entry."""
 
     name, format, top1, latency_ms = "student.safetensors", "safetensors", 0.5, 1.5
 
@@ -137,7 +137,7 @@ def local_api(tmp_path: Path) -> Iterator[ApiProcess]:
     if free < 4 * SIZE:
         pytest.skip(f"requires {4 * SIZE} bytes of disk space, but only {free} are free")
     yield from run_api(tmp_path / "data", {})
-    shutil.rmtree(tmp_path)  # pytest would keep it for three runs
+    shutil.rmtree(tmp_path)  # pytest would keep the folder until the fourth run
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def make_client(api: ApiProcess) -> httpx.Client:
 def send_partial_patch(
     api: ApiProcess, path: str, file: IO[bytes], start: int, end: int, *, content_length: int
 ) -> HTTPConnection:
-    """Send a PATCH request, but only the bytes up to `end` of its body."""
+    """Send a PATCH request, but stop after the file's bytes from `start` to `end`."""
     connection = HTTPConnection("127.0.0.1", api.port, timeout=120)
     connection.putrequest("PATCH", path)
     headers = {
@@ -192,7 +192,7 @@ def upload_offset(client: httpx.Client, path: str) -> int:
 
 
 def wait_for_resumable_offset(client: httpx.Client, path: str, *, minimum: int) -> int:
-    """Wait until an interrupted upload can be resumed and return its offset."""
+    """Wait until an interrupted upload can be resumed. Return the offset for the next request."""
     deadline = monotonic() + 60
     while monotonic() < deadline:
         offset = upload_offset(client, path)
@@ -205,9 +205,9 @@ def wait_for_resumable_offset(client: httpx.Client, path: str, *, minimum: int) 
 
 
 def upload_with_interruptions(api: ApiProcess, client: httpx.Client, bundle: Path) -> str:
-    """Upload a file and return the id of the upload.
+    """Upload a file in three requests and return the id of the upload.
 
-    The client interrupts the first request, the death of the API process the second.
+    The client interrupts the first request. The API process is killed during the second request.
     """
     size = bundle.stat().st_size
     path = create_upload(client, size, filename="large.zip")
@@ -232,9 +232,9 @@ def upload_with_interruptions(api: ApiProcess, client: httpx.Client, bundle: Pat
 
 
 def download_with_interruptions(api: ApiProcess, client: httpx.Client, url: str, size: int) -> str:
-    """Download a file by three requests and return its sha256.
+    """Download a file in three requests and return its SHA-256 digest.
 
-    The first two are interrupted, and the process is killed during the second.
+    The client interrupts the first request. The API process is killed during the second request.
     """
     digest, received, etag = sha256(), 0, ""
     for until in (size // 3, 2 * size // 3, size):
@@ -283,7 +283,7 @@ def test_large_model_survives_upload_and_download_on_s3(s3_api: ApiProcess, tmp_
 def test_direct_uploads_bypass_the_service(
     s3_api: ApiProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The service reads the file only when the upload is completed, and never keeps it in memory.
+    # The service reads the file once, after the upload, and never has all of it in memory.
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     file = write_bundle(tmp_path / "large.zip", weights := LargeWeights(_S3_SIZE))
     with make_client(s3_api) as client, Client(str(client.base_url), s3_api.key) as sender:

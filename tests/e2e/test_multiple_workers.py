@@ -1,4 +1,4 @@
-"""Tests of several workers without shared files, of a lost worker and of a broker restart."""
+"""Tests with several workers that share no files, a lost worker, and a broker restart."""
 
 import hashlib
 from contextlib import ExitStack
@@ -22,13 +22,13 @@ _FAST_SETTINGS = {
     "DLKD_CHECKPOINT_SECONDS": "0",
     "DLKD_RETRY_SECONDS": "0",
 }
-# Without a hint from the broker, a job would wait for an hour.
+# A job starts only because of a message from the broker. Workers poll the database hourly.
 _NO_POLLING = {"DLKD_POLL_SECONDS": "3600"}
-_TIMEOUT = 250.0  # seconds, enough for a busy machine
+_TIMEOUT = 250.0  # seconds, long enough for a busy machine
 
 
 def make_spec(dataset_id: str, epochs: int = 12) -> dict[str, Any]:
-    """Return the spec of some seconds of training on the digits."""
+    """Return a job spec that trains on the digits for a few seconds."""
     training = {"epochs": epochs, "batch_size": 64, "learning_rate": 0.1, "flip": False}
     return {
         "student": {"architecture": "resnet8"},
@@ -97,13 +97,13 @@ def test_broker_restart_loses_no_job(
             during = client.submit(make_spec(dataset.id))
             wait_for_first_checkpoint(client, during.id)
             rabbitmq.stop()
-            waiting = client.submit(make_spec(dataset.id, epochs=1))  # its hint cannot be sent
+            waiting = client.submit(make_spec(dataset.id, epochs=1))  # its message is lost
             rabbitmq.start()
             for job in (
                 client.wait(during.id, timeout=_TIMEOUT),
                 client.wait(waiting.id, timeout=_TIMEOUT),
             ):
                 assert (job.status, attempt_statuses(job)) == ("succeeded", ["succeeded"])
-            # Only a hint wakes the worker, which is idle now.
+            # The worker is idle now. Only a message from the broker wakes it.
             after = client.submit(make_spec(dataset.id, epochs=1))
             assert client.wait(after.id, timeout=_TIMEOUT).status == "succeeded"

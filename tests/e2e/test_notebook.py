@@ -1,4 +1,4 @@
-"""Tests that waiting for a job in a notebook shows one progress bar that is updated in place."""
+"""Test that a notebook shows one progress bar, updated in place, while it waits for a job."""
 
 import os
 from pathlib import Path
@@ -30,7 +30,7 @@ async with AsyncClient("{url}", api_key="{key}") as async_client:
 
 
 class RecordingNotebookClient(NotebookClient):
-    """Counts how often the kernel updates an output."""
+    """Notebook client that counts how often the kernel updates an output."""
 
     update_count = 0
 
@@ -57,7 +57,7 @@ def test_waiting_updates_one_progress_bar_in_place(stripes: Path, tmp_path: Path
     assert cells[0].outputs == []
     assert notebook.update_count > 3
     for cell in cells[1:]:
-        (bar,) = cell.outputs  # no warning follows it
+        (bar,) = cell.outputs  # the progress bar is the only output, without warnings
         assert bar.output_type == "display_data"
         assert "100% succeeded" in Text.from_ansi(bar.data["text/plain"]).plain
         assert "100%" in bar.data["text/html"]

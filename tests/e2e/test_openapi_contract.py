@@ -1,4 +1,4 @@
-"""Tests that a real service conforms to its OpenAPI document, also in chains of operations."""
+"""Test that single operations and chains of operations conform to the OpenAPI document."""
 
 from collections import Counter
 from pathlib import Path
@@ -23,7 +23,7 @@ def test_operations_and_chains_conform_to_schema(tmp_path: Path) -> None:
         tmp_path / "data", DLKD_RATE_PER_MINUTE="0", DLKD_RATE_UNKNOWN_PER_MINUTE="0"
     ) as client:
         schema = load_schema(client, (tmp_path / "data" / "api_key").read_text().strip())
-        status_classes = Counter[int]()  # by the first digit of the status
+        status_classes = Counter[int]()  # responses by the first digit of the status
         for operation in schema.get_all_operations():
 
             @make_hypothesis_settings(40)
@@ -39,8 +39,8 @@ def test_operations_and_chains_conform_to_schema(tmp_path: Path) -> None:
 def run_chain(schema: schemathesis.BaseSchema, number: int) -> bool:
     """Run six chains of operations and return whether hypothesis completed them.
 
-    Hypothesis aborts if equal choices have different results, which happens because the service
-    keeps the state of earlier chains.
+    Hypothesis aborts if the same choices lead to different results. This can happen, because
+    earlier chains change the state of the service.
     """
     machine = seed(number)(schema.as_state_machine())
     try:

@@ -1,4 +1,4 @@
-"""Tests that published checkpoints are distilled and that the reported accuracy is reproducible."""
+"""Tests that published checkpoints work as teachers and that reported accuracy is reproducible."""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def test_real_teacher_is_distilled_and_files_match_reported_accuracy(
 
         (verification,) = [event.data for event in client.events(job.id) if event.type == "teacher"]
         assert verification["images"] == 300
-        assert verification["top1"] > 0.88  # 92.6 % on the full test set
+        assert verification["top1"] > 0.88  # 92.6 % on the complete test set
         series = client.metrics(job.id)["series"]
         assert {"train/loss", "train/alignment", "train/correlation", "val/top1"} <= set(series)
 

@@ -1,4 +1,4 @@
-"""Tests of the commands in docs/tutorial.md and README.md, with few images and one epoch."""
+"""Tests that run the commands in docs/tutorial.md and README.md with few images and one epoch."""
 
 import io
 import os
@@ -21,9 +21,9 @@ CIFAR10_FILES = {"train": "data_batch_1.bin", "val": "test_batch.bin"}
 
 
 def write_binary_cifar10(images: Path, path: Path) -> None:
-    """Convert an archive of class folders to the binary version of CIFAR-10.
+    """Convert an archive of class folders to the binary format of CIFAR-10.
 
-    Each record is a byte of label, followed by the red, green and blue planes.
+    Each record is one label byte, followed by the red, green and blue planes of the image.
     """
     records: dict[str, list[bytes]] = {"train": [], "val": []}
     with zipfile.ZipFile(images) as source:
@@ -59,7 +59,7 @@ def run_command(command: list[str], folder: Path) -> str:
 
 
 def shorten_training(text: str) -> str:
-    """Replace the number of epochs in a text by one."""
+    """Replace every number of epochs in a text with 1."""
     return re.sub(r'"epochs": \d+', '"epochs": 1', text)
 
 
@@ -82,7 +82,7 @@ def test_tutorial_commands_work(shared_data: Path, few_cifar10: Path, tmp_path: 
     assert '"architecture": "resnet20"' in output
     assert '"train": 200' in output
     for block in code_blocks(page, "python"):
-        # The class of one image is printed.
+        # The snippet prints the class of one image.
         assert re.search(r"\[\d\]", run_command([sys.executable, "-c", block.text], tmp_path))
 
 

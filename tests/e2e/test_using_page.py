@@ -1,4 +1,4 @@
-"""Test of the commands in docs/using.md."""
+"""Test that runs the commands in docs/using.md."""
 
 import os
 import re
@@ -15,7 +15,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "using.md"
 COMMANDS = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.timeout(900)  # a dozen training jobs in sequence
+@pytest.mark.timeout(900)  # the page runs a dozen training jobs, one after the other
 @pytest.mark.skipif(shutil.which("curl") is None, reason="requires curl")
 def test_using_page_commands_work(shared_data: Path, few_cifar10: Path, tmp_path: Path) -> None:
     shutil.copy(shared_data / "teachers" / "cifar10_resnet20-12fca82f.th", tmp_path / "teacher.th")

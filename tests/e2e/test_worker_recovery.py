@@ -1,4 +1,4 @@
-"""Tests that a job whose worker is killed or stopped continues and gives the same weights."""
+"""Tests that a job continues after its worker is killed or stopped, with the same weights."""
 
 import signal
 import time
@@ -12,7 +12,7 @@ from dlkd_client.responses import Job, Model
 from tests.support.local_service import find_children, read_ready_line, run_local_service, stop
 
 pytestmark = pytest.mark.timeout(1500)
-_TIMEOUT = 600  # seconds, because half a minute of training takes longer on a busy machine
+_TIMEOUT = 600  # seconds, because a busy machine trains more slowly
 _FAST_SETTINGS = {
     "DLKD_LEASE_SECONDS": "4",
     "DLKD_DISPATCH_SECONDS": "0.5",
@@ -22,7 +22,7 @@ _FAST_SETTINGS = {
 
 
 def long_job_spec(dataset_id: str) -> dict[str, Any]:
-    """Return the spec of about half a minute of training on the digits."""
+    """Return a job spec that trains on the digits for about half a minute."""
     return {
         "student": {"architecture": "resnet20"},
         "dataset": {"id": dataset_id},
@@ -32,7 +32,7 @@ def long_job_spec(dataset_id: str) -> dict[str, Any]:
 
 
 def wait_for_first_checkpoint(client: Client, job_id: str) -> None:
-    """Wait for the first checkpoint, which comes about thirty epochs before the end."""
+    """Wait for the first checkpoint, and assert that less than half of the job is done."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if any(event.type == "checkpoint" for event in client.events(job_id)):

@@ -1,4 +1,4 @@
-"""Fixtures for the whole service, with embedded backends and with real servers."""
+"""Fixtures that run the whole service with embedded backends or with real servers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +11,12 @@ from tests.support.local_service import read_ready_line, run_local_service, stop
 
 __all__ = ["rabbitmq", "s3", "valkey"]
 
-# Polling is disabled, so that the tests fail if the broker loses messages.
+# The polling interval is an hour, so that the tests fail if the broker loses messages.
 _NO_POLLING = {
     "DLKD_POLL_SECONDS": "3600",
     "DLKD_DISPATCH_SECONDS": "0.5",
 }
-_SLOW = pytest.mark.e2e  # repeats the same tests, so these do not run every time
+_SLOW = pytest.mark.e2e  # these backends repeat the same tests, so they run only in `make e2e`
 _EMBEDDED = {"DLKD_DATABASE_URL": "dlkd.db", "DLKD_BROKER_URL": "queue", "DLKD_STORE_URL": "store"}
 BACKENDS = [
     pytest.param(("embedded", "local"), id="embedded-local"),
@@ -37,7 +37,7 @@ def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Client]:
         with Client(ready_line["url"], ready_line["api_key"]) as client:
             yield client
         assert stop(process)[0] == 0
-    # Data that real servers keep is not in the data folder.
+    # The data folder holds only the files of embedded backends.
     assert {name for name in _EMBEDDED.values() if (data / name).exists()} == {
         name for setting, name in _EMBEDDED.items() if setting not in settings
     }

@@ -1,4 +1,4 @@
-"""Rate limits, which API servers with the same broker share."""
+"""Tests for rate limits that several API servers share through their broker."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ _RATES = {"DLKD_RATE_PER_MINUTE": str(LIMIT), "DLKD_RATE_UNKNOWN_PER_MINUTE": st
 
 
 class ServerPair:
-    """Two API servers with the same database and broker."""
+    """Two API servers that share a database and a broker."""
 
     def __init__(self, admin: httpx.Client, urls: list[str]) -> None:
         self.admin = admin
@@ -61,7 +61,7 @@ def rate_limit_facts(response: httpx.Response) -> tuple[int, str, str]:
 
 
 def test_sequential_requests_count_down_together(server_pair: ServerPair) -> None:
-    """The limit's minute starts with the first request, so it does not end during the test."""
+    """The one-minute window starts with the first request and does not end during the test."""
     results = [
         rate_limit_facts(response)
         for response in server_pair.send_requests(server_pair.create_key(), LIMIT + 4)

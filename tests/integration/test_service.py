@@ -1,4 +1,4 @@
-"""The whole path from uploaded images to a verified student, with real backends and trainers."""
+"""Tests for the whole path from uploaded images to a verified student, with real trainers."""
 
 from pathlib import Path
 from time import sleep

@@ -1,4 +1,4 @@
-"""Resumable uploads and bundles with each set of backends."""
+"""Tests for resumable uploads and bundle imports with every combination of backends."""
 
 from collections.abc import Iterator
 from hashlib import sha256
@@ -76,5 +76,5 @@ def test_an_upload_becomes_a_data_set_and_a_bundle_a_model(
     ] == "waiting":
         assert monotonic() < deadline
         sleep(0.2)
-    # The check fails, because the bundle's weights are plain text.
+    # The import check fails, because the bundle's weights file contains plain text.
     assert (trial["status"], trial["error"]["code"]) == ("failed", "model_unfit")

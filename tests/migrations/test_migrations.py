@@ -1,4 +1,4 @@
-"""Upgrades and downgrades of the schema on SQLite and PostgreSQL."""
+"""Schema upgrades and downgrades on SQLite and PostgreSQL."""
 
 import subprocess
 import sys
@@ -74,7 +74,7 @@ def test_migrations_run_up_and_down_and_up_again(empty_url: str) -> None:
 
 def test_the_migrated_schema_matches_the_tables(empty_url: str) -> None:
     upgrade(empty_url)
-    command.check(alembic_config(empty_url))  # raises an error if the models and the schema differ
+    command.check(alembic_config(empty_url))  # raises an error if the schema differs
 
 
 def test_an_outdated_database_is_refused(empty_url: str) -> None:
@@ -121,7 +121,7 @@ ATTEMPT = {
 
 
 def reflect_table(engine: Engine, name: str) -> Table:
-    """Return the table as it currently exists in the database."""
+    """Read the current definition of a table from the database."""
     return Table(name, MetaData(), autoload_with=engine)
 
 
@@ -340,7 +340,7 @@ def test_models_keep_their_dependent_rows_when_the_job_becomes_optional(empty_ur
 
 
 def test_jobs_may_reference_deleted_inputs_until_the_downgrade(empty_url: str) -> None:
-    """The migration keeps dependent rows and indexes."""
+    """The upgrade also keeps rows that depend on jobs, and the indexes."""
     upgrade(empty_url, "0008")
     engine = make_engine(empty_url)
     at = OLD_JOB["created_at"]
@@ -411,12 +411,12 @@ def test_jobs_may_reference_deleted_inputs_until_the_downgrade(empty_url: str) -
 
 
 def test_a_migration_that_breaks_a_foreign_key_is_rolled_back(tmp_path: Path) -> None:
-    """SQLite does not check foreign keys while tables are copied, so the migrations check them."""
+    """SQLite does not check foreign keys while a migration copies tables, so the migration does."""
     url = f"sqlite:///{tmp_path / 'broken.db'}"
     upgrade(url, "0008")
     engine = make_engine(url)
     with engine.connect() as connection:
-        connection.exec_driver_sql("ROLLBACK")  # the pragma has no effect in a transaction
+        connection.exec_driver_sql("ROLLBACK")  # the pragma works only outside of a transaction
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
         connection.exec_driver_sql("INSERT INTO job_labels VALUES ('job_none', 'team', 'vision')")
     engine.dispose()

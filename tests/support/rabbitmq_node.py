@@ -1,4 +1,4 @@
-"""A RabbitMQ node that runs Debian's package with a folder, ports and Erlang cookie of its own."""
+"""A RabbitMQ node from Debian's package, with a private folder, ports and Erlang cookie."""
 
 import os
 import shutil
@@ -10,13 +10,14 @@ import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-# The wrapper that the package installs in PATH requires the package's user and folders.
+# These programs are run directly. The package's wrapper in PATH requires a special user and
+# system folders.
 _PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 _START_SECONDS = 60.0
 
 
 class RabbitMQUnavailable(Exception):
-    """Error raised if RabbitMQ cannot run on this machine."""
+    """Error raised if RabbitMQ cannot be started on this machine."""
 
 
 def _free_ports(count: int) -> list[int]:
@@ -28,7 +29,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 class RabbitMQNode:
-    """RabbitMQ node that can be stopped and restarted. Messages may be lost in between."""
+    """RabbitMQ node that can be stopped and restarted. A stop may lose messages."""
 
     def __init__(self) -> None:
         server = _PROGRAMS / "rabbitmq-server"
@@ -46,7 +47,7 @@ class RabbitMQNode:
         """Start the node and wait until it accepts connections.
 
         Raises:
-            RabbitMQUnavailable: The node exits, or is not ready within a minute.
+            RabbitMQUnavailable: The node exits, or it is not ready after a minute.
         """
         with (self._home / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -92,7 +93,7 @@ class RabbitMQNode:
     def _environment(self) -> dict[str, str]:
         return {
             "PATH": os.environ["PATH"],
-            "HOME": str(self._home),  # this folder holds the Erlang cookie
+            "HOME": str(self._home),  # Erlang keeps its cookie in this folder
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_RELAXED_COMMAND_CHECK": "1",

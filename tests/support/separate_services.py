@@ -1,6 +1,6 @@
-"""A service whose processes are started separately, as on several machines.
+"""Helpers that start each process of a service separately, as on several machines.
 
-The processes share only the backends that the settings name.
+The processes share only the database, broker and store given in the settings.
 """
 
 import os
@@ -27,7 +27,7 @@ def build_environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def run_command(settings: Mapping[str, str], *command: str) -> str:
-    """Run a `dlkd` command and return its output."""
+    """Run a `dlkd` command and return its standard output."""
     command_line = [sys.executable, "-m", "dlkd_client.cli.app", *command]
     return subprocess.run(
         command_line, env=build_environment(settings), check=True, capture_output=True, text=True
@@ -38,9 +38,10 @@ def run_command(settings: Mapping[str, str], *command: str) -> str:
 def serve_with_client(
     settings: Mapping[str, str], folder: Path
 ) -> Iterator[tuple[Client, httpx.Client]]:
-    """Run only the API within the `with` block.
+    """Run only the API within the `with` block and yield two clients.
 
-    Yields a `dlkd_client` client and a plain HTTP client with the same new API key.
+    The first is a `dlkd_client` client, the second a plain HTTP client. Both use the same new API
+    key.
     """
     folder.mkdir(parents=True)
     api_settings = {**settings, "DLKD_DATA": str(folder)}
@@ -54,7 +55,7 @@ def serve_with_client(
 
 @contextmanager
 def run_api(settings: Mapping[str, str], folder: Path) -> Iterator[str]:
-    """Run the API on a migrated database within the `with` block and yield its URL."""
+    """Run the API within the `with` block and yield its URL. The database must be migrated."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         socket_settings = {"DLKD_SOCKET": str(listener.fileno())}
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -80,7 +81,7 @@ def run_part(
     *options: str,
     pass_fds: list[int] | None = None,
 ) -> Iterator["ServiceProcess"]:
-    """Run `dlkd api` or `dlkd worker` within the `with` block and kill it at the end."""
+    """Run `dlkd api` or `dlkd worker` within the `with` block, then kill the process."""
     with (folder / f"{part}.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "dlkd_client.cli.app", part, *options],
@@ -99,13 +100,13 @@ def run_part(
 
 
 class ServiceProcess:
-    """A running process of the service."""
+    """Running `dlkd api` or `dlkd worker` process."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self.process = process
 
     def kill(self) -> None:
-        """Kill the process and all its children, as if the machine lost power."""
+        """Kill the process and all its children, as if the machine had lost power."""
         with suppress(psutil.NoSuchProcess):
             for process in [
                 *psutil.Process(self.process.pid).children(recursive=True),
@@ -117,7 +118,7 @@ class ServiceProcess:
 
 
 def wait_until(condition: object, seconds: float = _START_SECONDS) -> None:
-    """Wait until the condition holds."""
+    """Wait until `condition()` is true, or fail after `seconds`."""
     assert callable(condition)
     deadline = time.monotonic() + seconds
     while not condition():

@@ -11,7 +11,7 @@ CLASSES = ("diagonal", "horizontal", "vertical")
 
 
 def write_stripes(path: Path) -> Path:
-    """Write a zip of 8 x 8 images: 40 training and 20 evaluation images in each of 3 classes."""
+    """Write a zip of 8 x 8 images in 3 classes, each with 40 training and 20 evaluation images."""
     random = np.random.default_rng(0)
     with zipfile.ZipFile(path, "w") as archive:
         for split, count in (("train", 40), ("val", 20)):
@@ -22,7 +22,7 @@ def write_stripes(path: Path) -> Path:
 
 
 def _draw_stripe(label: int, random: np.random.Generator) -> bytes:
-    # The class is the direction of a bright stripe on a noisy background.
+    # The image is noise with a bright stripe. The direction of the stripe is the class.
     image = random.integers(0, 90, (8, 8, 3))
     position = int(random.integers(1, 7))
     pixels = [

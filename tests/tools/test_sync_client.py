@@ -1,4 +1,4 @@
-"""The generator that derives the synchronous client from the asynchronous one."""
+"""The generator that creates the synchronous client from the asynchronous client."""
 
 from pathlib import Path
 

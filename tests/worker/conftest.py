@@ -1,4 +1,4 @@
-"""Fixtures: a worker on a real SQLite database and a local store, with scripted trainers."""
+"""Fixtures: a worker with scripted trainers, a real SQLite database and a local store."""
 
 import os
 import sys
@@ -39,18 +39,18 @@ FAST_SETTINGS = {
 
 
 def scripted_command(body: str) -> tuple[str, ...]:
-    """Return the command of a trainer that runs `body` with the helpers of scripted_trainer.py."""
+    """Return the command that runs `body` as a trainer, using scripted_trainer.py."""
     return (sys.executable, "-I", "-S", str(SCRIPTED_TRAINER), body)
 
 
 def wait_until(condition: Callable[[], Any]) -> None:
-    """Wait until `condition` is true. The only limit is the test's timeout."""
+    """Wait until `condition()` is true. Only the test's own timeout limits the wait."""
     while not condition():
         sleep(0.01)
 
 
 class WorkerHarness(RegistryHarness):
-    """A client and the parts of a worker."""
+    """Submits jobs like a client, and creates the contexts of workers that run them."""
 
     def __init__(
         self,
@@ -74,7 +74,8 @@ class WorkerHarness(RegistryHarness):
     ) -> WorkerContext:
         """Create the context of a new worker.
 
-        `body` is the program of its scripted trainers, or the command that starts real ones.
+        `body` is the Python code that the worker's scripted trainers run, or a command that starts
+        real trainers.
         """
         number = len(self._contexts)
         worker_settings = self.settings.model_copy(update=settings)
@@ -96,13 +97,13 @@ class WorkerHarness(RegistryHarness):
         return context
 
     def claim_job(self, context: WorkerContext, queue: str = "train") -> Claim:
-        """Claim the next job of a queue for the context's worker."""
+        """Claim the next job in the queue for the worker of this context."""
         claim = self.claim(queue, worker_id=context.worker_id)
         assert claim is not None
         return claim
 
     def run_next_job(self, context: WorkerContext, queue: str = "train") -> Job:
-        """Claim the next job of a queue and run the attempt to its end."""
+        """Claim the next job in the queue, run the attempt to its end and return the job."""
         claim = self.claim_job(context, queue)
         supervise(context, claim, (0,), Flag())
         return self.get_job(claim.job_id)
@@ -114,7 +115,10 @@ class WorkerHarness(RegistryHarness):
 
     @contextmanager
     def database_unavailable(self) -> Iterator[None]:
-        """Make the database unavailable for the block. No other thread may use it on entry."""
+        """Make the database unavailable within the `with` block.
+
+        No other thread may be using the database when the block is entered.
+        """
         path = Path(self.database.engine.url.database or "")
         hidden = path.with_suffix(".hidden")
         self.database.close()
@@ -123,13 +127,13 @@ class WorkerHarness(RegistryHarness):
         try:
             yield
         finally:
-            # The rename is atomic, so that no other thread creates an empty file in between.
+            # The rename is atomic, so no other thread can create an empty database in between.
             hidden.rename(path)
 
 
 @pytest.fixture
 def settings(tmp_path: Path, sqlite_template: Path) -> Settings:
-    """Settings with short intervals and an empty database."""
+    """Return settings with short intervals and an empty database."""
     settings = Settings(data=tmp_path / "data", trainer_threads=1).model_copy(update=FAST_SETTINGS)
     settings.data.mkdir()
     copy(sqlite_template, settings.data / "dlkd.db")
@@ -148,7 +152,7 @@ def harness(settings: Settings) -> Iterator[WorkerHarness]:
 
 @pytest.fixture
 def stripes_harness(harness: WorkerHarness, stripes: Path) -> WorkerHarness:
-    """A harness whose uploaded datasets are the stripes."""
+    """Return a harness that stores the stripes for every uploaded dataset."""
 
     def store_stripes(content: bytes | None = None) -> StoredFile:
         return harness.store.put([content or stripes.read_bytes()])
@@ -159,7 +163,7 @@ def stripes_harness(harness: WorkerHarness, stripes: Path) -> WorkerHarness:
 
 @pytest.fixture
 def start_trainer() -> Iterator[StartTrainer]:
-    """Start trainer processes that end with the test."""
+    """Return a function that starts a trainer process, which is killed after the test."""
     trainers: list[TrainerProcess] = []
 
     def start(command: tuple[str, ...]) -> TrainerProcess:

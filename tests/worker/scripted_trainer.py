@@ -1,6 +1,6 @@
-"""A trainer that runs the Python code of its first argument.
+"""A trainer that runs the Python code in its first argument.
 
-The code uses the functions below to speak the protocol of worker/protocol.py.
+The code can call the functions below, which use the protocol of worker/protocol.py.
 """
 
 import hashlib
@@ -86,4 +86,4 @@ def fail(code: str = "training_diverged", *, retryable: bool = False) -> None:
 
 if __name__ == "__main__":
     request = read_message()
-    exec(sys.argv[1], {**globals(), "os": os, "signal": signal, "time": time})  # noqa: S102 - the tests pass their own code
+    exec(sys.argv[1], {**globals(), "os": os, "signal": signal, "time": time})  # noqa: S102 - the code comes from the tests

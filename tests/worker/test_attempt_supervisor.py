@@ -1,4 +1,4 @@
-"""Tests of attempts from claim to end, by their effect on the database and the store."""
+"""Tests for what an attempt changes in the database and the store, from claim to end."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.worker.conftest import WorkerHarness, wait_until
 from worker.attempt_supervisor import supervise
 from worker.context import WorkerContext
 
-# Programs of scripted trainers.
+# Code that scripted trainers run.
 PACK_DATASET = """
 attempt_path("packed.safetensors").write_bytes(b"packed images")
 attempt_path("samples.webp").write_bytes(b"a picture")
@@ -38,7 +38,7 @@ emit("finished", report={**network, "num_classes": 2, "parameters": 9})
 
 
 class SupervisedAttempt:
-    """An attempt that runs in a thread."""
+    """Attempt that runs in a thread."""
 
     def __init__(self, context: WorkerContext, claim: Claim) -> None:
         self.claim, self.drain_event = claim, Flag()
@@ -61,7 +61,7 @@ def started_attempts() -> Iterator[list[SupervisedAttempt]]:
 def start_attempt(
     harness: WorkerHarness, context: WorkerContext, attempts: list[SupervisedAttempt]
 ) -> SupervisedAttempt:
-    """Submit a job, start its attempt and wait until it runs."""
+    """Submit a job, start an attempt and wait until the job is running."""
     harness.submit()
     attempts.append(SupervisedAttempt(context, harness.claim_job(context)))
     wait_until(lambda: harness.get_job(attempts[-1].claim.job_id).status == "running")
@@ -232,7 +232,7 @@ def test_a_returned_job_is_queued_with_its_checkpoint_and_spends_no_attempt(
 def test_a_worker_that_lost_its_lease_writes_nothing(
     harness: WorkerHarness, started_attempts: list[SupervisedAttempt]
 ) -> None:
-    # The interval is long, so that no heartbeat is sent during the test.
+    # The interval is so long that no heartbeat is sent during the test.
     context = harness.create_context(
         "read_message()\nexport()\nfinish()\nwait_for_stop()", progress_seconds=3600
     )
@@ -243,7 +243,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(
     assert successor is not None
     assert successor.attempt == 2
     before = harness.events(successor.job_id)
-    attempt.drain_event.set()  # the trainer reads the stop request, but finishes
+    attempt.drain_event.set()  # the trainer ignores the stop request and finishes
     attempt.join()
     job = harness.get_job(successor.job_id)
     assert (job.status, job.worker_id, job.model_id) == ("starting", "worker_other", None)

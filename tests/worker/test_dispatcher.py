@@ -1,4 +1,4 @@
-"""Tests of the dispatcher, the leader's loop over all jobs."""
+"""Tests for the dispatcher loop of a worker, including the tasks that only the leader does."""
 
 import shutil
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ LEASE = timedelta(seconds=10)
 
 
 class DispatcherFactory:
-    """Makes dispatchers that are stopped at the end of the test."""
+    """Creates dispatchers and keeps them, so that the fixture can stop them after the test."""
 
     def __init__(self) -> None:
         self.started: list[Dispatcher] = []

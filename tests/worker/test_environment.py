@@ -1,4 +1,4 @@
-"""Tests of a trainer's environment variables and resource limits."""
+"""Tests for the environment variables and resource limits of trainers."""
 
 import json
 import subprocess
@@ -44,7 +44,7 @@ def run_isolated(
     memory_bytes: int | None = None,
     gpu: str = "",
 ) -> dict[str, Any]:
-    """Isolate a Python process and return its view of its environment."""
+    """Run an isolated Python process and return the environment that the process sees."""
     options = {
         "directory": str(directory),
         "memory_bytes": memory_bytes,
@@ -130,7 +130,7 @@ def test_a_trainer_sees_only_its_gpu(tmp_path: Path, gpu: str) -> None:
 def test_a_trainer_cannot_allocate_more_than_its_memory_limit(
     tmp_path: Path,
     limit: int | None,
-    allocated: bool,  # noqa: FBT001 - a test parameter
+    allocated: bool,  # noqa: FBT001 - parametrized by pytest
 ) -> None:
     environment = run_isolated(tmp_path, allocate_bytes=512 * MEBIBYTE, memory_bytes=limit)
     assert environment["allocated"] == allocated

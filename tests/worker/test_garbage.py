@@ -1,4 +1,4 @@
-"""Tests of garbage collection on demand, by the dispatcher and as a dry run."""
+"""Tests for garbage collection: on demand, periodic, and as a dry run."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from worker.housekeeping import collect_garbage
 
 
 def create_garbage(harness: WorkerHarness, tmp_path: Path) -> list[GarbageItem]:
-    """Store an old file without a row and an old checkpoint without a job."""
+    """Store an old file without a database row and an old checkpoint without a job."""
     stored = harness.store_file(b"left behind")
     (tmp_path / "state").write_text("state")
     harness.store.put_key("checkpoints/job_gone/1-1", tmp_path / "state")

@@ -1,4 +1,4 @@
-"""Tests of a worker's description of its machine and the limits of its trainers."""
+"""Tests for the hardware that a worker reports and the limits that it sets for trainers."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def test_the_cpu_has_no_more_cores_and_memory_than_the_machine(settings: Setting
 
 
 def test_gpus_are_listed_with_their_name_and_memory() -> None:
-    for gpu in hardware.list_gpus():  # usually empty where tests run
+    for gpu in hardware.list_gpus():  # most test machines have no GPU
         assert gpu["kind"] == "cuda"
         assert gpu["name"] != ""
         assert gpu["memory_bytes"] > GIBIBYTE

@@ -1,4 +1,4 @@
-"""Tests of heartbeats, which renew the lease, record updates and receive stop orders."""
+"""Tests for heartbeats, which renew the lease, record updates and receive stop requests."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -150,7 +150,7 @@ def test_a_lease_that_cannot_be_renewed_counts_as_lost(
 
 
 def make_transaction(claim: Claim, attempted: Flag) -> Callable[[Session], str]:
-    """Return a transaction that sets `attempted` when it starts."""
+    """Return a transaction that sets `attempted` each time it is tried."""
 
     def write(session: Session) -> str:
         attempted.set()

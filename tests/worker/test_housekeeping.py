@@ -1,4 +1,4 @@
-"""Tests of the periodic removal of old data."""
+"""Tests for the periodic deletion of old data."""
 
 import os
 from datetime import timedelta
@@ -40,7 +40,7 @@ def list_stored_uploads(harness: WorkerHarness) -> list[str]:
 
 
 def start_job_with_checkpoints(harness: WorkerHarness, tmp_path: Path) -> claims.Claim:
-    """Start a job with two stored checkpoints, one of them left behind by a killed attempt."""
+    """Start a job with two stored checkpoints. A killed attempt has left the first one behind."""
     claim = harness.start_job()
     (tmp_path / "checkpoint").write_text("state")
     for name in ("1-1", "1-2"):
@@ -66,7 +66,7 @@ def test_only_unreferenced_files_are_deleted(harness: WorkerHarness) -> None:
     harness.run(artifacts.record, harness.store, unreferenced)
     assert harness.upload_teacher(b"referenced")
     clean_up(harness.create_context())
-    assert harness.store.exists(unreferenced.digest)  # it may be about to be referenced
+    assert harness.store.exists(unreferenced.digest)  # a new row may soon refer to the file
     clean_up(harness.create_context(gc_grace_seconds=0))
     assert harness.store.exists(referenced.digest)
     assert not harness.store.exists(unreferenced.digest)
@@ -164,7 +164,7 @@ def test_stored_parts_of_uploads_without_a_row_are_deleted(harness: WorkerHarnes
     for name in (known, "upload_0"):
         open_upload_parts(harness.store).write(name, 0, b"half")
     collect_garbage(harness.create_context())
-    # The upload's row may be about to be written.
+    # Files within the grace period are kept, because the upload's row may not be committed yet.
     assert len(list_stored_uploads(harness)) == 2
     collect_garbage(harness.create_context(gc_grace_seconds=0))
     assert list_stored_uploads(harness) == [known]

@@ -1,4 +1,4 @@
-"""Tests of a worker's Prometheus metrics."""
+"""Tests for the Prometheus metrics of a worker."""
 
 import socket
 from collections.abc import Iterator
@@ -100,7 +100,7 @@ def test_a_job_lost_to_another_worker_is_counted_as_fenced(harness: WorkerHarnes
 
 
 class FakeNvml:
-    """Fakes NVML on a machine with two GPUs, the second of which does not report its load."""
+    """Fakes NVML for a machine with two GPUs. The second GPU does not report its load."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.open_handles = 0
@@ -137,7 +137,7 @@ def test_gpus_are_reported(harness: WorkerHarness, monkeypatch: pytest.MonkeyPat
 
 
 def test_real_gpus_are_read() -> None:
-    for gpu in gpus.read_gpu_usage():  # usually empty where tests run
+    for gpu in gpus.read_gpu_usage():  # most test machines have no GPU
         assert gpu.name != ""
         assert 0 < gpu.used_bytes <= gpu.memory_bytes
         assert gpu.busy is None or 0 <= gpu.busy <= 1

@@ -1,4 +1,4 @@
-"""Tests of the protocol between supervisor and trainer."""
+"""Tests for the protocol between supervisor and trainer."""
 
 import json
 from pathlib import Path
@@ -53,6 +53,6 @@ def test_an_invalid_request_is_refused(line: str) -> None:
 
 
 @pytest.mark.parametrize(("line", "stops"), [(KEEP_ALIVE, False), (STOP, True)])
-def test_later_messages_are_json_and_may_request_a_stop(line: bytes, stops: bool) -> None:  # noqa: FBT001 - a test parameter
+def test_later_messages_are_json_and_may_request_a_stop(line: bytes, stops: bool) -> None:  # noqa: FBT001 - parametrized by pytest
     assert line.endswith(b"\n")
     assert json.loads(line).get("stop", False) is stops

@@ -1,4 +1,7 @@
-"""Tests of workers' scratch folders, which only the next worker removes from a dead one."""
+"""Tests for scratch folders of workers.
+
+The folder of a killed worker is removed when another worker starts.
+"""
 
 import stat
 import subprocess

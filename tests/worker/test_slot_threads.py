@@ -1,4 +1,4 @@
-"""Tests of slots, which claim and run one job after another."""
+"""Tests for slots. Each slot claims and runs one job after another."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,7 +19,7 @@ TRAIN = QueueName.TRAIN
 
 
 class SlotStarter:
-    """Starts slots that are drained at the end of the test."""
+    """Starts slots and keeps them, so that the fixture can drain them after the test."""
 
     def __init__(self) -> None:
         self.started: list[Slots] = []

@@ -1,4 +1,4 @@
-"""Tests of the teacher cache files: their size limit, and that they change no weights."""
+"""Tests that teacher cache files keep to their size limit and do not change the weights."""
 
 import os
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_the_least_recently_used_files_are_evicted_unless_they_are_in_use(
 
     first, second, third = use_file(1), use_file(2), use_file(3)
     assert {first, second, third} == set(folder.iterdir())
-    for number in (1, 2):  # these attempts end
+    for number in (1, 2):  # both attempts end, so their files are no longer in use
         (context.scratch / f"job_{number}-1" / "teacher_cache").unlink()
     fourth = use_file(4)
     assert {third, fourth} == set(folder.iterdir())
@@ -85,5 +85,5 @@ def test_a_student_has_the_same_weights_with_and_without_the_cache(
         digests.append(get_model_and_digest(harness.run_next_job(context))[1])
     assert len(set(digests)) == 1
     (cache_file,) = (cached.scratch / CACHE_FOLDER).glob("*.sqlite")
-    assert cache_file.stat().st_size > 2 * 120 * 4 * 3  # two epochs of 120 images and three classes
+    assert cache_file.stat().st_size > 2 * 120 * 4 * 3  # two epochs, 120 images, three classes
     assert not (uncached.scratch / CACHE_FOLDER).exists()

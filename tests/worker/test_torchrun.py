@@ -1,4 +1,4 @@
-"""Tests of jobs of several processes, which take as many slots and run under torchrun."""
+"""Tests for jobs with several processes. Each process takes a slot and is run by torchrun."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ StartSlots = Callable[..., WorkerContext]
 
 @pytest.fixture
 def start_slots(harness: WorkerHarness) -> Iterator[StartSlots]:
-    """Start workers whose slots are drained at the end of the test."""
+    """Return a function that starts a worker, whose slots are drained after the test."""
     started: list[Slots] = []
 
     def start(body: str | tuple[str, ...] = TRAINER_COMMAND, **settings: Any) -> WorkerContext:
@@ -56,7 +56,7 @@ def wait_for_end(harness: WorkerHarness, job_id: str) -> Job:
 
 
 def trainers_by_rank() -> dict[str, psutil.Process]:
-    """Return the trainers that torchrun started below this process, by rank."""
+    """Return the trainers that torchrun has started below this process, keyed by rank."""
     trainers = {}
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
@@ -66,7 +66,10 @@ def trainers_by_rank() -> dict[str, psutil.Process]:
 
 
 def is_running(process: psutil.Process) -> bool:
-    """Whether a process runs. A zombie does not: in a container, nothing may reap it."""
+    """Return whether a process is running.
+
+    A zombie does not count as running, because in a container it may never be reaped.
+    """
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -82,7 +85,7 @@ def read_losses(harness: WorkerHarness, job_id: str) -> list[float]:
 
 @pytest.fixture(scope="module")
 def packed(stripes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, dict[str, Any]]:
-    """Return the packed stripes and the report of their check."""
+    """Return the packed stripes dataset and the report from its inspection."""
     folder = tmp_path_factory.mktemp("packed")
     report = inspect_dataset(stripes, folder)
     return (folder / PACKED_FILE).read_bytes(), report
@@ -133,7 +136,7 @@ def test_a_killed_process_ends_its_attempt_and_the_next_attempt_resumes(
     with harness.database.read() as session:
         killed, cancelled = queries.list_attempts(session, job_id)
     assert (killed.status, cancelled.status) == ("failed", "cancelled")
-    # The code depends on which process notices first.
+    # The error code depends on which process notices the failure first.
     assert (killed.error or {})["code"] in {"process_lost", "trainer_died"}
     assert (killed.error or {})["retryable"]
 

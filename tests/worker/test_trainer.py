@@ -1,4 +1,4 @@
-"""Tests of the real trainer process on small images."""
+"""Tests for the real trainer process on small images."""
 
 import signal
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ from worker.worker_process import TRAINER_COMMAND
 def endless_request(
     stripes: Path, directory: Path, *, silence_seconds: float = 600
 ) -> DistillRequest:
-    """Return a request for a training that would take hours."""
+    """Return a request for a training run that would take hours."""
     spec = {
         "student": {"architecture": "resnet8"},
         "dataset": {"path": stripes},
@@ -54,7 +54,7 @@ def read_events(trainer: TrainerProcess) -> Iterator[Event]:
 
 
 def wait_for_first_step(trainer: TrainerProcess) -> Iterator[Event]:
-    """Wait until the first step is done and return the events that follow it."""
+    """Wait until the first step is finished and return an iterator over the later events."""
     events = read_events(trainer)
     assert any(isinstance(event, StepFinished) for event in events)
     return events

@@ -1,4 +1,4 @@
-"""Tests of jobs with real trainers that a client or a deadline stops."""
+"""Tests for jobs that a client or a deadline stops while a real trainer runs."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -28,7 +28,10 @@ def context(stripes_harness: WorkerHarness) -> WorkerContext:
 
 @pytest.fixture
 def submit(stripes_harness: WorkerHarness, context: WorkerContext) -> Callable[..., str]:
-    """Submit a training on the stripes, which a real trainer has checked."""
+    """Return a function that submits a training job on the stripes.
+
+    A real trainer has already checked the dataset.
+    """
     dataset_id = stripes_harness.upload_dataset()
     assert stripes_harness.run_next_job(context, QueueName.CHECKS).status == "succeeded"
     defaults = {"training": LONG_TRAINING, "export": ["safetensors"]}
@@ -38,7 +41,7 @@ def submit(stripes_harness: WorkerHarness, context: WorkerContext) -> Callable[.
 
 
 class AttemptStarter:
-    """Runs attempts of the next job in threads."""
+    """Claims the next job and runs the attempt in a new thread."""
 
     def __init__(self, harness: WorkerHarness, context: WorkerContext) -> None:
         self.harness, self.context = harness, context
@@ -64,7 +67,7 @@ def attempt_starter(
 
 
 def wait_for_progress(harness: WorkerHarness, job_id: str) -> None:
-    """Wait until the job has trained some steps, long before its end."""
+    """Wait until the job has trained some steps, and assert that it is far from finished."""
     wait_until(lambda: (harness.get_job(job_id).progress.get("step") or 0) > 20)
     assert harness.get_job(job_id).progress["fraction"] < 0.9
 

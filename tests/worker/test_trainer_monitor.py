@@ -1,4 +1,4 @@
-"""Tests of how a trainer's events and stop orders become a result."""
+"""Tests for the results that follow from a trainer's events and from stop requests."""
 
 from collections.abc import Iterator
 from threading import Event as Flag
@@ -28,7 +28,7 @@ IGNORE_TERM = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 
 
 class MonitoredAttempt:
-    """An attempt whose trainer is monitored in a thread."""
+    """Attempt whose trainer is monitored in a thread."""
 
     def __init__(self, harness: WorkerHarness, context: WorkerContext, claim: Claim) -> None:
         self.harness, self.claim = harness, claim
@@ -63,7 +63,10 @@ class MonitoredAttempt:
 
 
 class AttemptStarter:
-    """Starts attempts with scripted trainers, which end with the test."""
+    """Submits a job and starts an attempt with a scripted trainer.
+
+    The fixture ends all attempts after the test.
+    """
 
     def __init__(self, harness: WorkerHarness) -> None:
         self.harness = harness

@@ -1,4 +1,4 @@
-"""Tests of the pool that keeps one idle trainer."""
+"""Tests for the pool, which keeps one trainer idle and ready."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from worker.trainer_process import TrainerProcess
 
 
 class TakenTrainers(list[TrainerProcess]):
-    """Trainers that end with the test."""
+    """Trainers taken from a pool. The fixture ends them after the test."""
 
     def take_from(self, pool: TrainerPool) -> TrainerProcess:
         self.append(pool.take())

@@ -1,4 +1,4 @@
-"""Tests of the supervisor's handle on a trainer process."""
+"""Tests for `TrainerProcess`, the object through which a supervisor controls a trainer."""
 
 import json
 import signal
@@ -22,14 +22,17 @@ def python_command(code: str) -> tuple[str, ...]:
 
 
 def parent_command(code: str, *, then: str) -> tuple[str, ...]:
-    """Return a program whose child runs `code` and prints its process id. It then runs `then`."""
+    """Return the command of a parent that starts a child and then runs `then` itself.
+
+    The child runs `code` and prints its own process id.
+    """
     child = f"import os\n{code.partition(SLEEP)[0]}print(os.getpid(), flush=True)\n{SLEEP}"
     start_child = f"subprocess.Popen([sys.executable, '-I', '-S', '-c', {child!r}])"
     return python_command(f"import subprocess, sys\n{start_child}\n{then}")
 
 
 def has_exited(pid: int) -> bool:
-    """Whether a process has ended. Its new parent may not have reaped it yet."""
+    """Return whether a process has ended, even if it has not been reaped yet."""
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 

@@ -1,4 +1,4 @@
-"""Tests of the trainer's request and of its input files."""
+"""Tests for the request that a trainer receives, and for the input files that it names."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,7 +22,7 @@ GIBIBYTE = 2**30
 
 @pytest.fixture
 def remote(tmp_path: Path) -> Store:
-    """A store without a local folder, like S3."""
+    """Return a store that has no local folder, like S3."""
     return Store("memory:///", scratch=tmp_path / "incoming")
 
 
@@ -39,7 +39,7 @@ def make_check_claim(digest: str, filename: str = "images.zip") -> Claim:
 
 
 def build_check_input(context: WorkerContext, claim: Claim, directory: Path) -> Path:
-    """Build the request of a check and return the path of its input file."""
+    """Build the request for an upload check and return the path of the file to check."""
     request = build_request(context, claim, directory, (0,))
     assert isinstance(request, UploadCheckRequest)
     return request.path

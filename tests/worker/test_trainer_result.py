@@ -1,4 +1,4 @@
-"""Tests of the results of trainers that report no result themselves."""
+"""Tests for the results that the worker makes if a trainer crashes or the worker fails."""
 
 import signal
 

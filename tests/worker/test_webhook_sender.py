@@ -1,4 +1,4 @@
-"""Tests of webhook deliveries to a real server: signatures, retries and refused addresses."""
+"""Tests for webhook deliveries to a real server: signatures, retries, refused addresses."""
 
 import json
 import socket
@@ -28,13 +28,13 @@ from worker.webhook_sender import WebhookSender
 
 @dataclass
 class Receiver:
-    """Received requests, and the response to send."""
+    """Requests that the receiver got, and the response that it sends."""
 
     url: str = ""
     status: int = 204
     headers: dict[str, str] = field(default_factory=dict)
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    release: Event | None = None  # delays the response until it is set
+    release: Event | None = None  # if given, the response waits for this event
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_redirects_are_not_followed(harness: WorkerHarness, receiver: Receiver) 
 def test_a_host_that_resolves_to_a_private_address_is_refused(
     harness: WorkerHarness, receiver: Receiver
 ) -> None:
-    # The address is not known when the webhook is created, so it is checked before each delivery.
+    # A host name can resolve to a new address at any time. Each delivery checks the address.
     subscribe(harness, receiver.url.replace("localhost", "hook.example"))
     harness.submit()
 

@@ -1,4 +1,4 @@
-"""Tests of webhook deliveries over HTTPS, which require a valid certificate."""
+"""Tests for webhook deliveries over HTTPS. The receiver needs a valid certificate."""
 
 import ssl
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
-    """Return a file with the authority's certificate."""
+    """Return the path of a PEM file with the certificate of the test authority."""
     authority.cert_pem.write_to_path(path := tmp_path / "authority.pem")
     return path
 
 
 @dataclass
 class Receiver:
-    """Received requests, and the server names of the TLS handshakes."""
+    """Requests that the receiver got, and the server names from the TLS handshakes."""
 
     port: int = 0
     hosts: list[str] = field(default_factory=list)
@@ -59,7 +59,7 @@ def start_receiver(certificate: trustme.LeafCert) -> Iterator[Receiver]:
 
 
 def send_webhook(harness: WorkerHarness, url: str, **settings: Any) -> WebhookDelivery:
-    """Send one event to a new webhook and return the delivery."""
+    """Create a webhook, send one event to it and return the delivery."""
     harness.run(
         subscriptions.create,
         harness.principal,
@@ -119,7 +119,7 @@ def test_a_receiver_with_an_invalid_certificate_gets_nothing_until_it_is_fixed(
     with start_receiver(invalid) as receiver:
         row = send_webhook(harness, f"https://localhost:{receiver.port}/", webhooks_ca_file=ca_file)
         assert receiver.bodies == []
-        assert (row.status, row.code, row.attempts) == ("pending", None, 1)  # to be retried
+        assert (row.status, row.code, row.attempts) == ("pending", None, 1)  # will be retried
         assert "certificate verify failed" in (row.error or "")
         assert reason in (row.error or "")
     with start_receiver(authority.issue_cert("localhost")) as fixed:

@@ -1,4 +1,4 @@
-"""Tests of a whole worker with scripted trainers on the filesystem broker."""
+"""Tests for a whole worker with scripted trainers and the filesystem broker."""
 
 import io
 import json
@@ -82,7 +82,7 @@ def test_an_invalid_setting_is_named(
 
 @contextmanager
 def start_worker_process(settings: Settings, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a worker process with scripted trainers for the block."""
+    """Run a worker process with scripted trainers within the `with` block."""
     program = (
         "import sys; from registry.settings import Settings; "
         "from worker.worker_process import run_worker; "

@@ -33,9 +33,10 @@ _MIN_SIMILARITY = 0.3  # below it, naming the nearest network does not help
 class RecognizedModel:
     """A recognized network and its weights.
 
-    The weights have the network's own names and the dtypes of the file. `options` are complete. If
-    the checkpoint has no classifier, `num_classes` is 0 and the tensors hold a classifier for a
-    single class, all zeros.
+    `tensors` contains the weights with the names that the network uses and the dtypes of the file.
+    `options` contains the architecture options. Options that are left out have their default
+    values. If the checkpoint has no classifier, `num_classes` is 0, and `tensors` contains an
+    all-zero classifier for one class.
     """
 
     architecture: str

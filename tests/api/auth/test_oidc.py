@@ -1,4 +1,4 @@
-"""Bearer tokens from an OpenID Connect issuer, with a real HTTP server and real keys."""
+"""Bearer tokens that an OpenID Connect issuer signs. The issuer is a real HTTP server."""
 
 import hmac
 import json
@@ -25,7 +25,7 @@ from tests.support.http_server import run_http_server
 
 @dataclass
 class FakeIssuer:
-    """An issuer's URL and published keys, and the paths that were requested from it."""
+    """The URL and published keys of an issuer, and a record of the paths that were requested."""
 
     url: str = ""
     announced_url: str = ""
@@ -123,7 +123,7 @@ def test_a_valid_token_has_an_owner_and_a_role(
         sign_token(issuer.keys[index], build_claims(issuer, groups=["ml", "ops"]), algorithm),
     ).json()
     assert (highest["id"], highest["role"]) == (response["id"], "operator")
-    assert issuer.requested_paths.count("/keys") == 1  # cached
+    assert issuer.requested_paths.count("/keys") == 1  # the keys were cached
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_rotated_keys_of_the_issuer_are_fetched(
     old_key = issuer.keys[0]
     assert get_me(client, sign_token(old_key, build_claims(issuer))).status_code == 200
     issuer.keys = [RSAKey.generate_key(2048, parameters={"kid": "three"})]
-    # The keys were fetched a moment ago and are not fetched again yet.
+    # The service fetched the keys a moment ago, so it does not fetch them again yet.
     assert get_me(client, sign_token(issuer.keys[0], build_claims(issuer))).status_code == 401
     monkeypatch.setattr(oidc, "_MIN_REFETCH_SECONDS", 0.0)
     assert get_me(client, sign_token(issuer.keys[0], build_claims(issuer))).status_code == 200

@@ -1,4 +1,4 @@
-"""Login with authorization code and PKCE, against a running issuer with real keys."""
+"""Login with an authorization code and PKCE at a running issuer with real keys."""
 
 from collections.abc import Iterator
 from time import time
@@ -60,7 +60,7 @@ def test_a_user_who_comes_back_from_the_issuer_is_signed_in(browser: TestClient)
 
 def test_a_callback_must_belong_to_the_login_of_this_browser(browser: TestClient) -> None:
     callback_url = sign_in_at_issuer(browser)
-    browser.cookies.clear()  # like a victim who opens an attacker's callback URL
+    browser.cookies.clear()  # the browser of a victim who opens an attacker's callback URL
     assert browser.get(callback_url).headers["Location"] == "/?refused=login_invalid"
     sign_in_at_issuer(browser)
     assert browser.get(callback_url).headers["Location"] == "/?refused=login_invalid"

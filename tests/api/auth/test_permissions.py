@@ -1,4 +1,4 @@
-"""Permissions of every route, for every role, on the caller's own rows and on another owner's."""
+"""Access of every role to every route, with rows of the caller and rows of another owner."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from tests.api.tenants import MINE, THEIRS, Tenants
 from tests.api.tus_client import CHUNK_HEADERS, TUS_HEADERS
 
 _V, _S, _A = Role.VIEWER, Role.SUBMITTER, Role.ADMIN
-ZIP = b"PK\x03\x04" + bytes(1000)  # starts like a zip archive
+ZIP = b"PK\x03\x04" + bytes(1000)  # begins with the signature of a zip archive
 
 
 @dataclass(frozen=True)
 class RouteCase:
     """The lowest role that may call a route, and the expected response status.
 
-    `foreign_status` is the status that operators and admins get for a row of another owner. It is
-    None for routes without an owned row.
+    `foreign_status` is the status that operators and admins get for a row of another owner. Routes
+    that do not address a row with an owner have None.
     """
 
     least: Role
@@ -50,7 +50,7 @@ ROUTE_CASES: dict[str, RouteCase] = {
     "GET /v1/me": RouteCase(_V, 200),
     "GET /v1/catalog": RouteCase(_V, 200),
     "POST /v1/session": RouteCase(_V, 201),
-    # A key does not open a session. tests/api/routes/test_browser_sessions.py covers sessions.
+    # A request with a key has no session. tests/api/routes/test_browser_sessions.py tests sessions.
     "GET /v1/session": RouteCase(_V, 404),
     "DELETE /v1/session": RouteCase(_V, 404),
     "GET /v1/usage": RouteCase(_V, 200),
@@ -72,7 +72,7 @@ ROUTE_CASES: dict[str, RouteCase] = {
         _S, 204, body={"headers": {**CHUNK_HEADERS, "Upload-Offset": "0"}, "content": b"last"}
     ),
     "DELETE /v1/uploads/{upload_id}": owned_row(_S, 204, body={"headers": TUS_HEADERS}),
-    # Local stores do not support direct uploads. tests/api/routes/test_direct_uploads.py covers S3.
+    # Local stores do not support direct uploads. tests/api/routes/test_direct_uploads.py tests S3.
     "GET /v1/uploads/{upload_id}/parts": owned_row(_V, 409),
     "POST /v1/uploads/{upload_id}/urls": owned_row(
         _S, 409, body={"parts": [{"offset": 0, "size": 4}]}
@@ -107,7 +107,7 @@ ROUTE_CASES: dict[str, RouteCase] = {
     "GET /v1/models/{model}/files/{name}": owned_row(_V, 200),
     "HEAD /v1/models/{model}/files/{name}": owned_row(_V, 200),
     "POST /v1/models/{model}/files/{name}/url": owned_row(_S, 200),
-    # Names are looked up for the caller's owner, so operators cannot address those of other owners.
+    # Names belong to the caller's owner, so operators cannot address the names of other owners.
     "GET /v1/registry": RouteCase(_V, 200),
     "GET /v1/registry/{model_name}": owned_row(_V, 200, foreign_status=404),
     "PUT /v1/registry/{model_name}/aliases/{alias}": owned_row(
@@ -137,7 +137,7 @@ ROUTE_CASES: dict[str, RouteCase] = {
     "GET /v1/quotas/{owner}": RouteCase(_A, 200),
     "PUT /v1/quotas/{owner}": RouteCase(_A, 200, body={"queued_jobs": 1000}),
 }
-# Paths that are public or not protected by a key. Each has its own tests.
+# Public paths and paths that another mechanism protects. Other tests cover them.
 UNAUTHENTICATED_PATHS = {
     "/",
     "/portal/{name:path}",
@@ -265,7 +265,7 @@ HIDDEN_ROW_ROUTES = [
 def test_the_response_for_a_foreign_id_is_that_for_an_unknown_id(
     tenants: Tenants, entry: str
 ) -> None:
-    """The same holds with the file's ETag and for an event stream."""
+    """The requests also contain an ETag condition and ask for an event stream."""
     case, (method, path) = ROUTE_CASES[entry], entry.split(" ")
     client = tenants.create_client()
     foreign_ids = {**tenants.create_rows(THEIRS, status=case.job), "name": "student.onnx"}

@@ -142,7 +142,7 @@ def test_a_key_is_never_in_the_log(
         raise RuntimeError(f"cannot take {what}")
 
     configure_logging(Settings(log_format=form, log_level="DEBUG"), log_stream)
-    secret = key.split("_", 2)[2]  # the secret itself may contain an underscore
+    secret = key.split("_", 2)[2]  # the secret may contain underscores
     with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
         client.get("/v1/jobs", headers={"Authorization": f"Bearer {key}"})
         client.get(f"/v1/jobs/{key}?key={key}", headers={"Authorization": f"Bearer {key}"})

@@ -54,7 +54,7 @@ def test_a_check_that_hangs_times_out_and_is_not_started_again_before_it_returns
 
 @pytest.mark.parametrize("count", [1, 5])
 def test_checks_run_concurrently(count: int) -> None:
-    """Each check waits until all the others have started."""
+    """Each check returns only after all the others have started."""
     events = [Event() for _ in range(count)]
 
     def meet(own_event: Event) -> Callable[[], None]:

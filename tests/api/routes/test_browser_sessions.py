@@ -1,4 +1,4 @@
-"""Browser sessions: a cookie has the permissions of its key, and other sites cannot use it."""
+"""Browser sessions. A session has the permissions of the API key, and other sites cannot use it."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ URL = "http://127.0.0.1:8000"
 
 @pytest.fixture
 def browser(app: FastAPI) -> Iterator[TestClient]:
-    """Return a client that keeps cookies and sends no API key."""
+    """Return a client that stores cookies and sends no API key."""
     with TestClient(app, base_url=URL) as client:
         yield client
 

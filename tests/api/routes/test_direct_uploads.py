@@ -1,4 +1,4 @@
-"""Direct uploads: clients send the parts to signed URLs of an S3 store."""
+"""Direct uploads. Clients upload the parts of a file to signed URLs of an S3 store."""
 
 import os
 import time
@@ -55,7 +55,7 @@ def store_part(url: str, content: bytes) -> None:
 
 
 def store_parts(client: Any, upload_url: str, *parts: tuple[int, int]) -> None:
-    """Send the parts concurrently to their signed URLs."""
+    """Upload the parts concurrently to their signed URLs."""
     urls = sign_part_urls(client, upload_url, *parts)
     with ThreadPoolExecutor() as pool:
         list(
@@ -257,7 +257,7 @@ def test_parts_are_deleted_with_their_upload(
     store_part(url, CONTENT[: PARTS[0][1]])
     assert client.delete(upload_url, headers=TUS_HEADERS).status_code == 204
     assert list(bucket.list_entries("")) == []
-    store_part(url, b"late")  # the signed URL still works
+    store_part(url, b"late")  # the signed URL is still valid
     with database.read() as session:
         (item,) = find_orphaned_upload_parts(
             session, bucket, grace=resumable_uploads.LEASE_DURATION * 0
@@ -282,7 +282,7 @@ def test_roles_that_may_send_parts(
             .status_code
             for role in (None, *Role)
         }
-    # Completing fails with 409, because nothing was uploaded.
+    # A permitted request to complete the upload gets 409, because nothing was uploaded.
     allowed, viewer_status = {"urls": (200, 403), "parts": (200, 200), "complete": (409, 403)}[
         action
     ]

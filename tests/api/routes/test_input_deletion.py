@@ -1,4 +1,4 @@
-"""Deletion of teachers and datasets and their files, unless a job or model still needs them."""
+"""Deletion of teachers and datasets. If a job or model needs them, the deletion is refused."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def teacher(client: TestClient, worker: FakeWorker) -> str:
 def test_deleted_inputs_are_gone_with_their_files(
     client: TestClient, settings: Settings, teacher: str, dataset: str
 ) -> None:
-    # These are the checkpoint, the archive, the packed images and the samples.
+    # the checkpoint, the archive, the packed images and the samples
     assert len(list_stored_files(settings)) == 4
     for kind, row_id in (("teachers", teacher), ("datasets", dataset)):
         path = f"/v1/{kind}/{row_id}"
@@ -40,7 +40,7 @@ def test_deleted_inputs_are_gone_with_their_files(
 def test_an_input_whose_check_is_queued_is_deleted_at_once(
     client: TestClient, settings: Settings
 ) -> None:
-    """Deletion also works if no worker is running, for example after uploading the wrong file."""
+    """No worker needs to be running. A user who uploaded the wrong file can delete it directly."""
     created = client.post("/v1/teachers", files={"file": ("wrong.th", CHECKPOINT)}).json()
     assert client.delete(f"/v1/teachers/{created['id']}").status_code == 204
     assert list_stored_files(settings) == []

@@ -1,4 +1,4 @@
-"""Job events, as pages and as a stream."""
+"""Job events, as paginated lists and as an event stream."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def job(client: TestClient, spec: dict[str, Any]) -> str:
 
 
 def parse_events(text: str) -> list[dict[str, str]]:
-    """Return the fields of each event in an event stream. Comments are skipped."""
+    """Parse an event stream. Return the fields of each event and skip comments."""
     blocks = [block.splitlines() for block in text.split("\n\n")]
     fields = [
         dict(line.split(": ", 1) for line in block if not line.startswith(":")) for block in blocks

@@ -15,7 +15,7 @@ from tests.api.tenants import MINE, Tenants
 
 
 def with_limits(tenants: Tenants, settings: Settings, **limits: Any) -> Tenants:
-    """Return the tenants of a service with different limits."""
+    """Return the tenants of a service with the given limits."""
     changed_settings = settings.model_copy(update=limits)
     return Tenants(
         create_app(changed_settings, tenants.database, InMemoryJobQueue(), tenants.store),

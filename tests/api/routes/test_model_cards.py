@@ -31,7 +31,7 @@ CARD_REPORT = {
 
 @pytest.fixture
 def model(client: TestClient, worker: FakeWorker, database: Database, spec: dict[str, Any]) -> str:
-    """Return the id of a model with a complete report."""
+    """Create a model with a complete report and return its id."""
     client.post("/v1/jobs", json=spec | {"model_name": "pets"})
     model_id = worker.finish_training(worker.claim("train"))
     with database.write() as session:

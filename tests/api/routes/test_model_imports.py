@@ -1,6 +1,6 @@
 """Import of models from bundles.
 
-Every byte must match the manifest. If a bundle is rejected, none of its files are kept.
+Every file must match its digest in the manifest. The files of a rejected bundle are deleted.
 """
 
 import io
@@ -42,7 +42,7 @@ Contents = dict[str, bytes]
 
 @pytest.fixture
 def other_service(tmp_path: Path) -> Iterator[TestClient]:
-    """Return a client of another service that has its own database and store."""
+    """Return a client of a second service with its own database and store."""
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     settings = Settings(data=folder, quota_stored_bytes=1_000_000)
@@ -226,7 +226,7 @@ def remove_member(contents: Contents, name: str) -> Contents:
 
 
 def with_report(report: Any) -> Contents:
-    """Return a bundle with an invalid report whose size and digest match the manifest."""
+    """Return the members of a bundle with this report, whose size and digest are correct."""
     contents = bundle_members()
     report_bytes = report if isinstance(report, bytes) else json.dumps(report).encode()
     files = json.loads(contents["manifest.json"])["files"]
@@ -238,7 +238,7 @@ def with_report(report: Any) -> Contents:
 
 
 def with_weights_entry(**changes: Any) -> Contents:
-    """Return a bundle whose manifest entry for the weights is changed."""
+    """Return the members of a bundle after changing the manifest entry for the weights."""
     contents = bundle_members()
     files = json.loads(contents["manifest.json"])["files"]
     return with_manifest(contents, files=[*files[:-1], {**files[-1], **changes}])
@@ -360,7 +360,7 @@ def test_a_zip_bomb_is_rejected_before_it_is_unpacked(client: TestClient, tmp_pa
     bundle = zip_members(bundle_members(REPORT, large_file), zipfile.ZIP_DEFLATED)
     response = import_bundle(client, bundle)
     assert (response.status_code, response.json()["code"]) == (422, "bundle_invalid")
-    (tmp_path / "bomb.zip").write_bytes(bundle)  # with a very large size limit, too
+    (tmp_path / "bomb.zip").write_bytes(bundle)  # with a large limit, too
     with (
         pytest.raises(BundleInvalid, match="more than the limit"),
         bundles.open_bundle(tmp_path / "bomb.zip", max_unpacked_bytes=2**40),
@@ -369,7 +369,7 @@ def test_a_zip_bomb_is_rejected_before_it_is_unpacked(client: TestClient, tmp_pa
 
 
 def test_an_archive_with_a_huge_directory_is_rejected(client: TestClient) -> None:
-    """Parsing such a directory would take many times its size in memory."""
+    """To parse such a directory, the service would need many times as much memory as its size."""
     response = import_bundle(client, zip_members({f"{number:0200}": b"" for number in range(6000)}))
     assert (response.status_code, response.json()["code"]) == (422, "bundle_invalid")
     assert "directory" in response.json()["detail"]

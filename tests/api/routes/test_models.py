@@ -1,4 +1,4 @@
-"""Models and the download of their files."""
+"""Model details and downloads of model files."""
 
 from base64 import b64decode
 from hashlib import sha256

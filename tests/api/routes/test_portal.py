@@ -1,4 +1,4 @@
-"""The portal's files: how they are served, and the rules that their source code follows."""
+"""The portal: how its files are served, and which rules its source code follows."""
 
 import re
 from hashlib import sha256
@@ -18,7 +18,7 @@ OWN_FILES = [
 ]
 MAX_LINES = 300
 MAX_COLUMNS = 100
-# Modules in these folders may import only from the listed folders. All others are unrestricted.
+# Folders that modules may import from, by their own folder. Other folders are unrestricted.
 ALLOWED_IMPORTS = {"lib": {"lib", "vendor"}, "ui": {"lib", "ui", "vendor"}}
 
 

@@ -27,7 +27,7 @@ Serve = Callable[..., Any]
 
 @pytest.fixture
 def serve(settings: Settings, database: Database, queue: InMemoryJobQueue, store: Store) -> Serve:
-    """Yield a client of the application with changed settings and the given client address."""
+    """Return a function that starts the application with changed settings and yields a client."""
 
     @contextmanager
     def serve_app(host: str = "127.0.0.1", **changes: Any) -> Iterator[TestClient]:
@@ -39,7 +39,7 @@ def serve(settings: Settings, database: Database, queue: InMemoryJobQueue, store
 
 
 def scrape(client: TestClient, **headers: str) -> dict[str, float]:
-    """Return a dictionary from each sample's name and labels to its value."""
+    """Fetch the metrics and return the value of each sample by name and labels."""
     response = client.get("/metrics", headers=headers)
     assert response.status_code == 200, response.text
     families = text_string_to_metric_families(response.text)
@@ -117,7 +117,7 @@ def test_jobs_workers_and_files_are_counted_in_the_database(
         samples["dlkd_slots_free work=train"],
     ) == (1, 2, 1)
     assert samples["dlkd_slots_free work=checks"] == 1
-    assert samples["dlkd_attempts outcome=succeeded"] == 2  # including the check of the dataset
+    assert samples["dlkd_attempts outcome=succeeded"] == 2  # the job and the check of its dataset
     assert samples["dlkd_attempts outcome=running"] == 1
     assert samples["dlkd_job_duration_seconds_count kind=distill status=succeeded"] == 1
     assert 0 <= samples["dlkd_job_duration_seconds_sum kind=distill status=succeeded"] < 60

@@ -1,4 +1,4 @@
-"""The job queues that clients can list."""
+"""The list of job queues."""
 
 from datetime import timedelta
 from typing import Any
@@ -33,7 +33,7 @@ def announce_worker(tenants: Tenants, name: str, facts: dict[str, Any]) -> None:
 
 
 def list_queues(tenants: Tenants) -> dict[str, Any]:
-    """Return the queues that a viewer can list, keyed by name."""
+    """List the queues as a viewer and return them by name."""
     items = tenants.create_client(Role.VIEWER).get("/v1/queues").json()["items"]
     assert [item["name"] for item in items] == ["checks", "train", "train-cpu", "train-cuda"]
     return {item.pop("name"): item for item in items}

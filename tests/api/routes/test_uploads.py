@@ -226,7 +226,7 @@ def test_more_bytes_than_declared_are_rejected(client: TestClient) -> None:
 def limited_client(
     settings: Settings, database: Database, store: Store, key: str
 ) -> Iterator[TestClient]:
-    """Return a client of a service with a quota of 2000 stored bytes."""
+    """Yield a client of a service whose owners may store 2000 bytes each."""
     app = create_app(
         settings.model_copy(update={"quota_stored_bytes": 2000}),
         database,
@@ -281,7 +281,7 @@ def append_and_disconnect(
     chunks: Iterable[bytes],
     *extra_headers: tuple[bytes, bytes],
 ) -> int:
-    """Send a PATCH request whose connection breaks after these chunks."""
+    """Send these chunks in a PATCH request and then disconnect. Return the response status."""
     remaining = iter(chunks)
 
     async def receive() -> dict[str, Any]:
@@ -311,7 +311,7 @@ def test_bytes_received_before_a_disconnect_are_kept(
     upload_url = create_upload(client, len(CONTENT))
     append_and_disconnect(app, upload_url, key, [CONTENT[:1000], CONTENT[1000:40_000]])
     assert get_offset(client, upload_url) == 40_000
-    # The lease has been released.
+    # This request gets the lease, because the interrupted request released it.
     assert append_chunk(client, upload_url, 40_000, CONTENT[40_000:]).status_code == 204
     assert client.get(upload_url).json()["sha256"] == DIGEST
 
@@ -331,7 +331,7 @@ def test_a_truncated_chunk_with_a_checksum_is_not_kept(
 def test_the_progress_of_a_long_request_is_saved_while_it_is_received(
     settings: Settings, database: Database, store: Store, key: str
 ) -> None:
-    """The first block is recorded in the database before the second one arrives."""
+    """The database records the first block before the second block arrives."""
     app = create_app(
         settings.model_copy(update={"max_upload_bytes": 2 * REQUEST_BYTES}),
         database,
@@ -358,7 +358,7 @@ def test_the_progress_of_a_long_request_is_saved_while_it_is_received(
 def test_a_complete_upload_that_was_not_stored_is_stored_on_use(
     client: TestClient, database: Database, store: Store
 ) -> None:
-    """The process died after it had received all bytes but before it had stored the file."""
+    """Simulate a process that died after it received all bytes and before it stored the file."""
     upload = create_upload(client, len(CHECKPOINT), filename="a.pt").rpartition("/")[2]
     open_upload_parts(store).write(upload, 0, CHECKPOINT)
     with database.write() as session:

@@ -1,6 +1,7 @@
-"""Teacher and dataset uploads: streaming into the store, and the check of the first bytes.
+"""Teacher and dataset uploads.
 
-Nothing is kept of an invalid upload.
+Uploads are streamed into the store. If the first bytes show that a file is invalid, the upload is
+rejected and the store keeps no part of the file.
 """
 
 import gzip
@@ -251,7 +252,7 @@ def test_an_upload_needs_memory_for_only_some_chunks(
 @pytest.mark.parametrize(
     ("filename", "content"),
     [("a.tar", build_tar("w")), ("a.tar.gz", build_tar("w:gz")), ("a.tgz", build_tar("w:gz"))],
-    # Fixed ids: gzip output contains the current time, and all test processes need the same ids.
+    # Without fixed ids, test processes would disagree, because gzip output contains the time.
     ids=["tar", "tar.gz", "tgz"],
 )
 def test_a_tar_archive_is_accepted_as_a_data_set(

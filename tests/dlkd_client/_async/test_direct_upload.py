@@ -1,4 +1,4 @@
-"""Direct uploads of large files to the S3 store, and the fallback to the service."""
+"""Direct uploads of large files to the S3 store, and the fallback to uploads to the service."""
 
 import asyncio
 from hashlib import sha256
@@ -43,7 +43,10 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 class CountingTransport(httpx.HTTPTransport):
-    """Transport that counts the bytes sent to the service and can lose one response."""
+    """Transport that counts the bytes sent to the service.
+
+    It loses the first response to a path that ends with `lose_response_of`.
+    """
 
     def __init__(self, *, lose_response_of: str = "") -> None:
         super().__init__()
@@ -61,7 +64,11 @@ class CountingTransport(httpx.HTTPTransport):
 
 
 class FailingStoreTransport(httpx.HTTPTransport):
-    """Transport that fails a given number of times for the part at each given offset."""
+    """Transport to the store that fails for some parts.
+
+    `failures` is a dictionary from the offset of a part to its number of failures. A failure is a
+    response with `status`, or a connection error if `status` is None.
+    """
 
     def __init__(
         self, *, failures: dict[int, int] | None = None, status: int | None = None
@@ -136,7 +143,7 @@ def test_a_failed_part_is_sent_again(
 
 
 class StoppingTransport(httpx.HTTPTransport):
-    """Transport that loses the connection to the service once the first parts are signed."""
+    """Transport that fails after the service has been asked for the first signed URLs."""
 
     signed = False
 

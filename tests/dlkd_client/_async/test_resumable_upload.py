@@ -30,7 +30,10 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 class LossyTransport(httpx.HTTPTransport):
-    """Transport that records the chunks' offsets and loses chunks or responses by number."""
+    """Transport that records the offset of each chunk and loses some chunks and responses.
+
+    `lost` and `lost_responses` are chunk numbers. All chunks from `failing_from` on are lost.
+    """
 
     def __init__(
         self,
@@ -93,7 +96,7 @@ def test_a_later_upload_resumes(url: str, key: str, checkpoint: Path) -> None:
     with Client(url, key, transport=transport) as client:
         assert client.upload_teacher(checkpoint).sha256 == sha256(CONTENT).hexdigest()
         assert transport.offsets[0] == 8000
-        client.upload_teacher(checkpoint)  # the first upload is complete, so this one restarts
+        client.upload_teacher(checkpoint)  # new, as the first upload is complete
     assert transport.offsets.count(0) == 1
 
 

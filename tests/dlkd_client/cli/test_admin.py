@@ -1,4 +1,4 @@
-"""Maintenance commands on a store and a database, without a running service."""
+"""Maintenance commands for the store and the database, which need no running service."""
 
 import json
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ def store(data: Path) -> Store:
 
 @pytest.fixture
 def files(store: Store) -> list[StoredFile]:
-    """Store files that teachers refer to and return them. Two teachers refer to the first one."""
+    """Store files with a teacher for each and return them. The first file has two teachers."""
     database, stored = (
         Database(Settings().database_url),
         [store.put([content]) for content in CONTENTS],

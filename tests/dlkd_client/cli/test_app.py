@@ -1,4 +1,4 @@
-"""The `dlkd` command with a real server."""
+"""The `dlkd` command, tested with a real server."""
 
 import json
 import subprocess

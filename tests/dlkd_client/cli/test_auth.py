@@ -1,4 +1,4 @@
-"""Login, and shell completion with values from the saved service."""
+"""Login, and shell completion with values from the service of the saved login."""
 
 import json
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_a_failed_login_is_not_saved(url: str, address: str, secret: str, messag
 
 
 def complete_in_bash(command_line: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return bash's completions of the command line."""
+    """Return the completions that bash would offer for the command line."""
     monkeypatch.setenv("_DLKD_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", f"dlkd {command_line}")
     monkeypatch.setenv("COMP_CWORD", str(len(command_line.split(" "))))

@@ -1,4 +1,4 @@
-"""Commands that run or manage the service on this machine."""
+"""Commands that manage the service on this machine, and conventions for all commands."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from registry.settings import Settings
 from registry.storage.object_store import Store
 from tests.dlkd_client.cli_runner import run_dlkd, run_dlkd_json
 
-COMMANDS_WITHOUT_JSON = {"api", "worker", "logout", "upgrade"}  # they print no result
+COMMANDS_WITHOUT_JSON = {"api", "worker", "logout", "upgrade"}  # these print no result
 
 
 @pytest.fixture

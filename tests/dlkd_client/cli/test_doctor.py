@@ -1,4 +1,4 @@
-"""The command `dlkd doctor` on healthy and faulty machines."""
+"""The command `dlkd doctor` on machines with and without problems."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ def run_doctor(*options: str) -> tuple[int, dict[str, dict[str, str]]]:
 
 @pytest.fixture
 def data_folder(tmp_path: Path) -> Path:
-    """Return the data folder of a service that has run on this machine."""
+    """Create the data folder of a service that ran on this machine earlier."""
     data = tmp_path / "data"
     data.mkdir()
     upgrade(f"sqlite:///{data / 'dlkd.db'}")
@@ -42,7 +42,7 @@ def test_a_healthy_machine_passes() -> None:
 
 def test_an_unready_and_an_unreachable_service_are_distinguished(url: str, key: str) -> None:
     status, parts = run_doctor("--url", url, "--api-key", key)
-    # This service's tables were created without migrations.
+    # The service is not ready, because its tables were created without migrations.
     assert (status, parts["service"]["state"]) == (
         1,
         "fail",

@@ -1,4 +1,4 @@
-"""Commands for models, teachers and datasets with a real server."""
+"""Commands for models, teachers and datasets, tested with a real server."""
 
 from pathlib import Path
 

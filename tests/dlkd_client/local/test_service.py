@@ -1,4 +1,4 @@
-"""The command `dlkd up` with its real processes."""
+"""The command `dlkd up`, tested with real processes."""
 
 import signal
 import stat

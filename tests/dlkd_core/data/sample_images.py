@@ -1,4 +1,4 @@
-"""Small sample images, and archives that contain them."""
+"""Helpers that make small sample images and archives of images."""
 
 import io
 import tarfile

@@ -10,7 +10,10 @@ from dlkd_core.data.dataset import DatasetSplit, ImageDataset
 
 
 def make_split(labels: list[int], size: tuple[int, int] = (8, 8)) -> DatasetSplit:
-    """Make images whose red is ten times the label and green ten times the rank in the class."""
+    """Make single-color images.
+
+    Red is ten times the label. Green is ten times the number of earlier images in the class.
+    """
     images = torch.zeros(len(labels), 3, *size, dtype=torch.uint8)
     for row, label in enumerate(labels):
         images[row, 0] = 10 * max(label, 0) % 256

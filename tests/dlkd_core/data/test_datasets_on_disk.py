@@ -1,6 +1,6 @@
 """Tests for datasets that do not fit in memory.
 
-Their images equal those of the same datasets in memory, and are decoded only once.
+Such a dataset is decoded once and kept on disk. The images equal those decoded in memory.
 """
 
 import subprocess
@@ -23,7 +23,7 @@ from dlkd_core.teachers.normalization import channel_statistics
 from tests.dlkd_core.data.formats.test_reader import NAMED, NUMBERED
 from tests.dlkd_core.data.sample_images import encode_png, random_images, write_zip
 
-SMALL = 1000  # in bytes, less than a few images need
+SMALL = 1000  # memory limit in bytes, too small for the images
 
 
 def make_files(count: int = 40) -> dict[str, bytes]:
@@ -61,7 +61,7 @@ def test_a_data_set_on_disk_equals_the_one_in_memory_and_is_decoded_once(
     assert first.on_disk
     assert not open_dataset(path).on_disk
     assert is_equal(first, open_dataset(path))
-    monkeypatch.setattr("dlkd_core.data.dataset.decode_dataset", None)  # must not be called again
+    monkeypatch.setattr("dlkd_core.data.dataset.decode_dataset", None)  # fails if it is called
     cached = open_dataset(path, options)
     assert cached.on_disk
     assert (cached.classes, cached.notices) == (first.classes, first.notices)
@@ -168,7 +168,7 @@ def test_a_mapped_packed_file_does_not_count_against_the_memory_limit_of_a_proce
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert open_with(16 << 20).stdout.split() == ["True", str(images.size)]
-    assert open_with(1 << 30).returncode != 0  # too large for the memory limit
+    assert open_with(1 << 30).returncode != 0  # reading the images into memory exceeds the limit
 
 
 def test_a_truncated_packed_file_is_refused(tmp_path: Path) -> None:

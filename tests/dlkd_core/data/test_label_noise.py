@@ -20,7 +20,10 @@ CLASSES, COUNT = 5, 1000
 
 @pytest.fixture
 def split() -> DatasetSplit:
-    """Return five classes of 100 to 300 images in random order. Pixels are the row modulo 256."""
+    """Return a split with five classes of 100 to 300 images in random order.
+
+    All pixels of an image have the same value, the row number of the image modulo 256.
+    """
     labels = torch.repeat_interleave(torch.arange(CLASSES), torch.tensor([100, 150, 200, 250, 300]))
     labels = labels[torch.randperm(COUNT, generator=torch.Generator().manual_seed(0))]
     images = (

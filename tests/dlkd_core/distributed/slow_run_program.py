@@ -1,4 +1,4 @@
-"""Program that runs `python -m dlkd_core` with slow steps, which leaves time to interrupt it."""
+"""Program that runs `python -m dlkd_core` with slow steps, so that a test can interrupt it."""
 
 import sys
 import time

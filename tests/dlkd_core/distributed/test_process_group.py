@@ -1,7 +1,7 @@
 """Tests for distributed runs.
 
-They make the same steps as a single process, write one set of files, and can be resumed by any
-number of processes.
+A distributed run makes the same steps as a run in a single process and writes one set of files.
+Any number of processes can resume it.
 """
 
 import json
@@ -53,7 +53,7 @@ def run_checked(command: list[str]) -> subprocess.CompletedProcess[str]:
 def ranks(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> list[dict[str, Any]]:
-    """Run `torchrun_program` in several processes and return the result of each."""
+    """Run `torchrun_program` in several processes and return the results of each process."""
     folder = tmp_path_factory.mktemp("ranks")
     run_checked(torchrun(request.param, str(TORCHRUN_PROGRAM), str(folder), *METHODS))
     return [
@@ -122,7 +122,7 @@ def prefix_message(name: str) -> Callable[[str], str]:
 
 
 def write_spec(path: Path, stripes: Path, *, teacher: Path | None = None, **training: Any) -> Path:
-    """Write the spec of a short run on 120 images in batches of 18. The last batch has 12."""
+    """Write the spec of a short run: 120 images in batches of 18, and 12 in the last batch."""
     settings = {
         "epochs": 3,
         "batch_size": 18,
@@ -143,9 +143,10 @@ def write_spec(path: Path, stripes: Path, *, teacher: Path | None = None, **trai
 
 
 def assert_weights_close(folder: Path, expected: Path) -> None:
-    """Assert that weights and statistics are close after about twenty float32 steps.
+    """Assert that the weights and batch statistics of two runs are close.
 
-    They differ slightly, because sharded batches are summed in another order than whole ones.
+    After about twenty float32 steps they differ slightly, because a distributed run adds up the
+    images of a batch in another order.
     """
     weights, expected_weights = load_student_weights(folder), load_student_weights(expected)
     assert weights.keys() == expected_weights.keys()
@@ -167,7 +168,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory, stripes: Path) -> Path:
 def single_process_run(
     tmp_path_factory: pytest.TempPathFactory, stripes: Path, teacher: Path
 ) -> Path:
-    """Run in a single process and return the output folder."""
+    """Make the run in a single process and return the output folder."""
     folder = tmp_path_factory.mktemp("single")
     spec = write_spec(folder / "spec.json", stripes, teacher=teacher)
     assert main([str(spec), str(folder / "out")]) == 0

@@ -1,4 +1,4 @@
-"""Program for torchrun that makes float64 steps and saves the results of each process.
+"""Program for torchrun that makes training steps in float64 and saves each process's results.
 
 Usage: `torchrun ... torchrun_program.py FOLDER METHOD...`
 """
@@ -17,11 +17,11 @@ from dlkd_core.network_outputs import Outputs
 from dlkd_core.training.step import TrainingStep
 from tests.dlkd_core.training.small_run import CLASSES, PROJECTION, make_run
 
-IMAGES = 7  # not divisible by two or three processes
+IMAGES = 7  # not divisible by 2 or 3, the numbers of processes
 
 
 def teacher(images: Tensor) -> Outputs:
-    """Return the outputs of `small_run.teacher` as float64."""
+    """Compute the outputs of `small_run.teacher` in float64."""
     features = images.flatten(1) @ PROJECTION.double()
     return Outputs(features[:, :CLASSES], features, (images,))
 
@@ -34,9 +34,9 @@ def run_step(
     micro_batches: int = 1,
     steps: int = 1,
 ) -> dict[str, Tensor]:
-    """Make the first steps of a run and return the results of the last step.
+    """Make the first `steps` steps of a run and return the results of the last one.
 
-    The results are the loss and its terms, the gradients, and the weights and buffers after the
+    The results are the loss, the loss terms, the gradients, and the weights and buffers after the
     step.
     """
     run = make_run(folder, method, batch_size=images, learning_rate=0.01)
@@ -57,7 +57,7 @@ def run_step(
 def get_return_value(
     step_events: Generator[object, None, dict[str, Tensor]],
 ) -> dict[str, Tensor]:
-    """Run a training step that must not yield events, and return its result."""
+    """Run a training step and return its result. Fail if the step yields an event."""
     try:
         next(step_events)
     except StopIteration as end:
@@ -66,12 +66,12 @@ def get_return_value(
 
 
 def collect_rank_facts(world: World) -> dict[str, object]:
-    """Return values that this process computed together with the other processes."""
+    """Return the results that collective operations give in this process."""
     torch.manual_seed(0)
     noise = parallelize_student(
         lambda images: Outputs(torch.rand(len(images), 8), torch.rand(len(images), 1), ()), world
     )
-    # like dropout, this network draws random numbers in the forward pass
+    # this network draws random numbers in the forward pass, as dropout does
     random_rows = noise(torch.zeros(2 * world.size, 3, 4, 4)).logits
     world.check_same_inputs("the same")
     try:
@@ -88,7 +88,7 @@ def collect_rank_facts(world: World) -> dict[str, object]:
 
 
 def count_micro_batches_after_oom(world: World, folder: Path) -> int:
-    """Return the number of micro-batches after a step that ran out of memory."""
+    """Return the number of micro-batches that is chosen when a step runs out of memory."""
     run = make_run(folder)
 
     def run_out_of_memory(*_: object) -> None:

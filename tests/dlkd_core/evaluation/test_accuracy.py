@@ -1,4 +1,4 @@
-"""Accuracy and likelihood, compared with values computed by hand."""
+"""Tests that accuracy and likelihood equal values computed by hand."""
 
 import math
 
@@ -20,7 +20,7 @@ LOGITS = torch.tensor(
 
 
 def test_accuracy_counts_the_hits() -> None:
-    # The labels rank first, fifth, first, and sixth or seventh.
+    # The true classes have the ranks 1, 5, 1, and 6 or 7 (a tie).
     scores = score_logits(LOGITS, torch.tensor([6, 4, 2, 6]))
     assert (scores.top1, scores.top5, scores.images) == (2 / 4, 3 / 4, 4)
 
@@ -62,7 +62,7 @@ def test_scores_are_plain_data() -> None:
 
 
 def brightness(images: Tensor) -> Tensor:
-    """Return the logits of the classes bright and dark."""
+    """Return logits for two classes, bright (0) and dark (1)."""
     mean = images.mean(dim=(1, 2, 3))
     return torch.stack([mean, 1 - mean], dim=1)
 

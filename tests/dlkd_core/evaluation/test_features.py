@@ -1,4 +1,4 @@
-"""Features of all images in a dataset, computed at the network's image size."""
+"""Tests for extracting the features of all images at the network's image size."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ RANDOM = torch.Generator().manual_seed(0)
 
 
 def network(images: Tensor) -> Outputs:
-    """Return the pixels as features."""
+    """Return the flattened pixels as features."""
     return Outputs(images.new_zeros(len(images), 2), images.flatten(1), ())
 
 
@@ -22,7 +22,7 @@ def make_split(count: int, side: int) -> DatasetSplit:
 
 
 def test_features_are_in_the_order_of_the_images() -> None:
-    # more images than fit in a batch
+    # there are more images than fit in a batch
     data = ImageDataset(make_split(300, 4), make_split(5, 4), ("a", "b"))
     features = extract_features(network, data, (4, 4))
     assert torch.equal(features.train, data.train.images.flatten(1) / 255)

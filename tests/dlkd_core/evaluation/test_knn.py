@@ -1,4 +1,4 @@
-"""Weighted k-NN: limits, and comparison with a slow reference implementation."""
+"""Tests for weighted k-NN, with edge cases and a slow reference implementation."""
 
 import pytest
 import torch
@@ -46,7 +46,7 @@ def test_top1_counts_the_queries_whose_class_gets_the_most_votes() -> None:
     )
     expected = (votes.argmax(dim=1) == labels[:40]).double().mean().item()
     assert knn_top1(bank, bank_labels, queries[:40], labels[:40], classes=4) == expected
-    # more queries than fit in a chunk
+    # there are more queries than fit in a chunk
     all_votes = knn_votes(bank, bank_labels, queries, classes=4)
     expected = (all_votes.argmax(dim=1) == labels).double().mean().item()
     assert knn_top1(bank, bank_labels, queries, labels, classes=4) == expected

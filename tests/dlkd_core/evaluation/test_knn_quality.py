@@ -1,4 +1,4 @@
-"""k-NN quality of a network's features on a dataset."""
+"""Tests for measuring the quality of features with k-NN."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from dlkd_core.network_outputs import Outputs
 
 
 def make_split(count: int) -> DatasetSplit:
-    """Return single-color images whose class is their color."""
+    """Return black images of class 0 and white images of class 1."""
     labels = torch.arange(count) % 2
     return DatasetSplit(
         (labels * 255)[:, None, None, None].expand(count, 3, 4, 4).to(torch.uint8).contiguous(),
@@ -24,7 +24,7 @@ NO_LABELS = torch.full((20,), -1)
 
 
 def color_features(images: Tensor) -> Outputs:
-    """Return features that encode the brightness."""
+    """Return features that encode the brightness of each image."""
     brightness = images.mean(dim=(1, 2, 3))
     return Outputs(
         torch.zeros(len(images), 0), torch.stack([brightness, 1 - brightness], dim=1), ()

@@ -1,4 +1,4 @@
-"""Latency measurement of a network."""
+"""Tests for measuring the latency of a network."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""The linear probe, compared with scikit-learn's logistic regression on scanned digits."""
+"""Tests that the linear probe matches scikit-learn's logistic regression on scanned digits."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from dlkd_core.evaluation.linear_probe import _fit, linear_probe
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return training and test rows of 64 pixels with their labels. Some pixels are constant."""
+    """Return training and test images of 64 pixels and their labels. Some pixels are constant."""
     rows, labels = load_digits(return_X_y=True)
     images, classes = torch.from_numpy(rows).float(), torch.from_numpy(labels)
     return images[:300], classes[:300], images[300:], classes[300:]

@@ -1,4 +1,4 @@
-"""Evaluation protocols in whole runs, for student, untrained student, teacher and other data."""
+"""Tests for evaluation protocols in whole runs, for students, teachers and other datasets."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_to_report(
     folder: Path, dataset: Path, *, resume_from: Path | None = None, **changes: Any
 ) -> dict[str, Any]:
-    """Return the report of a short run. Keyword arguments replace parts of its spec."""
+    """Make a short run and return its report. Keyword arguments replace parts of the spec."""
     training = {
         "epochs": 3,
         "batch_size": 32,
@@ -55,7 +55,7 @@ def read_top1(metrics: dict[str, Any]) -> dict[str, float]:
 def trained(
     tmp_path_factory: pytest.TempPathFactory, stripes: Path, digits: Path
 ) -> tuple[Path, dict[str, Any]]:
-    """Train a student on the digits, run all protocols, and return folder and report."""
+    """Train a student on the digits, run all protocols, and return the folder and the report."""
     folder = tmp_path_factory.mktemp("trained")
     return folder, run_to_report(
         folder,
@@ -66,7 +66,7 @@ def trained(
 
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> dict[str, Any]:
-    """Return the report of a student that was trained for one tiny step."""
+    """Return the report of a student that has made only one step, at a tiny learning rate."""
     training = {"max_steps": 1, "learning_rate": 1e-12}
     return run_to_report(
         tmp_path_factory.mktemp("untrained"), digits, training=training, evaluation=BOTH_PROTOCOLS
@@ -95,7 +95,7 @@ def test_results_are_in_the_specs_order_with_parameters_and_without_paths(
 def test_features_of_digits_transfer_to_stripes(
     trained: tuple[Path, dict[str, Any]],
 ) -> None:
-    assert read_top1(trained[1]["metrics"]["student"])["transfer"] > 0.8  # three classes
+    assert read_top1(trained[1]["metrics"]["student"])["transfer"] > 0.8  # chance is 1/3
 
 
 def test_a_teacher_and_a_student_trained_without_labels_are_evaluated(

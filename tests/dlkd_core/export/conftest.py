@@ -1,4 +1,4 @@
-"""Fixture for the export of a small student with random weights."""
+"""Fixture for exporting a small student with random weights."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from dlkd_core.spec import Normalization
 
 @pytest.fixture(scope="session")
 def context(stripes: Path) -> ExportContext:
-    """Return the export context of a resnet8.
+    """Return an export context whose student is a resnet8.
 
-    Its options, batch statistics and normalization differ from the defaults, so that an exporter
-    that loses them fails.
+    The student's options, batch statistics and normalization differ from the defaults, so that
+    the tests fail if an exporter omits one of them.
     """
     data = open_dataset(stripes)
     torch.manual_seed(0)

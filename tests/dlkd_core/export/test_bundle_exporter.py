@@ -1,4 +1,4 @@
-"""The bundle exporter. The bundle is unpacked and used without this project's code."""
+"""Tests for the bundle exporter. They unpack the bundle and use it without this project."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from registry.models.bundles import open_bundle
 
 
 def export_bundle(stripes: Path, folder: Path, *formats: str) -> tuple[Path, dict[str, Any]]:
-    """Make a short run and return the unpacked bundle and the report."""
+    """Make a short run and return the folder of the unpacked bundle and the report."""
     spec = {
         "name": "stripes",
         "student": {"architecture": "resnet8"},
@@ -33,7 +33,7 @@ def export_bundle(stripes: Path, folder: Path, *formats: str) -> tuple[Path, dic
     assert exported[-1] == "bundle"
     with zipfile.ZipFile(folder / "student.zip") as archive:
         archive.extractall(folder / "unpacked")
-    return folder / "unpacked", emitted[-1].report  # type: ignore[union-attr]  # the last event
+    return folder / "unpacked", emitted[-1].report  # type: ignore[union-attr]  # the last event is RunFinished
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_its_weights_can_be_used_as_a_teacher(unpacked: tuple[Path, dict[str, An
 
 
 def run_snippet(folder: Path) -> str:
-    """Run the model card's Python code on an image and return its output."""
+    """Run the model card's Python code on an image and return what the code prints."""
     Image.new("RGB", (20, 30), "red").save(folder / "picture.png")
     (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
     process = subprocess.run(

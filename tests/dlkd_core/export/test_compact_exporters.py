@@ -1,4 +1,4 @@
-"""Exporters for half precision, int8 and torch.export."""
+"""Tests for the exporters to half precision, int8 and torch.export."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from dlkd_core.teachers.loading import load_teacher_file
 
 
 def count_int8_weights(path: Path) -> int:
-    """Count a graph's convolutions and matrix products that have int8 weights."""
+    """Count the convolutions and matrix products with int8 weights in an ONNX file."""
     graph = onnx.load(path).graph
     int8_tensors = {
         tensor.name for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.INT8
@@ -88,7 +88,7 @@ def test_layers_stay_float_until_the_tolerance_is_met(
     context: ExportContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     OnnxInt8Exporter().write(context, tmp_path / "all.onnx")
-    # No int8 layer meets this tolerance.
+    # No network with int8 layers meets this tolerance.
     monkeypatch.setattr(OnnxInt8Exporter, "tolerance", LogitTolerance(0.0))
     OnnxInt8Exporter().write(context, tmp_path / "few.onnx")
     layers = sum(
@@ -127,7 +127,7 @@ def test_a_real_network_in_int8_keeps_its_accuracy_at_30_percent_of_the_size(
         classes=data.classes,
         normalization=Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
         size=data.image_size,
-        weights=teacher.source.network.module.state_dict(),  # type: ignore[attr-defined]  # a NetworkSource
+        weights=teacher.source.network.module.state_dict(),  # type: ignore[attr-defined]  # the source is a NetworkSource
     )
     context = ExportContext(student, data.train, data.val)
     for exporter, name in ((OnnxExporter(), "float32.onnx"), (OnnxInt8Exporter(), "int8.onnx")):

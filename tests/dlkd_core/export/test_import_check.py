@@ -1,4 +1,7 @@
-"""The import check, which runs an imported model's files and compares them with its report."""
+"""Tests for the import check, which runs the files of an imported model.
+
+The check compares the results with the report of the model.
+"""
 
 from pathlib import Path
 from typing import Any

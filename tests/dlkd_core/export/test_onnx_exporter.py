@@ -1,4 +1,4 @@
-"""The ONNX exporter. The file is run without this project's code."""
+"""Tests for the ONNX exporter. They run the file without this project's code."""
 
 import json
 from pathlib import Path

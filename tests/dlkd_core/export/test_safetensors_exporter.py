@@ -1,4 +1,4 @@
-"""The safetensors exporter. The file contains everything that is needed to use the weights."""
+"""Tests that a safetensors export contains everything that is needed to use the weights."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Loading a trained student without its training run."""
+"""Tests for loading a trained student without the training run."""
 
 import torch
 
@@ -14,7 +14,7 @@ def test_a_deployable_student_normalizes_images_itself(context: ExportContext) -
     )
     network = context.student.build_network()
     logits = context.student.build_deployable()(images)
-    assert logits.std(dim=0).min() > 1e-4  # the logits depend on the image
+    assert logits.std(dim=0).min() > 1e-4  # the logits differ between images
     torch.testing.assert_close(logits, network.module((images - mean) / std))
     torch.testing.assert_close(
         logits,

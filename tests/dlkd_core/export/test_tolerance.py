@@ -1,4 +1,4 @@
-"""Export tolerances with and without labels."""
+"""Tests for export tolerances with and without labels."""
 
 import torch
 from torch.nn.functional import one_hot
@@ -22,7 +22,7 @@ def test_with_labels_the_loss_of_top1_is_limited() -> None:
         tolerance.find_violation(flip_answers(1), expected, ANSWERS)
         == "loses 1.0 points of top-1, but only 0.5 are allowed"
     )
-    # The predictions are wrong both before and after export.
+    # The changed predictions are wrong both before and after export.
     assert tolerance.find_violation(flip_answers(1), expected, (ANSWERS + 2) % 4) is None
 
 

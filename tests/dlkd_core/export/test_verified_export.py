@@ -1,4 +1,4 @@
-"""Verified exports: the files are loaded back, measured and compared with the student."""
+"""Tests for verified exports: files are loaded back, measured and compared with the student."""
 
 import hashlib
 from dataclasses import replace

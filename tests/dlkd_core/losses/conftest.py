@@ -1,4 +1,7 @@
-"""Random outputs of two networks that differ in width, depth and feature map size, and losses."""
+"""Fixtures and helpers that make random network outputs and build losses.
+
+Student and teacher differ in feature width, depth and feature map sizes.
+"""
 
 from collections.abc import Callable
 
@@ -18,8 +21,8 @@ MakeOutputs = Callable[..., Outputs]
 BuildLoss = Callable[..., DistillationLoss]
 
 CLASSES, STUDENT_WIDTH, TEACHER_WIDTH, IMAGES = 10, 12, 20, 64
-# Feature map shapes by feature width. The teacher has one more block, other channel counts, and
-# sizes that are not multiples of the student's.
+# Feature map shapes, keyed by feature width. The teacher has one block more than the student, other
+# channel counts, and map sizes that are mostly not multiples of the student's sizes.
 MAPS = {
     STUDENT_WIDTH: ((4, 8, 8), (6, 4, 4), (8, 2, 2)),
     TEACHER_WIDTH: ((5, 14, 14), (7, 8, 8), (9, 7, 7), (11, 3, 3)),
@@ -27,14 +30,18 @@ MAPS = {
 
 
 def make_shapes(width: int, classes: int = CLASSES) -> OutputShapes:
-    """Return the output shapes of the network whose features have this width."""
+    """Return the output shapes of the student or the teacher, chosen by feature width."""
     return OutputShapes(classes, width, MAPS[width])
 
 
 def make_context(
     views: int, *, teacher: int | None = TEACHER_WIDTH, classes: int = CLASSES
 ) -> LossContext:
-    """Return the loss context of a run on 64 images whose teacher has `classes` classes."""
+    """Return the loss context of a run on 64 images.
+
+    `teacher` is the width of the teacher's features, or None for a run without a teacher.
+    `classes` is the number of the teacher's classes.
+    """
     teacher_shapes = None if teacher is None else make_shapes(teacher, classes)
     return LossContext(
         make_shapes(STUDENT_WIDTH),
@@ -48,17 +55,20 @@ def make_context(
 
 
 def classify_features(features: Tensor) -> Tensor:
-    """Sum the features of each class to logits (N, CLASSES). This is the teacher's classifier."""
+    """Classify as the teacher does: each of the logits (N, CLASSES) is a sum of features."""
     return features.view(len(features), CLASSES, -1).sum(dim=2)
 
 
 def make_targets(labels: Tensor, *, epoch: int = 1) -> Targets:
-    """Return targets with these labels for the first images of the training split."""
+    """Return targets for the first images of the training split, with the given labels."""
     return Targets(labels, torch.arange(len(labels)), epoch)
 
 
 def example_method(name: str) -> Method:
-    """Return a method with its defaults for the paper's run length. `combine` has every term."""
+    """Return the named method with its default settings for a run as long as the paper's.
+
+    The method `combine` is returned with every loss term.
+    """
     if name == "combine":
         return Combine(views="rotation4", terms=tuple(term() for term in TERMS.values()))
     return METHODS[name](name=name).adapt(RunContext(steps=240 * 782))
@@ -66,7 +76,7 @@ def example_method(name: str) -> Method:
 
 @pytest.fixture
 def make_outputs() -> MakeOutputs:
-    """Return a function that makes random outputs from a seed."""
+    """Return a function that makes random network outputs from a seed."""
 
     def make(rows: int, width: int = STUDENT_WIDTH, *, seed: int = 0) -> Outputs:
         generator = torch.Generator().manual_seed(seed)
@@ -86,7 +96,8 @@ def make_outputs() -> MakeOutputs:
 def build_loss() -> BuildLoss:
     """Return a function that builds a loss for the outputs of `make_outputs`.
 
-    `teacher` is the width of the teacher's features, or None for a run without a teacher.
+    The argument `teacher` of that function is the width of the teacher's features, or None if there
+    is no teacher.
     """
 
     def build(

@@ -1,4 +1,4 @@
-"""Tests for properties shared by many losses, and for the negative sampler and memories."""
+"""Tests for properties that many losses share, for the negative sampler and for the memories."""
 
 import pytest
 import torch
@@ -104,7 +104,7 @@ def test_negatives_are_images_of_other_classes_and_the_positive_comes_first() ->
     rows = torch.tensor([3, 0, 4])
     targets = make_targets(labels[rows])._replace(indices=rows)
     samples = torch.cat([sampler(targets) for _ in range(200)], dim=1)
-    assert sampler.count == 4  # all but the four images of the largest class
+    assert sampler.count == 4  # the number of images outside the largest class
     assert torch.equal(sampler(targets)[:, 0], rows)
     for row, sample in zip(rows.tolist(), samples, strict=True):
         negatives = set(sample.tolist()) - {row}

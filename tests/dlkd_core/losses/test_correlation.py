@@ -45,7 +45,7 @@ def test_the_gradient_reaches_the_head(
 def test_with_one_view_a_row_is_not_compared_with_itself(
     make_outputs: MakeOutputs, build_loss: BuildLoss
 ) -> None:
-    """With two rows, each row has a single key, so the loss is zero for any features."""
+    """With two rows, each row is compared with only one other row, so the loss is always zero."""
     loss = build_loss(CorrelationParams(), views=1)
     assert (
         loss(

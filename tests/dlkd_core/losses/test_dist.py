@@ -1,4 +1,4 @@
-"""Tests for DIST, which compares relations between classes and within classes."""
+"""Tests for DIST, which compares inter-class and intra-class relations."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def test_shifting_and_stretching_the_probabilities_within_a_class_costs_nothing(
 ) -> None:
     loss = build_loss(DISTParams(beta=0.0, temperature=1.0), views=1, teacher=STUDENT_WIDTH)
     teacher = make_outputs(4)
-    halfway = teacher.logits.softmax(dim=1) / 2 + 0.05  # rows still sum to 1
+    halfway = teacher.logits.softmax(dim=1) / 2 + 0.05  # each row still sums to 1
     assert loss(teacher._replace(logits=halfway.log()), teacher, TARGETS).item() == pytest.approx(
         0, abs=1e-5
     )
@@ -23,7 +23,7 @@ def test_shifting_and_stretching_the_probabilities_within_a_class_costs_nothing(
 def test_a_class_without_variance_counts_as_no_correlation(
     make_outputs: MakeOutputs, build_loss: BuildLoss
 ) -> None:
-    """Without the published epsilon, the correlation would be a quotient of tiny numbers."""
+    """Without the epsilon of the published code, this would divide by a number close to zero."""
     loss = build_loss(DISTParams(beta=0.0, temperature=1.0), views=1, teacher=STUDENT_WIDTH)
     flat = make_outputs(4)._replace(logits=1e-7 * make_outputs(4).logits)
     flat.logits.requires_grad_()

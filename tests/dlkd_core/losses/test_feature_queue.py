@@ -1,4 +1,4 @@
-"""Tests for the feature queue and for SEED and CompRess, the losses that use it."""
+"""Tests for the feature queue, and for SEED and CompRess, which use the queue."""
 
 import pytest
 import torch

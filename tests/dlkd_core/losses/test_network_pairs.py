@@ -1,4 +1,4 @@
-"""Tests for every method in the catalog with pairs of real networks of different kinds."""
+"""Tests that every method works if teacher and student are networks of different kinds."""
 
 from functools import cache
 

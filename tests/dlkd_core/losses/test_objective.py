@@ -1,4 +1,4 @@
-"""Tests for a method's objective. Every method in the catalog is built and makes a step."""
+"""Tests for the objectives of all methods in the catalog. Each objective makes a step."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ TARGETS = make_targets(torch.tensor([0, 1, 0, 2]))
 
 
 def learnable(outputs: Outputs) -> Outputs:
-    """Return the outputs with gradients enabled."""
+    """Return the same outputs, with gradients enabled."""
     return Outputs(
         outputs.logits.requires_grad_(),
         outputs.features.requires_grad_(),

@@ -1,9 +1,10 @@
 """Tests that losses on blocks, views and queues match the published code in value and gradient.
 
 `block_loss_reference.npz` has the format of `loss_reference.npz` (see `test_published_losses`).
-Array names number the blocks and, for losses with a queue, the steps. The second step starts with
-the queue that the first step has filled. Published code: RepDistiller (ab, ft), mdistiller
-(reviewkd), SSKD, SEED, and CompRess without momentum.
+A number at the end of an array name is the number of the block or, for losses with a queue, the
+number of the step. The second step starts with the queue that the first step leaves behind.
+The references come from RepDistiller (ab, ft), mdistiller (reviewkd), SSKD, SEED, and CompRess
+without momentum.
 """
 
 from collections.abc import Callable
@@ -35,7 +36,7 @@ Arrays = dict[str, Tensor]
 
 
 def test_ab_matches_the_published_code_with_its_connectors() -> None:
-    """The first two blocks have the same shape, so the published code has no connector there."""
+    """The published code has no connector between the first blocks, as their shapes are equal."""
 
     def remove_first_connector(loss: DistillationLoss) -> None:
         loss.connectors[0] = nn.Identity()
@@ -124,15 +125,15 @@ def _check_one_step(
     rename: Callable[[str], str] = str,
     adapt: Callable[[DistillationLoss], object] = id,
 ) -> None:
-    """Compare one step with the published value and gradients.
+    """Assert that one step gives the published loss and gradients.
 
     Args:
         params: parameters of the loss.
-        arrays: arrays of the reference file.
-        heads: our prefix of each head, keyed by its published prefix.
+        arrays: arrays of one entry in the reference file.
+        heads: our state-dict prefix of each head, keyed by the published prefix.
         views: number of views per image.
         rename: function that maps published weight names to ours.
-        adapt: function that changes the loss before the weights are loaded.
+        adapt: function that modifies the loss before the weights are loaded.
     """
     student, teacher = _outputs(arrays, "s"), _outputs(arrays, "t")
     loss = _build_loss(params, student, teacher, views=views)
@@ -210,5 +211,5 @@ def _replace_parts(key: str, names: dict[str, str]) -> str:
 
 
 def _rename_connector(key: str) -> str:
-    """Rename `connectors.1.conv` and `.bn` to their indices in our sequence."""
+    """Replace `conv` and `bn` with the indices that these layers have in our connectors."""
     return _replace_parts(key, {"conv": "0", "bn": "1"})

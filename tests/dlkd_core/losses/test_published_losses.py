@@ -1,8 +1,10 @@
 """Tests that losses match their published implementations in value and gradient.
 
-`loss_reference.npz` holds `<entry>/<array>`: inputs, head weights, `loss` and the gradients of the
-loss with respect to the student's input, in float64. The environment variable DLKD_LOSS_REFERENCE
-selects another file of the same format. Add a new loss as one line of `ENTRIES`.
+`loss_reference.npz` contains float64 arrays with names of the form `<entry>/<array>`: the inputs,
+the head weights, the loss, and the gradient of the loss with respect to the student's input.
+
+The environment variable DLKD_LOSS_REFERENCE selects another file of the same format. To test a new
+loss, add a line to `ENTRIES`.
 """
 
 import os
@@ -47,15 +49,15 @@ Arrays = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of the reference file, and how to build the loss that is compared with it.
+    """An entry of the reference file and the loss that is compared with it.
 
     Args:
         name: name of the entry.
-        params: function that returns the parameters of the loss.
-        compares: name of the compared output: features (arrays f_s and f_t), logits (z_s and z_t)
-            or feature_maps (m_s and m_t).
+        params: function that derives the parameters of the loss from the arrays.
+        compares: network output that the loss uses: features (arrays f_s and f_t), logits (z_s
+            and z_t) or feature_maps (m_s and m_t).
         views: number of views per image.
-        heads: our prefix of each head, keyed by its published prefix.
+        heads: our state-dict prefix of each head, keyed by the published prefix.
     """
 
     name: str
@@ -118,7 +120,7 @@ def test_value_and_gradient_match_the_published_code(entry: Entry) -> None:
     _assert_matches(value, student_input, arrays, f"grad_{letter}_s")
 
 
-# Entries for published losses that do not include the heads.
+# Entries whose arrays are the outputs of the heads, so that only `compute_loss` is compared.
 WITHOUT_HEADS = {"fitnet_mse": (FitNetParams, "m"), "cc": (CCParams, "e")}
 
 
@@ -200,7 +202,7 @@ def _build_loss(
 
 
 def _rename_heads(arrays: Arrays, heads: dict[str, str]) -> Arrays:
-    """Return the weights of the published heads, keyed by our names."""
+    """Return the published head weights, keyed by our parameter names."""
     return {
         prefix + key.removeprefix(published): value
         for published, prefix in heads.items()

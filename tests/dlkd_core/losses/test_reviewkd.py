@@ -1,4 +1,4 @@
-"""Tests for knowledge review, which fuses deep into shallow maps and compares several sizes."""
+"""Tests for knowledge review, which fuses deep feature maps into shallow ones."""
 
 import pytest
 import torch

@@ -34,7 +34,7 @@ def test_the_loss_is_the_squared_error_of_features_and_logits(
     loss.connector = nn.Identity()
     equal = make_outputs(4)._replace(features=teacher.features)
     assert loss(equal, teacher, TARGETS).item() == pytest.approx(0, abs=1e-10)
-    # The classifier adds two features per class, so a shift by one changes the logits by two.
+    # Each logit is the sum of two features, so adding 1 to the features adds 2 to the logits.
     shifted = equal._replace(features=teacher.features + 1)
     assert loss(shifted, teacher, TARGETS).item() == pytest.approx(1 + 3 * 4, rel=1e-5)
 

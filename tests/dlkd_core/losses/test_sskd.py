@@ -1,4 +1,4 @@
-"""Tests for SSKD, self-supervision over the views of an image."""
+"""Tests for SSKD, which compares similarities between the views of images."""
 
 import pytest
 import torch
@@ -44,9 +44,9 @@ def test_with_all_rows_kept_the_loss_is_dlkds_correlation_times_the_squared_temp
 
 
 def test_the_best_ranked_fraction_of_the_rows_that_the_teacher_gets_wrong_is_kept() -> None:
-    """Each of five images has three other views. Four of the first six rows are ranked wrong."""
+    """Five images have three rotated views each. Four of the first six views are ranked wrong."""
     cosines = torch.eye(5).repeat_interleave(3, dim=0)
-    for row, rank in enumerate([0, 3, 1, 2, 0, 1]):  # rank of the row's own image
+    for row, rank in enumerate([0, 3, 1, 2, 0, 1]):  # rank of the correct image, from 0
         others = [column for column in range(5) if column != row // 3]
         cosines[row, others[:rank]] = 2.0
     right = [True] * 9

@@ -132,7 +132,7 @@ class _Logits(nn.Module):
 
 
 class _Tokens(nn.Module):
-    """Network whose encoder returns the image as tokens (N, 1 + H * W, 3), class token first."""
+    """Network whose encoder returns tokens (N, 1 + H * W, 3). The class token comes first."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class _Tokens(nn.Module):
 
 
 class _ChannelsLast(nn.Module):
-    """Network whose body returns the image as a feature map (N, H, W, 3)."""
+    """Network whose body returns a feature map with channels last (N, H, W, 3)."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Tests for building networks by name, with real weights and on the meta device."""
+"""Tests for building networks by name, with initialized weights or on the meta device."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Tests for parameter names, which differ between code bases."""
+"""Tests for translating parameter names, which differ between code bases."""
 
 import pytest
 

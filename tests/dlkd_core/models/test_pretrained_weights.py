@@ -1,4 +1,4 @@
-"""Tests for published weights, with caches filled by the tests and without network access."""
+"""Tests for pretrained weights. The tests fill the caches and use no network."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ from tests.dlkd_core.weight_caches import (
 
 @pytest.fixture(autouse=True)
 def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Use empty weight caches and disable network access."""
+    """Use empty weight caches in `tmp_path`, disable network access and return the folder."""
     disable_network(tmp_path, monkeypatch)
     return tmp_path
 

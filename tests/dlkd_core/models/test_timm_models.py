@@ -1,7 +1,7 @@
 """Tests for timm networks at small image sizes.
 
-They run one network per family. If DLKD_TEST_ALL_TIMM is set, they run all networks, which takes
-some minutes.
+By default, one network of each family is tested. If the environment variable DLKD_TEST_ALL_TIMM is
+set, all networks are tested, which takes several minutes.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Tests that every torchvision classifier in the catalog can be built and exposes its outputs.
 
-They run on the meta device, which computes shapes without allocating memory.
+The networks are built on the meta device, which computes shapes without allocating memory.
 """
 
 from collections.abc import Callable
@@ -87,9 +87,9 @@ def _classifier_width(network: Network) -> int:
 
 
 def _watch_blocks(network: Network) -> Callable[[], list[str]]:
-    """Return a function that lists the blocks whose outputs a later layer has overwritten.
+    """Return a function that lists the blocks whose outputs were changed in place by a later layer.
 
-    A loss on such a block would get other values than the block returned.
+    A loss on such a block would not see the values that the block returned.
     """
     captured: dict[str, tuple[Tensor, int]] = {}
     for name in network.blocks:

@@ -1,4 +1,4 @@
-"""Small random networks, their state dicts and checkpoint files."""
+"""Helpers that make small random networks, state dicts and checkpoint files."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ def random_network(
     options: dict[str, Any] | None = None,
     seed: int = 0,
 ) -> Network:
-    """Return a network with random weights and batch statistics, in evaluation mode."""
+    """Return a network in evaluation mode, with random weights and batch statistics."""
     torch.manual_seed(seed)
     network = build_network(architecture, classes, options)
     for name, tensor in network.module.state_dict().items():
@@ -42,9 +42,10 @@ def save_torch(path: Path, content: Any, *, legacy: bool = False) -> Path:
 def write_safetensors(
     path: Path, header: Any, values: bytes = b"", length: int | None = None
 ) -> Path:
-    """Write a safetensors file with this header, given as bytes or as JSON.
+    """Write a safetensors file and return its path.
 
-    `length` is the header length that the file states.
+    `header` is given as bytes or as an object that is encoded as JSON. If `length` is given, the
+    file states this header length instead of the real one.
     """
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     path.write_bytes(

@@ -1,4 +1,4 @@
-"""Verification of teachers without a classifier, which uses k-NN on their features."""
+"""Tests for verifying teachers that have no classifier, using k-NN on their features."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,7 +31,11 @@ DATA = ImageDataset(split(200), split(100), ("dark", "bright"))
 
 
 def features_under(*own: Normalization) -> Callable[[Normalization], Callable[[Tensor], Tensor]]:
-    """Return a feature factory that separates the classes only with the given normalizations."""
+    """Return a factory that makes a feature function for a normalization.
+
+    The features separate the classes if the normalization is one of `own`. Otherwise they are
+    random.
+    """
 
     def features(normalization: Normalization) -> Callable[[Tensor], Tensor]:
         generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""Loading of teacher files, which must return the network that was saved."""
+"""Tests that loading a teacher file returns the network that was saved."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -88,7 +88,7 @@ def test_the_network_is_found_in_every_wrapping_with_the_same_logits(
     assert loaded.num_classes == 10
     assert loaded.parameters == sum(parameter.numel() for parameter in original.parameters())
     tolerance = 0.02 if wrapping == "half precision" else 1e-5
-    assert original(IMAGES).std(dim=0).min() > 1e-3  # the logits depend on the image
+    assert original(IMAGES).std(dim=0).min() > 1e-3  # the logits differ between images
     torch.testing.assert_close(logits(loaded), original(IMAGES), rtol=tolerance, atol=tolerance)
 
 

@@ -1,4 +1,4 @@
-"""ONNX graphs as teachers, built with onnx helpers or exported by other projects."""
+"""Tests for ONNX teachers: graphs built in the tests and files exported by other projects."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ Save = Callable[..., Path]
 def build_graph(batch: Any = "batch", side: Any = 8, channels: int = 3) -> onnx.ModelProto:
     """Build a graph with two convolutions, global pooling and a classifier for 4 classes.
 
-    The first feature map has 5 channels of 8 x 8, the second one 7 channels of 4 x 4.
+    For 8 x 8 images, the feature maps have the shapes (5, 8, 8) and (7, 4, 4).
     """
     random = np.random.default_rng(0)
     weights = {"w1": (5, channels, 3, 3), "w2": (7, 5, 3, 3), "w3": (7, 4)}

@@ -1,4 +1,4 @@
-"""Teachers with pretrained weights, which are loaded from a cache with small networks."""
+"""Tests for teachers with pretrained weights, loaded from a cache that holds small networks."""
 
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def weights(stripes: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 @pytest.fixture(autouse=True)
 def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: dict[str, Tensor]) -> Path:
-    """Fill the weight caches and disable network access."""
+    """Fill the Hugging Face cache, disable network access and return the cache folder."""
     disable_network(tmp_path, monkeypatch)
     fill_hf_cache(tmp_path, weights)
     return tmp_path

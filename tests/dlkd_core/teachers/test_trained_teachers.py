@@ -1,4 +1,4 @@
-"""Teachers trained by other projects, which must reach their published accuracy."""
+"""Tests that teachers trained by other projects reach their published accuracy."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from dlkd_core.teachers.verification import map_logits
 from dlkd_core.teachers.verified_teacher import load_teacher
 
 CPU = torch.device("cpu")
-# ImageNet indices of Imagenette's ten classes
+# ImageNet class indices of the ten Imagenette classes
 IMAGENETTE = (0, 217, 482, 491, 497, 566, 569, 571, 574, 701)
 
 
@@ -47,9 +47,9 @@ def test_a_cifar_teacher_reaches_its_published_accuracy_under_the_chosen_normali
         10,
     )
     assert loaded.parameters == parameters
-    # the normalization in its training script, not the statistics of CIFAR
+    # the teacher was trained with ImageNet's normalization, not with CIFAR statistics
     assert teacher.verification.normalization == COMMON_NORMALIZATIONS["imagenet"]
-    # rounding on another processor may change one prediction in a thousand
+    # rounding differs between processors and may change one prediction in a thousand
     assert teacher.verification.scores.top1 == pytest.approx(top1, abs=1e-3)
 
 

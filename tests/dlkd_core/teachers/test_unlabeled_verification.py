@@ -1,4 +1,4 @@
-"""Verification of a teacher on images without labels."""
+"""Tests for verifying a teacher on images without labels."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,7 +39,10 @@ def test_the_logits_are_the_same_as_with_labels() -> None:
 def test_the_normalization_of_a_published_network_is_found_without_labels(
     shared_data: Path, name: str
 ) -> None:
-    """https://github.com/akamaster/pytorch_resnet_cifar10 trains with ImageNet's normalization."""
+    """The published networks were trained with ImageNet's normalization.
+
+    Source: https://github.com/akamaster/pytorch_resnet_cifar10
+    """
     data = open_dataset(shared_data / "cifar10_subset_png.zip")
     source = load_teacher_file(shared_data / "teachers" / f"cifar10_{name}.th").source
     unlabeled = ImageDataset(data.train, drop_labels(data.val), ())

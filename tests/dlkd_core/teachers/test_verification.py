@@ -1,4 +1,4 @@
-"""Verification of a teacher on images whose class is given by their brightness."""
+"""Tests for verifying a teacher. The brightness of the test images determines their class."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ LEVELS = torch.tensor([30.0, 90.0, 150.0, 210.0])
 
 
 def make_split(count: int = 200, seed: int = 0) -> DatasetSplit:
-    """Return noisy gray images with the same number of images in each class."""
+    """Return a split of noisy gray images with equally large classes."""
     labels = torch.arange(count) % len(LEVELS)
     noise = torch.randn(count, 3, 4, 4, generator=torch.Generator().manual_seed(seed)) * 8
     return DatasetSplit((LEVELS[labels].view(-1, 1, 1, 1) + noise).to(torch.uint8), labels)
@@ -32,9 +32,9 @@ def normalize(images: Tensor, choice: Normalization) -> Tensor:
 
 
 def make_trained_logits(own: Normalization, order: tuple[int, ...] = (0, 1, 2, 3)) -> LogitsFactory:
-    """Return a teacher that recognizes the classes of images normalized with `own`.
+    """Return a teacher that recognizes the classes if the images are normalized with `own`.
 
-    `order` is the order of the teacher's classes.
+    Output i of the teacher is the dataset's class `order[i]`.
     """
     centers = normalize((LEVELS / 255).view(-1, 1, 1, 1).expand(-1, 3, 4, 4), own).mean(
         dim=(1, 2, 3)
@@ -91,8 +91,9 @@ def test_a_requested_normalization_is_the_only_candidate() -> None:
 def make_fixed_logits(answers: dict[str, Tensor]) -> LogitsFactory:
     """Return a teacher whose logits depend only on the image's class and the normalization.
 
-    `answers` maps names of common normalizations to the logits of each class. Missing names give
-    zeros, and other normalizations give the logits of "imagenet".
+    `answers` maps the names of common normalizations to the logits of each class. If a common
+    normalization is missing from `answers`, its logits are zero. Any other normalization gives the
+    same logits as "imagenet".
     """
 
     def under(choice: Normalization) -> Callable[[Tensor], Tensor]:
@@ -120,7 +121,7 @@ def test_of_two_with_equal_accuracy_the_likelier_is_chosen() -> None:
 def test_a_likelier_normalization_wins_over_a_more_accurate_one() -> None:
     often = 0.01 * torch.eye(4)
     likely = 20 * torch.eye(4)
-    likely[3] = torch.tensor([0, 0, 1.0, 0.9])  # one class of four is just missed
+    likely[3] = torch.tensor([0, 0, 1.0, 0.9])  # the last class is narrowly missed
     result = verify(make_fixed_logits({"imagenet": often, "cifar10": likely}), DATA, None, None)
     assert result.normalization == COMMON_NORMALIZATIONS["cifar10"]
     assert result.normalization_scores["cifar10"] < result.normalization_scores["imagenet"] == 1.0
@@ -161,7 +162,7 @@ def test_a_guessing_teacher_is_refused_with_the_normalizations_tried() -> None:
 
 
 def test_for_classes_in_another_order_the_hint_suggests_a_class_map() -> None:
-    # the teacher's class 0 is class 2 of the dataset, and so on
+    # The teacher's classes 0, 1, 2 and 3 are the classes 2, 0, 3 and 1 of the dataset.
     shuffled = make_trained_logits(COMMON_NORMALIZATIONS["imagenet"], (2, 0, 3, 1))
     with pytest.raises(TeacherAtChance) as caught:
         verify(shuffled, DATA, None, None)

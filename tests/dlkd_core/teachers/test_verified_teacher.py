@@ -1,4 +1,4 @@
-"""Loading a teacher, verifying it on a dataset, and running it."""
+"""Tests for loading a teacher, verifying it on a dataset and running it."""
 
 from dataclasses import replace
 from hashlib import sha256
@@ -18,7 +18,7 @@ from tests.dlkd_core.teachers.sample_checkpoints import random_network, save_tor
 
 CPU = torch.device("cpu")
 OWN = Normalization(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
-CLASS_MAP = (4, 0, 2)  # indices among the teacher's five classes
+CLASS_MAP = (4, 0, 2)  # for each class of the dataset, one of the teacher's five classes
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,10 @@ def data(stripes: Path) -> ImageDataset:
 
 @pytest.fixture(scope="module")
 def teacher(data: ImageDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Save a random network whose classifier is fitted to the evaluation images.
+    """Save a teacher and return its path.
 
-    The images are normalized with `OWN`.
+    The network has random weights, except for the classifier, which is fitted to the evaluation
+    images. The images are normalized with `OWN`.
     """
     network = random_network("resnet8", 5)
     with torch.no_grad():
@@ -98,7 +99,7 @@ def test_a_teacher_whose_classifier_is_not_linear_has_none(
     verified_teacher: VerifiedTeacher,
 ) -> None:
     convolution = NetworkSource(random_network("squeezenet1_1", 5))
-    graph = OnnxSource(None)  # type: ignore[arg-type]  # never run
+    graph = OnnxSource(None)  # type: ignore[arg-type]  # the graph is never run
     for source in (convolution, graph):
         assert (
             replace(

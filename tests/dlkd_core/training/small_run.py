@@ -1,4 +1,4 @@
-"""A small training run on random images. Its teacher is a fixed projection."""
+"""A small training run on random images. The teacher is a fixed linear projection."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,13 +27,13 @@ PROJECTION = torch.randn(3 * 8 * 8, FEATURE_WIDTH, generator=torch.Generator().m
 
 
 def teacher(images: Tensor) -> Outputs:
-    """Return features and logits that depend only on the images."""
+    """Return the outputs of the teacher: projected pixels as features, and the images as maps."""
     features = images.flatten(1) @ PROJECTION
     return Outputs(classify(features), features, (images,))
 
 
 def classify(features: Tensor) -> Tensor:
-    """Compute logits from features, as the teacher's classifier does."""
+    """Return the logits of the teacher's classifier: the first `CLASSES` features."""
     return features[:, :CLASSES]
 
 
@@ -43,9 +43,10 @@ def make_run(
     evaluate: Callable[[], dict[str, float]] = dict,
     **training: Any,
 ) -> TrainingRun:
-    """Return a run on twenty images with two epochs of three batches.
+    """Return a run of two epochs on twenty images.
 
-    The last batch of an epoch has four images. Keyword arguments replace training options.
+    Keyword arguments replace training options. By default, the batches of an epoch have 8, 8 and 4
+    images.
     """
     directory.mkdir(parents=True, exist_ok=True)
     spec = TrainingSpec.model_validate(
@@ -90,7 +91,7 @@ def make_run(
 
 
 def stop_after(run: TrainingRun, step: int) -> None:
-    """Train until the given step is finished, then close the run, which saves a checkpoint."""
+    """Train until the given step is finished, then close the run. Closing saves a checkpoint."""
     run_events = train(run)
     next(event for event in run_events if isinstance(event, StepFinished) and event.step == step)
     run_events.close()
@@ -102,7 +103,7 @@ def resume(run: TrainingRun, directory: Path) -> Iterator[Event]:
 
 
 def collect_tensors(state: TrainingState) -> dict[str, Tensor]:
-    """Return a copy of every tensor that affects the next step, keyed by name."""
+    """Return copies of all tensors that affect the next step, keyed by name."""
     moments = {
         f"{name}.{number}": tensor
         for number, values in state.optimizer.state_dict()["state"].items()
@@ -116,7 +117,7 @@ def collect_tensors(state: TrainingState) -> dict[str, Tensor]:
 
 
 def tensors_equal(tensors: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
-    """Return whether all tensors are bit-identical."""
+    """Return whether both dicts have the same names and bit-identical tensors."""
     return tensors.keys() == others.keys() and all(
         torch.equal(tensor, others[name]) for name, tensor in tensors.items()
     )

@@ -1,4 +1,4 @@
-"""Tests that checkpoints are complete, belong to one run, and are never half written."""
+"""Tests that checkpoints are complete, are tied to one run and are never half written."""
 
 import pickle
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.dlkd_core.training.small_run import collect_tensors, make_run, tensor
 
 
 def train_state(directory: Path) -> TrainingState:
-    """Return the state of a short run, with loss heads, batch statistics and momentum."""
+    """Make a short run and return its state, with loss heads, batch statistics and momentum."""
     run = make_run(directory, "dlkd", epochs=1)
     list(train(run))
     return run.state
@@ -75,7 +75,7 @@ def test_a_flipped_bit_is_detected_wherever_it_matters(tmp_path: Path) -> None:
             state.load(tmp_path / CHECKPOINT_FILE, digest="this run")
         except CheckpointCorrupt:
             rejected += 1
-        assert tensors_equal(collect_tensors(state), before)  # rejected, or a bit in the padding
+        assert tensors_equal(collect_tensors(state), before)  # an accepted file differs in padding
     assert rejected > 50
 
 

@@ -1,4 +1,4 @@
-"""Tests for the checks that spec, dataset and teacher are compatible."""
+"""Tests for the checks that a spec, a dataset and a teacher fit together."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tests for the decision when a student is compiled, with a fake clock."""
+"""Tests for the decision whether to compile the student. A fake clock measures the time."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +24,7 @@ Traced = list[nn.Module]
 
 @pytest.fixture
 def traced_graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Traced]:
-    """Yield the list of compiled networks, which are traced without a C++ compiler."""
+    """Yield a list of the networks that get compiled. They are traced without a C++ compiler."""
     traced: Traced = []
     trace = partial(torch.compile, backend="aot_eager")
     monkeypatch.setattr(
@@ -35,7 +35,7 @@ def traced_graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Traced]:
 
 
 class FakeClock:
-    """Clock that advances by `seconds` with each call."""
+    """Clock that advances by `seconds` each time it is read."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds, self.now = seconds, 0.0
@@ -54,7 +54,7 @@ def collect_notices(forward: CompiledForward, steps: int) -> list[str]:
 
 
 class SmallNetwork(nn.Module):
-    """Small network that is quick to compile."""
+    """Network that is quick to compile."""
 
     def __init__(self) -> None:
         super().__init__()

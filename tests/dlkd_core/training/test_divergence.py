@@ -1,4 +1,4 @@
-"""Tests for losses and weights that are not finite: the error and the remaining checkpoint."""
+"""Tests for losses and weights that are not finite: the error and the checkpoint that remains."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.dlkd_core.training.small_run import collect_tensors, make_run, stop_a
 def with_steps_per_epoch(run: TrainingRun, steps_per_epoch: int) -> TrainingRun:
     """Return the run with the given number of steps per epoch.
 
-    Batches have two images. Some images occur more than once.
+    Each batch has two images. Images are repeated if necessary.
     """
     split = run.batches.split
     rows = torch.arange(2 * steps_per_epoch) % len(split)
@@ -31,7 +31,7 @@ def with_steps_per_epoch(run: TrainingRun, steps_per_epoch: int) -> TrainingRun:
 
 
 def with_broken_loss(run: TrainingRun, good: int, value: float) -> TrainingRun:
-    """Return the run with a teacher whose logits are not finite after `good` calls."""
+    """Return the run with a teacher whose logits are multiplied by `value` after `good` calls."""
     calls = iter(range(1000))
 
     def broken_teacher(images: Tensor) -> Outputs:
@@ -52,7 +52,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_is_located(
     tmp_path: Path, value: float
 ) -> None:
     error = train_until_divergence(with_broken_loss(make_run(tmp_path, "kd"), 4, value))
-    # train/labels is finite, so the message does not name it
+    # the message does not name train/labels, because that term is finite
     assert "since epoch 2, step 5: train/loss is nan, train/kd is nan." in error.message
     assert "learning_rate" in error.hint
 
@@ -65,7 +65,7 @@ def test_the_step_is_named_even_if_a_point_covers_several_steps(tmp_path: Path) 
 
 
 def read_checkpoint_step(run: TrainingRun) -> int:
-    """Check that all tensors in the checkpoint are finite and return its step."""
+    """Assert that all tensors in the checkpoint are finite, and return the step number."""
     fresh = make_run(run.directory, "kd", seed=3)
     step = fresh.state.load(run.directory / CHECKPOINT_FILE, digest="this run")
     assert all(tensor.isfinite().all() for tensor in collect_tensors(fresh.state).values())
@@ -83,7 +83,7 @@ def test_closing_after_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
     tmp_path: Path, good: int
 ) -> None:
     run = with_broken_loss(make_run(tmp_path, "kd"), good, float("nan"))
-    stop_after(run, good + 1)  # before the next metrics, which would have detected the error
+    stop_after(run, good + 1)  # the next metrics would have detected the error
     assert not all(value.isfinite().all() for value in run.state.student.state_dict().values())
     assert read_checkpoint_step(run) == 3
 
@@ -101,7 +101,7 @@ def test_weights_that_are_not_finite_after_a_finite_loss_are_not_saved(tmp_path:
 def test_losses_of_an_epoch_that_ends_between_two_points_are_checked_before_saving(
     tmp_path: Path,
 ) -> None:
-    # metrics are logged every second step, so not at the end of the epoch
+    # metrics are logged every second step, so the last step of the epoch has none
     run = with_steps_per_epoch(make_run(tmp_path, "kd", batch_size=2), 21)
     error = train_until_divergence(with_broken_loss(run, 20, float("nan")))
     assert "since epoch 1, step 21:" in error.message

@@ -1,4 +1,4 @@
-"""Tests for the EMA of the student's weights, which is evaluated, exported and resumed."""
+"""Tests for evaluating, exporting and resuming the EMA of the student's weights."""
 
 from pathlib import Path
 

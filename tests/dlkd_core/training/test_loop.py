@@ -47,7 +47,7 @@ def test_a_resumed_run_ends_with_the_same_weights_heads_and_momentum_bit_for_bit
     stop_after(make_run(tmp_path / "stopped", method), stop)
     torch.manual_seed(99)
     resumed = make_run(tmp_path / "resumed", method)
-    torch.rand(7)  # a process that resumes a run has another random state
+    torch.rand(7)  # put the random state elsewhere, as in a new process
     start = resumed.state.load(tmp_path / "stopped" / CHECKPOINT_FILE, digest="this run")
     assert start == stop
     assert finished_steps(list(train(resumed, start))) == list(range(stop + 1, 7))

@@ -44,7 +44,7 @@ def test_the_default_is_sgd_with_the_papers_parameters() -> None:
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
-def test_sgd_adds_the_decay_to_the_gradient_and_keeps_momentum(nesterov: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_sgd_adds_the_decay_to_the_gradient_and_keeps_momentum(nesterov: bool) -> None:  # noqa: FBT001 - parametrized by pytest
     spec = TrainingSpec(learning_rate=0.1, momentum=0.5, weight_decay=0.2, nesterov=nesterov)
     w, velocity = weight(), torch.zeros(2)
     expected = w.detach().clone()

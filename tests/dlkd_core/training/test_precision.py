@@ -1,4 +1,4 @@
-"""Tests for the precision of forward passes. For GPUs, only the choice of precision is tested."""
+"""Tests for the precision of forward passes. On GPUs, only the choice of precision is tested."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +44,7 @@ BFLOAT16 = Precision("cpu", torch.bfloat16)
 def test_auto_resolves_to_a_natively_supported_precision(
     requested: PrecisionName,
     device: str,
-    native: bool,  # noqa: FBT001 - a parameter of the test
+    native: bool,  # noqa: FBT001 - parametrized by pytest
     resolved: str,
 ) -> None:
     assert resolve_precision(requested, device, native_bfloat16=native) == resolved
@@ -154,7 +154,7 @@ def test_a_run_in_bfloat16_learns_and_is_resumed_bit_for_bit(tmp_path: Path) -> 
 
 
 def with_grad_scaler(run: TrainingRun) -> TrainingRun:
-    """Return the run with the float16 gradient scaler, which also works with float32 on the CPU."""
+    """Return the run with the gradient scaler for float16, which also works on the CPU."""
     state = TrainingState(
         run.state.student,
         run.state.objective,

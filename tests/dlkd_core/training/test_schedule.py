@@ -11,7 +11,7 @@ def test_the_papers_rate_falls_after_epochs_150_180_and_210_of_240() -> None:
         learning_rate_factor(LearningRateSchedule(), epoch * 10, 2400, 10) for epoch in range(240)
     ]
     falls = [epoch for epoch in range(1, 240) if rates[epoch] < rates[epoch - 1]]
-    assert falls == [150, 180, 210]  # the first epoch with the new rate, counted from 0
+    assert falls == [150, 180, 210]  # the first epochs with a lower rate, counted from 0
     assert rates[0] == 1
     assert rates[-1] == pytest.approx(1e-3)
 

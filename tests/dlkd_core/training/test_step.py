@@ -1,4 +1,4 @@
-"""Tests for steps in micro-batches: equal results, and recovery when memory runs out."""
+"""Tests for steps in micro-batches: equal results, and recovery from running out of memory."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from tests.dlkd_core.training.small_run import (
 
 
 class LimitedMemory(nn.Module):
-    """Forward hook that runs out of memory above a number of rows, like a GPU."""
+    """Forward hook that runs out of memory if a batch has too many rows, as a GPU does."""
 
     def __init__(self, rows: int) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class LimitedMemory(nn.Module):
 
     def __call__(self, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
         self.calls.append(len(output))
-        torch.rand(1)  # draws random numbers, like dropout
+        torch.rand(1)  # draws a random number, as dropout does
         if len(output) > self.max_rows:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
@@ -46,7 +46,7 @@ def limit_memory(run: TrainingRun, rows: int) -> LimitedMemory:
 
 
 def without_batch_statistics(run: TrainingRun) -> TrainingRun:
-    """Let batch norms use running statistics, so that images do not affect each other."""
+    """Make batch norm use running statistics, so that images do not affect each other."""
     for module in run.state.student.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.train = lambda _mode=True, module=module: module  # type: ignore[method-assign]  # keeps evaluation mode
@@ -75,7 +75,7 @@ def test_each_micro_batch_has_at_least_two_complete_images(tmp_path: Path) -> No
     run = make_run(tmp_path, "dlkd", epochs=1, accumulate=3)
     memory = limit_memory(run, 1000)
     list(train(run))
-    # the batches have 8, 8 and 4 images in four views
+    # The batches have 8, 8 and 4 images, and each image has four views.
     assert [rows // 4 for rows in memory.calls] == [3, 3, 2, 3, 3, 2, 2, 2]
 
 
@@ -85,7 +85,7 @@ def test_out_of_memory_repeats_the_step_with_twice_the_micro_batches(
 ) -> None:
     views = 4 if method == "dlkd" else 1
     run, expected = make_run(tmp_path, method), make_run(tmp_path, method, accumulate=4)
-    limit_memory(run, 3 * views)  # too small for batches of 8 and 4 images
+    limit_memory(run, 3 * views)  # enough for 3 images, but not for batches of 8 and 4
     limit_memory(expected, 1000)
     torch.manual_seed(1)
     events = list(train(run))
@@ -120,7 +120,7 @@ def test_the_number_of_micro_batches_is_resumed_bit_for_bit(tmp_path: Path) -> N
     stopped = make_run(tmp_path / "stopped")
     limit_memory(stopped, 4)
     stop_after(stopped, 2)
-    resumed = make_run(tmp_path / "resumed")  # a run with enough memory
+    resumed = make_run(tmp_path / "resumed")  # this run has enough memory
     assert notice_messages(resume(resumed, tmp_path / "stopped")) == []
     assert tensors_equal(collect_tensors(resumed.state), collect_tensors(whole.state))
 

@@ -1,4 +1,4 @@
-"""Tests for runs that a time limit or patience ends before the last step, also after a resume."""
+"""Tests for runs that end early because of a time limit or patience, also after a resume."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +28,7 @@ from tests.dlkd_core.training.small_run import (
 
 
 class FakeClock:
-    """Clock that advances one second with each call of the teacher, and so with each step."""
+    """Clock that advances by one second per step, each time the teacher is called."""
 
     def __init__(self, start: float) -> None:
         self.now = start
@@ -128,7 +128,7 @@ def test_patience_continues_after_a_resume_and_no_evaluation_is_lost(
 ) -> None:
     scores = [0.1, 0.4, 0.4, 0.3, 0.9]
     run = make_run(tmp_path, evaluate=make_evaluate(*scores), epochs=9, patience=2)
-    stop_after(run, stop)  # at the end of an epoch, the run stops just before the evaluation
+    stop_after(run, stop)  # after the last step of an epoch, the run stops before the evaluation
     remaining = make_evaluate(*scores[(stop - 1) // 3 :])
     resumed = make_run(tmp_path, evaluate=remaining, epochs=9, patience=2)
     events = list(resume(resumed, tmp_path))
@@ -138,7 +138,7 @@ def test_patience_continues_after_a_resume_and_no_evaluation_is_lost(
 
 def test_the_checkpoint_of_an_epoch_includes_its_evaluation(tmp_path: Path) -> None:
     evaluate = make_evaluate(0.1, 0.4, 0.4, 0.3)
-    checkpoint = b""  # the file that remains if the process is killed right after saving
+    checkpoint = b""  # content of the file that remains if the process is killed after saving
     for event in train(make_run(tmp_path, evaluate=evaluate, epochs=9, patience=2)):
         if isinstance(event, CheckpointSaved) and event.step == 12:
             checkpoint = (tmp_path / CHECKPOINT_FILE).read_bytes()

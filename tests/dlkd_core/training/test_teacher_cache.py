@@ -1,4 +1,4 @@
-"""Tests that the teacher cache returns bit-identical outputs and hits only on exact matches."""
+"""Tests that the teacher cache returns bit-identical outputs, and only for exact matches."""
 
 from pathlib import Path
 

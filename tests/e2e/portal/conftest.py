@@ -33,9 +33,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _find_chromium() -> str:
-    """Return the path of Chromium, which is no Python package.
+    """Return the path of the Chromium program.
 
-    On Debian it is installed first if the tests run as root. Without it the tests are skipped.
+    If Chromium is missing, it is installed with apt-get, which requires root. If this is not
+    possible, the tests are skipped.
     """
     path = next(filter(None, map(shutil.which, _CHROMIUM_NAMES)), None)
     if path is None and os.geteuid() == 0 and shutil.which("apt-get"):
@@ -55,7 +56,7 @@ def _find_chromium() -> str:
     return path
 
 
-@pytest.fixture(scope="package")  # a session scope would leave its event loop to other tests
+@pytest.fixture(scope="package")  # with session scope, other tests would see its event loop
 def browser() -> Iterator[Browser]:
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:

@@ -1,4 +1,4 @@
-"""A portal page in a browser: records errors, runs axe, and takes screenshots."""
+"""A portal page in a browser, with error recording, axe checks and screenshots."""
 
 import base64
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from playwright.sync_api import (
 )
 
 VIEWPORTS = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
-_TIMEOUT_MS = 60_000  # two cores train, serve and render at the same time
+_TIMEOUT_MS = 60_000  # the machine trains, serves and renders at the same time
 _LOCAL_SCHEMES = {"data", "blob"}
 _DROP_SCRIPT = """([target, name, type, content]) => {
   const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
@@ -36,10 +36,10 @@ expect.set_options(timeout=_TIMEOUT_MS)
 
 @dataclass
 class PortalPage:
-    """A page of the portal at `url`.
+    """A browser page that shows the portal.
 
-    `errors` has everything that the developer tools would show as an error, and every request to
-    another origin.
+    `url` is the address of the portal. `errors` contains all errors that the developer tools would
+    show, and all requests to other origins.
     """
 
     page: Page
@@ -47,8 +47,8 @@ class PortalPage:
     key: str
     screenshot_folder: Path | None = None
     errors: list[str] = field(default_factory=list)
-    expected_statuses: set[int] = field(default_factory=set)  # statuses that the test provokes
-    allowed_origins: set[str] = field(default_factory=set)  # other origins that may be requested
+    expected_statuses: set[int] = field(default_factory=set)  # error statuses that the test causes
+    allowed_origins: set[str] = field(default_factory=set)  # origins that pages may load from
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(_TIMEOUT_MS)
@@ -93,7 +93,7 @@ class PortalPage:
         expect(self.page.get_by_role("link", name="Skip to content")).to_be_attached()
 
     def accessibility_violations(self) -> list[str]:
-        """Return all violations that axe finds on the current page, of any impact."""
+        """Run axe on the current page and return all violations, including minor ones."""
         results: dict[str, Any] = Axe().run(self.page)
         return [
             f"{violation['impact']} {violation['id']}: {violation['nodes'][0]['html'][:200]}"
@@ -117,7 +117,7 @@ def open_portal(
     allowed_origins: set[str] | None = None,
     **context_options: Any,
 ) -> Iterator[PortalPage]:
-    """Open the portal in a new browser context, and check for errors when the block ends."""
+    """Open the portal in a new browser context. Assert at the end that no errors were recorded."""
     defaults: dict[str, Any] = {"viewport": VIEWPORTS["wide"], "reduced_motion": "reduce"}
     with browser.new_context(**(defaults | context_options)) as context:
         portal_page = PortalPage(
@@ -132,7 +132,7 @@ def open_portal(
 
 
 def drop_file(page: Page, label: str, file: Path) -> None:
-    """Drop a file on the zone with this label, as by dragging it from the desktop."""
+    """Drop a file on the drop zone with this label, like a user who drags it from the desktop."""
     target = page.locator(".drop", has_text=label).element_handle()
     content = base64.b64encode(file.read_bytes()).decode()
     page.evaluate(_DROP_SCRIPT, [target, file.name, "application/octet-stream", content])

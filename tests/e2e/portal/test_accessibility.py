@@ -1,4 +1,7 @@
-"""Every page in light, dark and narrow: no console errors, axe violations or overflow."""
+"""Tests that no page has console errors, axe violations or horizontal overflow.
+
+The pages are shown in light mode, in dark mode, and in a narrow window.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,8 +17,8 @@ DISPLAY_MODES: dict[str, dict[str, Any]] = {
     "dark": {"color_scheme": "dark"},
     "narrow": {"color_scheme": "light", "viewport": VIEWPORTS["narrow"]},
 }
-# Screenshot name, path (with fields of PortalService), and a text that appears once the page has
-# loaded.
+# Each page has a screenshot name, a path with placeholders for fields of PortalService, and a text
+# that shows that the page has loaded.
 PAGES = [
     ("jobs", "/jobs", "stripes by dlkd"),
     ("job", "/jobs/{distilled_job}", "Show as table"),
@@ -85,7 +88,7 @@ def test_table_rows_are_cards_on_a_phone_and_keep_table_roles(open_page: OpenPag
 
 
 def horizontal_overflow(portal_page: PortalPage) -> list[str]:
-    """Return a message if the page scrolls horizontally, which only tables inside it may do."""
+    """Return a message if the page scrolls horizontally. Only tables inside it may do so."""
     pixels = portal_page.page.evaluate(
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )
@@ -119,7 +122,7 @@ def test_keyboard_navigation(open_page: OpenPage) -> None:
         page.get_by_label("API key", exact=True).focus()
         page.keyboard.type(portal_page.key)
         page.keyboard.press("Enter")
-        # A new page takes the focus, so that screen readers announce it
+        # The heading of a new page gets the focus, so that screen readers announce it.
         expect(page.get_by_role("heading", name="Jobs")).to_be_focused()
         link = page.get_by_role("link", name="stripes by dlkd")
         while not link.evaluate("element => element === document.activeElement"):

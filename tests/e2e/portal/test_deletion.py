@@ -51,7 +51,7 @@ def test_dataset_in_lineage_needs_second_confirmation(
         page = portal_page.page
         portal_page.sign_in()
         portal_page.open(f"/datasets/{dataset}")
-        portal_page.expected_statuses.add(409)  # the lineage of a model names the dataset
+        portal_page.expected_statuses.add(409)  # a model's lineage contains the dataset
         page.get_by_role("button", name="Delete", exact=True).click()
         dialog = page.get_by_role("dialog", name="Delete this dataset?")
         dialog.get_by_role("button", name="Delete").click()

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.portal.conftest import OpenPage, PortalService
 from tests.e2e.portal.portal_page import drop_file
 
-# Generous timeouts in milliseconds, since the machine runs other tests at the same time
+# Long timeouts in milliseconds, because the machine runs other tests at the same time.
 _CHECK_TIMEOUT_MS, _RUN_TIMEOUT_MS = 90_000, 240_000
 _STEP_ADVANCED = """(first) => {
   const text = document.querySelectorAll(".tile dd")[1].firstChild.textContent;
@@ -48,7 +48,7 @@ def test_upload_teacher_and_dataset_then_distill(
 
         page.get_by_label("Architecture", exact=True).fill("resnet8")
         page.get_by_label("Epochs", exact=True).fill("0")
-        portal_page.expected_statuses.add(422)  # the request is checked while the user types
+        portal_page.expected_statuses.add(422)  # the portal checks the request while the user types
         expect(page.get_by_text("greater than or equal to 1").first).to_be_visible()
         expect(page.get_by_role("button", name="Submit")).to_be_disabled()
         page.get_by_label("Epochs", exact=True).fill("20")  # 40 steps
@@ -64,7 +64,7 @@ def test_upload_teacher_and_dataset_then_distill(
         expect(page.locator(".chart svg.main-svg").first).to_be_visible()
         first = current_step(page)
         page.evaluate("scrollTo(0, 0)")
-        # The page updates on its own
+        # The page updates without a reload.
         page.wait_for_function(_STEP_ADVANCED, arg=min(first + 8, 36), timeout=_RUN_TIMEOUT_MS)
         portal_page.take_screenshot("job-running-light")
         expect(page.locator(".chip", has_text="succeeded")).to_be_visible(timeout=_RUN_TIMEOUT_MS)

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.portal.conftest import OpenPage, PortalService
 from tests.e2e.portal.portal_page import drop_file
 
-_CHECK_TIMEOUT_MS = 90_000  # generous, since the machine runs other tests at the same time
+_CHECK_TIMEOUT_MS = 90_000  # long, because the machine runs other tests at the same time
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def http_client(portal: PortalService) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def second_version(portal: PortalService, http_client: httpx.Client) -> dict[str, Any]:
-    """Import the student's own bundle as another version of its name."""
+    """Import the student's bundle as a second version under the same name."""
     bundle = http_client.get(f"/v1/models/{portal.student_model}/bundle").content
     answer = http_client.post(
         "/v1/models/import",
@@ -44,7 +44,7 @@ def test_models_are_filtered_and_compared(open_page: OpenPage, portal: PortalSer
         page = portal_page.page
         portal_page.sign_in()
         portal_page.open("/models")
-        # The job page, which may still be open, has a field with the same label
+        # Wait for the models page. The page that is open before it has a field with the same label.
         expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
         page.get_by_label("Name contains").fill("BY-LABELS")
         expect(page.get_by_role("link", name="stripes-by-dlkd 1")).to_have_count(0)
@@ -132,7 +132,7 @@ def test_alias_moves_after_confirmation_and_protects_its_model(
         assert http_client.get(champion).json()["id"] == portal.student_model
 
         portal_page.open(f"/models/{second_version['id']}")
-        # Wait until the page shows this model and no longer the first one
+        # Wait until the page shows this model instead of the first one.
         title = f"stripes-by-dlkd {second_version['version']}"
         expect(page.locator("main h1")).to_have_text(title)
         set_alias(page, "champion")
@@ -152,7 +152,7 @@ def test_alias_moves_after_confirmation_and_protects_its_model(
         model = http_client.get(champion).json()
         assert (model["tags"], model["notes"]) == (["shipped"], "for the demo")
 
-        portal_page.expected_statuses.add(409)  # an alias points to the model
+        portal_page.expected_statuses.add(409)  # refused, because an alias points to the model
         page.get_by_role("button", name="Delete", exact=True).click()
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()
         expect(page.get_by_role("alert")).to_contain_text("model_aliased")
@@ -193,10 +193,10 @@ def test_bundle_is_imported_under_another_name(
         portal_page.take_screenshot("model-import")
 
         drop_file(page, "Choose another bundle", tmp_path / "student.zip")
-        dialog.get_by_role("button", name="Import").click()  # with the fields as filled in before
+        dialog.get_by_role("button", name="Import").click()  # the other fields keep their values
         expect(page.locator("main h1")).to_have_text("stripes-elsewhere 1")
         expect(page.get_by_text("an imported bundle")).to_be_visible()
-        # A worker has loaded and run the files
+        # This text appears after a worker has loaded and run the files.
         expect(page.get_by_text("The results match the report")).to_be_visible(timeout=60_000)
     imported = http_client.get("/v1/models/stripes-elsewhere@1").json()
     assert (imported["origin"], imported["notes"], imported["job_id"]) == (
@@ -244,7 +244,7 @@ def test_dataset_shows_samples_and_related_models(
         assert (answer.value.status, answer.value.headers["content-type"]) == (200, "image/webp")
         row = page.get_by_role("img", name="Samples of diagonal")
         expect(row).to_be_visible()
-        assert len(set(row.screenshot())) > 16  # it shows more than a plain color
+        assert len(set(row.screenshot())) > 16  # the image is not a single color
         expect(page.get_by_role("region", name="Images per class")).to_contain_text(
             "40 training images per class"
         )

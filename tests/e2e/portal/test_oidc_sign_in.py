@@ -1,4 +1,4 @@
-"""Sign-in with an organization's account: to the issuer's page, another site, and back."""
+"""Sign-in with an organization's account. The browser goes to the issuer's page and back."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ OIDC_BUTTON = "Sign in with your organization"
 
 @dataclass(frozen=True)
 class Organization:
-    """A service that trusts an OIDC issuer, with a job of a team."""
+    """A service that trusts an OIDC issuer and has a job that belongs to a team."""
 
     client: Client
     issuer: OIDCProvider
@@ -72,7 +72,7 @@ def issuer(organization: Organization) -> Iterator[OIDCProvider]:
 
 
 def go_to_issuer(portal_page: PortalPage) -> Page:
-    """Click the portal's sign-in button, and return the page of the issuer."""
+    """Click the portal's sign-in button and wait for the issuer's page."""
     portal_page.page.goto(portal_page.url)
     portal_page.page.get_by_role("link", name=OIDC_BUTTON).click()
     expect(portal_page.page.get_by_role("heading", name="Issuer")).to_be_visible()
@@ -94,7 +94,7 @@ def test_users_get_their_role_and_see_their_teams_jobs(organization: Organizatio
         assert page.get_by_role("link", name="API keys").count() == 0
         page.get_by_role("link", name=JOB).click()
         expect(page.get_by_role("heading", name=JOB)).to_be_visible()
-        page.reload()  # a same-site navigation, which sends the cookie
+        page.reload()  # the browser sends the cookie again
         expect(page.get_by_role("heading", name=JOB)).to_be_visible()
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_role("link", name=OIDC_BUTTON)).to_be_visible()

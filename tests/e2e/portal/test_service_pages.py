@@ -30,7 +30,7 @@ WORKER_FACTS = {
 
 @pytest.fixture
 def gpu_worker(portal: PortalService) -> Iterator[str]:
-    """Register a worker with a GPU in the database, as a real one would."""
+    """Register a GPU worker in the database and yield its id."""
     database = Database(portal.database_url)
     with database.write() as session:
         membership.register(session, "worker_gpu", {"name": "gpu-worker", **WORKER_FACTS})
@@ -105,11 +105,11 @@ def test_key_is_created_used_rotated_and_revoked(open_page: OpenPage) -> None:
 
         guest.expected_statuses.add(401)
         guest.page.get_by_role("link", name="Compare").first.click()
-        expect(guest.page.get_by_label("API key", exact=True)).to_be_visible()  # signed out
+        expect(guest.page.get_by_label("API key", exact=True)).to_be_visible()  # the sign-in page
 
         portal_page.open("/audit")
         page.get_by_label("Action").fill("key.revoked")
-        expect(page.get_by_role("row")).to_have_count(2)  # the header and the entry
+        expect(page.get_by_role("row")).to_have_count(2)  # the header row and one entry
         page.get_by_label("Action").fill("nothing.done")
         expect(page.get_by_text("No matching entries")).to_be_visible()
 

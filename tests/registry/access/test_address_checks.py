@@ -1,4 +1,4 @@
-"""Classification of IP addresses."""
+"""Recognition of loopback hosts."""
 
 from registry.access.address_checks import is_loopback
 

@@ -1,4 +1,4 @@
-"""API keys."""
+"""API keys: authentication, rotation and revocation."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Idempotency keys on requests that are sent twice."""
+"""Idempotency keys: a repeated request gets the stored response."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -48,7 +48,7 @@ def test_keys_are_separate_for_each_principal(harness: RegistryHarness) -> None:
 
 
 class RequestFailed(Exception):
-    """Error raised by a failing request."""
+    """The error that a failing request raises."""
 
 
 def reserve_key_and_fail(session: Session) -> None:

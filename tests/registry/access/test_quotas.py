@@ -1,4 +1,4 @@
-"""Owners' quotas on running jobs, which are applied when workers claim jobs."""
+"""Quotas on the number of running jobs per owner. They are applied when a worker claims a job."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Claims: the choice of the job, writes after a lost lease, and the ends of attempts."""
+"""Claims: which job a worker gets, writes after a lost lease, and how attempts end."""
 
 from collections import Counter
 from datetime import timedelta
@@ -114,7 +114,7 @@ def test_the_model_has_the_report_and_the_measured_files(harness: RegistryHarnes
         78_042,
         0.9,
     )
-    assert model.metrics["student"]["nll"] is None  # JSON has no NaN
+    assert model.metrics["student"]["nll"] is None  # JSON cannot represent NaN
     assert (file.top1, file.latency_ms, harness.store.exists(file.sha256)) == (0.9, 1.5, True)
 
 
@@ -149,7 +149,7 @@ def test_a_worker_that_lost_its_lease_cannot_write(harness: RegistryHarness) -> 
 
 
 def list_refused_writes(harness: RegistryHarness, claim: claims.Claim) -> list[str]:
-    """Return the names of the writes that raise an error without changing the job."""
+    """Try every write and return the names of those that fail and leave the job unchanged."""
     before, refused = snapshot(harness, claim.job_id), []
     for name, write in WRITES.items():
         with pytest.raises(LeaseLost):
@@ -235,8 +235,8 @@ def test_a_retryable_error_is_retried_after_a_delay_until_no_attempts_are_left(
         claims.fail, claim, error=RETRYABLE_ERROR, log_tail=["boom"], retry_after=timedelta(hours=1)
     )
     assert harness.get_job(claim.job_id).status == "queued"
-    assert harness.claim() is None  # the retry delay is not over
-    # the delay ends
+    assert harness.claim() is None  # the retry delay has not passed
+    # end the retry delay
     harness.run(lambda session: setattr(session.get_one(Job, claim.job_id), "not_before", None))
     harness.run(claims.fail, harness.claim(), error=RETRYABLE_ERROR)
     job = harness.get_job(claim.job_id)

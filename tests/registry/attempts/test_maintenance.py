@@ -24,10 +24,10 @@ def test_the_best_jobs_get_a_message_for_each_free_slot(harness: RegistryHarness
     harness.run(membership.register, "worker_1", WORKER)
     submitted = [harness.submit(dataset=dataset, priority=priority) for priority in (0, 1, 2, 3)]
     assert take_hints(harness) == [("train", submitted[3]), ("train", submitted[2])]
-    assert take_hints(harness) == []  # a message is not repeated so soon
+    assert take_hints(harness) == []  # messages are not repeated immediately
     harness.claim()
     assert harness.claim() is not None
-    assert take_hints(harness) == []  # no slot is free
+    assert take_hints(harness) == []  # all slots are in use
 
 
 def test_there_are_no_messages_without_live_workers(harness: RegistryHarness) -> None:
@@ -46,7 +46,7 @@ def test_a_job_gets_its_message_when_its_retry_delay_is_over(harness: RegistryHa
     error = {"code": "trainer_died", "message": "", "hint": "", "retryable": True}
     harness.run(claims.fail, claim, error=error, retry_after=timedelta(hours=1))
     assert take_hints(harness) == []
-    # the delay ends
+    # end the retry delay
     harness.run(lambda session: setattr(session.get_one(Job, claim.job_id), "not_before", None))
     assert take_hints(harness) == [("train", claim.job_id)]
 
@@ -59,7 +59,7 @@ def test_the_checkpoint_of_a_cancelled_job_is_stale_after_the_retention(
     assert harness.run(maintenance.list_stale_checkpoints, retention=timedelta()) == []
     harness.run(controls.cancel, claim.job_id, actor="key")
     harness.run(claims.mark_cancelled, claim)
-    # Within the retention, a retry may still need the checkpoint.
+    # During the retention period, a retry may still need the checkpoint.
     assert harness.run(maintenance.list_stale_checkpoints, retention=LATER) == []
     assert [
         job.id for job in harness.run(maintenance.list_stale_checkpoints, retention=timedelta())
@@ -82,7 +82,7 @@ def test_only_the_history_of_jobs_that_ended_long_ago_is_pruned(harness: Registr
         harness.run(claims.record_update, claim, update)
     harness.finish(ended)
     assert harness.run(maintenance.prune_history, retention=timedelta(hours=1)) == []
-    # The jobs that checked the datasets are pruned as well.
+    # The result also contains the jobs that checked the datasets.
     assert ended.job_id in harness.run(maintenance.prune_history, retention=timedelta())
     assert harness.run(maintenance.prune_history, retention=timedelta()) == []
     with harness.database.read() as session:

@@ -1,4 +1,4 @@
-"""Progress reports of a job."""
+"""Job progress: fraction, remaining time and throughput."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ def time_after(seconds: float) -> datetime:
 
 def test_the_time_left_follows_from_the_pace() -> None:
     progress = advance({}, {"step": 1, "steps": 101}, time_after(100))
-    assert progress["eta_seconds"] is None  # one step is not enough to measure the speed
+    assert progress["eta_seconds"] is None  # the speed cannot be measured from one step
     progress = advance(progress, {"step": 51}, time_after(105))
     assert progress["eta_seconds"] == 5.0
 

@@ -1,4 +1,4 @@
-"""Trainer logs, which are stored with the job."""
+"""Trainer logs that are stored with the job."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Sessions, the clock, upserts, and values that a database cannot store."""
+"""Sessions, the clock, upserts, and rejection of values that databases cannot store."""
 
 from datetime import UTC, datetime, timedelta
 from threading import Thread
@@ -55,7 +55,7 @@ def test_a_transaction_is_rolled_back_on_an_exception(database: Database) -> Non
 
 
 def test_concurrent_writers_that_read_first_do_not_fail(database: Database) -> None:
-    """In SQLite, a transaction that reads before it takes the write lock would fail at once."""
+    """SQLite would reject their writes if they took the write lock only after reading."""
     with database.write() as session:
         session.add(Artifact(digest="a", size=0, created_at=now(session)))
 

@@ -1,4 +1,4 @@
-"""Row ids."""
+"""Unique row ids that sort by creation time."""
 
 from registry.db.ids import new_id
 

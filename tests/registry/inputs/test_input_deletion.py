@@ -1,4 +1,4 @@
-"""Deletion of teachers and datasets, which jobs prevent. Lineage does too, unless forced."""
+"""Deletion of teachers and datasets, and refusals because of jobs or model lineage."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ from registry.storage import artifacts
 from tests.registry.conftest import RegistryHarness
 
 OWNER = "key_test"
-# SQLite serializes write transactions, so only PostgreSQL has row locks to test.
+# SQLite runs one write transaction at a time, so row locks are tested with PostgreSQL only.
 ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 USER_ERROR = {"code": "training_diverged", "message": "NaN.", "hint": "", "retryable": False}
 
@@ -224,7 +224,7 @@ def get_inputs(harness: RegistryHarness, job_id: str) -> dict[str, Any]:
 def test_a_submission_and_a_deletion_wait_for_each_other(
     harness: RegistryHarness, use: str
 ) -> None:
-    """The second transaction waits for the first one and sees its result."""
+    """The second transaction waits until the first one has been committed, and sees the changes."""
     own, teacher, other = (
         harness.add_ready_dataset(),
         harness.add_ready_teacher(),
@@ -275,7 +275,7 @@ def test_a_retry_and_a_deletion_wait_for_each_other(harness: RegistryHarness) ->
 
 
 def assert_waits(database: Database, use_case: Any, *arguments: Any) -> None:
-    """Assert that the open transaction's locks block the use case."""
+    """Assert that the use case waits for a lock that another transaction holds."""
 
     def run_with_short_timeout() -> None:
         with database.write() as session:

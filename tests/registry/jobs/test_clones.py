@@ -11,7 +11,7 @@ from tests.registry.conftest import RegistryHarness
 
 @pytest.mark.parametrize(
     ("target", "patch", "result"),
-    [  # the examples in RFC 7396 whose target is an object
+    [  # examples from RFC 7396, limited to targets that are objects
         ({"a": "b"}, {"a": "c"}, {"a": "c"}),
         ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
         ({"a": "b"}, {"a": None}, {}),

@@ -39,7 +39,7 @@ ACTIONS = {"cancel": cancel, "pause": pause, "resume": resume, "retry": retry}
 
 
 def make_job_in_state(harness: RegistryHarness, status: str) -> str:
-    """Create a job and bring it into the given status through the public functions."""
+    """Create a job and bring it into the given status."""
     if status == "validating":
         return harness.submit(dataset={"id": harness.upload_dataset()})
     job_id = harness.submit()
@@ -106,7 +106,7 @@ def test_every_action_in_every_status_gives_the_expected_result(
         else:
             results.append(harness.get_job(job_id).status)
         if harness.get_job(job_id).status == "queued":
-            cancel(harness, job_id)  # so that only the next job can be claimed
+            cancel(harness, job_id)  # leaves only the next job to claim
     assert tuple(results) == EXPECTED_RESULTS[status]
 
 
@@ -268,7 +268,7 @@ def test_errors_state_the_status_of_the_job(harness: RegistryHarness) -> None:
 
 
 def run_concurrently(*actions: Any) -> list[str]:
-    """Run the actions concurrently and return the resulting job status or error code of each."""
+    """Run the actions concurrently and return the new job status or error code of each action."""
     barrier, results = Barrier(len(actions)), [""] * len(actions)
 
     def run(index: int) -> None:

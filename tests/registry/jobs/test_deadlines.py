@@ -20,7 +20,7 @@ def format_time_from_now(harness: RegistryHarness, offset: timedelta) -> str:
 
 
 def pass_deadline(harness: RegistryHarness, job_id: str) -> None:
-    """Set the job's expiry to the current time."""
+    """Let the job expire now."""
     harness.run(lambda session: setattr(session.get_one(Job, job_id), "expires_at", now(session)))
 
 
@@ -40,7 +40,7 @@ def test_a_waiting_job_expires_with_an_error(harness: RegistryHarness) -> None:
             for name in ("deadline", "expires_at")
         ]
     )
-    assert harness.claim() is None  # workers cannot claim the job either
+    assert harness.claim() is None  # workers can no longer claim the job
     harness.run(deadlines.expire_waiting)
     job = harness.get_job(job_id)
     assert (job.status, job.finished_at is not None) == ("expired", True)

@@ -51,7 +51,7 @@ def test_a_forbidden_transition_is_refused_and_writes_nothing(
 def test_the_rows_of_a_job_stay_consistent_in_a_random_walk(
     harness: RegistryHarness, seed: int
 ) -> None:
-    """A client and two workers that often lose their leases act in random order."""
+    """A client and two workers act in random order, and the workers often lose their leases."""
     rng = random.Random(seed)  # noqa: S311 - a walk, not a secret
     job_id = harness.submit(max_attempts=50)
     walk = RandomWalk(harness, job_id, rng)

@@ -1,4 +1,4 @@
-"""Job queries: filters, pages, events and metrics."""
+"""Job queries: filters, pagination, events and metrics."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise

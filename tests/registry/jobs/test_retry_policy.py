@@ -1,4 +1,4 @@
-"""Classification of failures, and the decision whether a job is retried."""
+"""Classification of failures, and the decision whether to retry a job."""
 
 from datetime import timedelta
 from typing import Any
@@ -26,7 +26,7 @@ def run_failing_attempt(
     lost: bool = False,
     error: dict[str, Any] = RETRYABLE_ERROR,
 ) -> Any:
-    """Run an attempt that fails, optionally after saving a checkpoint, and return the job."""
+    """Run an attempt that fails and return the job. `saved` is the step of a checkpoint, if any."""
     claim = harness.claim()
     if saved is not None:
         harness.run(claims.record_checkpoint, claim, f"checkpoints/{saved}", saved)

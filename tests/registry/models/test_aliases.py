@@ -1,4 +1,4 @@
-"""Model aliases, which move atomically and only between versions of one model name."""
+"""Model aliases. They move atomically, and only between versions of the same model name."""
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise

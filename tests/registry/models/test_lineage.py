@@ -1,4 +1,4 @@
-"""Model lineage through several teachers, and its visibility to other owners."""
+"""Model lineage through several teachers, and what other owners can see of it."""
 
 from registry.access.permissions import Principal, Role
 from registry.db.model_tables import Model

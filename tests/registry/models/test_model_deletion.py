@@ -66,7 +66,7 @@ def test_a_teacher_of_a_finished_student_is_deleted_only_by_force_and_not_while_
 
 
 def test_the_file_of_a_submitted_jobs_teacher_stays(harness: RegistryHarness) -> None:
-    """The file is an input of the job, even after the row of the model file is deleted."""
+    """The job still needs the file after the row of the model file has been deleted."""
     teacher = harness.finish(harness.start_job(), b"teacher's weights")
     student_job = harness.submit(teacher={"model_id": teacher})
     with harness.database.read() as session:

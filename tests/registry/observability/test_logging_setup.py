@@ -1,4 +1,4 @@
-"""Logging setup of a process."""
+"""Logging setup: JSON lines, levels, tracebacks and masked secrets."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Service statistics."""
+"""Service statistics about jobs, workers and leaders."""
 
 from datetime import timedelta
 

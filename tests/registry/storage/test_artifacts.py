@@ -1,4 +1,4 @@
-"""Artifacts: stored files and the rows that reference them."""
+"""Artifacts: stored files, and the rows that refer to them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Garbage collection of unreferenced objects after a grace period, also during uploads."""
+"""Garbage collection: unreferenced objects are deleted after a grace period."""
 
 import hashlib
 import os
@@ -19,12 +19,12 @@ from registry.storage import artifacts, garbage_collection
 from registry.storage.garbage_collection import GarbageItem, GarbageKind
 from tests.registry.conftest import RegistryHarness
 
-# A file's time may be slightly ahead of the database's clock.
+# The modification time of a new file may be slightly ahead of the database's clock.
 NOW, HOUR = timedelta(seconds=-1), timedelta(hours=1)
 
 
 def store_aged_file(harness: RegistryHarness, content: bytes, seconds: float) -> str:
-    """Store a file of the given age without recording it, and return its digest."""
+    """Store a file with the given age and no database row, and return its digest."""
     stored = harness.store_file(content)
     path = harness.store.local_path(stored.digest)
     os.utime(path, (time() - seconds,) * 2)
@@ -120,12 +120,12 @@ def test_checkpoints_stay_as_long_as_their_job_needs_them(
 def test_an_upload_of_bytes_under_deletion_is_complete_or_refused(
     harness: RegistryHarness, *, known: bool
 ) -> None:
-    """No row may refer to a missing file, even if the collector has no grace period."""
+    """Even without a grace period, no row may refer to a missing file."""
     content, done, results = b"the same bytes", Flag(), []
     digest = hashlib.sha256(content).hexdigest()
 
     def collect() -> None:
-        while not done.wait(0.005):  # without a pause, the other thread could not write to SQLite
+        while not done.wait(0.005):  # the pause lets the other thread write to SQLite
             harness.run(
                 garbage_collection.delete_item,
                 harness.store,

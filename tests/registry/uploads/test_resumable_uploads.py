@@ -1,4 +1,4 @@
-"""Rows of resumable uploads, which only the current lease holder may change."""
+"""Database rows of resumable uploads. Only the current lease holder may change them."""
 
 from datetime import timedelta
 from threading import Barrier, Thread
@@ -40,7 +40,7 @@ def get_upload(harness: RegistryHarness, upload_id: str) -> Upload:
 
 
 def expire_lease(harness: RegistryHarness, lease: UploadLease) -> None:
-    """Move the lease's expiry into the past of the database's clock."""
+    """Move the expiry of the lease into the past."""
     with harness.database.write() as session:
         at = resumable_uploads.now(session) + PAST
         session.execute(update(Upload).where(Upload.id == lease.id).values(held_until=at))
@@ -88,7 +88,7 @@ def test_an_expired_lease_cannot_write_after_another_request_has_taken_over(
     upload = create_upload(harness)
     first = harness.run(resumable_uploads.acquire, upload)
     expire_lease(harness, first)
-    harness.run(resumable_uploads.renew, first, 2)  # expired, but no other request took over
+    harness.run(resumable_uploads.renew, first, 2)  # expired, but still the last lease
     expire_lease(harness, first)
     second = harness.run(resumable_uploads.acquire, upload, offset=2)
     with pytest.raises(UploadLocked):

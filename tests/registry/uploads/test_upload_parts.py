@@ -48,7 +48,7 @@ def test_parts_become_one_file_under_its_digest(any_store: Store) -> None:
 
 def test_bytes_left_by_a_killed_process_are_overwritten(any_store: Store) -> None:
     open_upload_parts(any_store).write("upload_1", 0, CONTENT[:500_000])
-    # The process was killed before these bytes were counted as received.
+    # The process is killed after it writes these bytes and before it records them as received.
     open_upload_parts(any_store).write("upload_1", 500_000, b"x" * 700_000)
     open_upload_parts(any_store).write("upload_1", 1_200_000, b"x" * 700_000)
     write_ranges(any_store, (500_000, 1_600_000), (1_600_000, 3_000_000))

@@ -1,4 +1,4 @@
-"""Matching of jobs to workers by capacity."""
+"""Assignment of jobs to workers with enough capacity."""
 
 from datetime import timedelta
 from itertools import product

@@ -50,7 +50,7 @@ def build(name, num_classes, options):
 def install_package(
     folder: Path, name: str = "tiny_cnn", value: str = "my_networks.entries:TINY"
 ) -> Path:
-    """Write the modules of an installed package and its metadata, which has the entry point."""
+    """Write a package to `folder` as if it were installed, with an entry point in its metadata."""
     package, metadata = folder / "my_networks", folder / "my_networks-1.0.dist-info"
     package.mkdir(parents=True)
     metadata.mkdir()

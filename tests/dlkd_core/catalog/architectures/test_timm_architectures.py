@@ -15,7 +15,8 @@ _REGENERATE = (
     "run python -m dlkd_core.models.timm_index and then"
     " python -m dlkd_core.teachers.recognition.fingerprints timm"
 )
-# The classifier of these networks is part of an attention layer that uses its weights directly.
+# In these networks, the classifier is part of an attention layer. That layer reads the classifier's
+# weights without calling the classifier.
 _ATTENTION_POOLED = {
     "resnet50_clip",
     "resnet50x4_clip",
@@ -23,7 +24,7 @@ _ATTENTION_POOLED = {
     "resnet50x64_clip",
     "resnet101_clip",
 }
-# These networks name a classifier layer that does not exist.
+# The timm configurations of these networks name a classifier layer that does not exist.
 _ENCODERS = {"gemma4_vit_167m_enc", "gemma4_vit_570m_enc", "mobilenetv5_300m_enc"}
 
 

@@ -24,7 +24,7 @@ def random_images(count: int, height: int = 8, width: int = 8) -> Tensor:
 
 
 def gradient_images(count: int, side: int = 64) -> Tensor:
-    """Return images with red increasing to the right and green downward, to locate crops."""
+    """Return images that show where a crop comes from: red encodes the column, green the row."""
     line = torch.arange(side, dtype=torch.uint8).mul(3)
     image = torch.stack(
         [
@@ -44,7 +44,7 @@ def test_an_image_has_two_adjacent_views_of_its_own_size_in_the_unit_range() -> 
     plain = make_views(
         torch.cat([images[:1] * 0, images[1:] * 0 + 200]), CROPS, seeded_generator(0)
     )[::2]
-    assert torch.equal(plain[0], torch.zeros(3, 8, 12))  # the first view keeps its colors
+    assert torch.equal(plain[0], torch.zeros(3, 8, 12))  # the first view keeps all colors
     torch.testing.assert_close(plain[1:], torch.full((4, 3, 8, 12), 200 / 255))
 
 

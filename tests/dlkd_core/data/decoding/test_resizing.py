@@ -14,7 +14,7 @@ RED, GRAY = [255, 0, 0], [200, 200, 200]
 
 
 def write_wide_images(path: Path) -> Path:
-    """Write 40 x 20 pixel images that are red at both ends, and one gray 20 x 20 pixel image."""
+    """Write a zip of 40 x 20 images with red ends, and one plain gray 20 x 20 image."""
     image = np.full((20, 40, 3), GRAY, np.uint8)
     image[:, :8] = image[:, 32:] = RED
     files = {
@@ -52,7 +52,7 @@ def test_images_are_cropped_stretched_or_padded_to_the_requested_size(
     assert pixel(dataset, 0, 5, 0) == left
     assert pixel(dataset, 0, 0, 5) == top
     assert pixel(dataset, 0, 5, 5) == GRAY
-    assert pixel(dataset, 1, 0, 5) == GRAY  # the square image
+    assert pixel(dataset, 1, 0, 5) == GRAY  # this image is square, so it needs no crop or padding
     assert "5 images of other sizes" in dataset.notices[0]
 
 
@@ -67,7 +67,7 @@ def test_arrays_and_packed_files_are_resized_like_image_files(
         for row, label in enumerate(labels)
     }
     archive = write_zip(tmp_path / "set.zip", files)
-    rows = [0, 2, 4, 1, 3, 5]  # images are in the order of the sorted folders
+    rows = [0, 2, 4, 1, 3, 5]  # the order in which the sorted class folders are read
     sorted_labels = [labels[row] for row in rows]
     pairs = {
         "train_images": images[rows],

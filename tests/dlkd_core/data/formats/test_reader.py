@@ -18,9 +18,9 @@ from dlkd_core.data import ImageDataset, open_dataset
 from dlkd_core.errors import ArchiveUnreadable, ImageUnreadable, LayoutInvalid
 from tests.dlkd_core.data.sample_images import encode_png, tar_bytes, write_zip
 
-NAMES = ("cat", "ant", "bee")  # not sorted, because labels are indices into this tuple
+NAMES = ("cat", "ant", "bee")  # not sorted, so that a reader that sorts class names fails
 Pixels = npt.NDArray[np.uint8]
-Sets = dict[str, tuple[Pixels, list[int]]]  # split -> images (N, 32, 32, 3), labels
+Sets = dict[str, tuple[Pixels, list[int]]]  # keyed by split: images (N, 32, 32, 3) and labels
 
 
 def make_splits() -> Sets:
@@ -139,7 +139,7 @@ NUMBERED = {"keras": write_keras, "webdataset": write_webdataset, "shards": writ
 
 
 def by_content(dataset: ImageDataset) -> dict[str, set[tuple[bytes, int]]]:
-    """Return the images and labels of each split in a form that does not depend on their order."""
+    """Return the set of (image, label) pairs in each split, to compare splits in any order."""
     splits = {"train": dataset.train, "val": dataset.val}
     return {
         name: {
@@ -208,7 +208,7 @@ def test_without_a_val_split_the_same_tenth_of_each_class_is_always_held_out(
 
 
 def make_damaged_files(train: int) -> dict[str, bytes]:
-    """Return files for `train` training images, the last one truncated, and two val images."""
+    """Return image files: `train` training images with a truncated last one, and two val images."""
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     files = {f"train/{'ab'[row % 2]}/{row:03}.png": encode_png(image) for row in range(train)}
     last = max(files)

@@ -1,4 +1,4 @@
-"""Tests that the CIFAR networks have the layer names of the published checkpoints."""
+"""Tests that the CIFAR networks use the same layer names as the published checkpoints."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Tests that the CIFAR networks have the published parameters, feature widths and block outputs."""
+"""Tests that parameter counts and output shapes of the CIFAR networks equal the published ones."""
 
 import pytest
 import torch
@@ -12,8 +12,8 @@ _WIDE = ((32, 32, 32), (64, 16, 16), (128, 8, 8))
 _X4 = ((64, 32, 32), (128, 16, 16), (256, 8, 8))
 _VGG = ((128, 16, 16), (256, 8, 8), (512, 4, 4), (512, 4, 4))
 
-# Parameters with 100 classes, feature width, and block outputs (C, H, W) for an image of 32 x 32,
-# measured with the published code.
+# Parameter count for 100 classes, feature width, and block output shapes (C, H, W) for 32 x 32
+# images. All values were measured with the published code.
 TABLE = {
     "resnet8": (83_892, 64, _BASE),
     "resnet14": (181_108, 64, _BASE),

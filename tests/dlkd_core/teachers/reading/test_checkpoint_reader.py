@@ -1,4 +1,4 @@
-"""The checkpoint reader returns dense, finite tensors or rejects the untrusted file."""
+"""Tests that the checkpoint reader returns dense, finite tensors or rejects the file."""
 
 import struct
 import warnings
@@ -50,7 +50,7 @@ def test_weights_keep_values_and_dtypes_and_lose_their_prefixes(tmp_path: Path) 
 def with_classifier(change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
     weights = random_state_dict()
     with warnings.catch_warnings():
-        # torch warns that sparse tensors are in beta and quantized tensors are deprecated
+        # torch warns that sparse tensors are in beta and that quantized tensors are deprecated
         warnings.simplefilter("ignore")
         return {**weights, "fc.weight": change(weights["fc.weight"])}
 

@@ -1,4 +1,4 @@
-"""Detection of a file's format from its first bytes."""
+"""Tests for detecting the format of a file from the first bytes."""
 
 import gzip
 import pickle
@@ -14,7 +14,7 @@ from dlkd_core.errors import CheckpointUnreadable
 from dlkd_core.teachers.reading.file_format import detect_format
 from tests.dlkd_core.teachers.sample_checkpoints import save_torch
 
-HEAD_BYTES = 16  # enough bytes for a checkpoint
+HEAD_BYTES = 16  # enough to detect the format of a checkpoint
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
@@ -37,7 +37,7 @@ def test_pickles_of_every_protocol_used_by_torch_are_detected(protocol: int) -> 
 def test_safetensors_are_detected_by_the_length_and_the_brace_after_it() -> None:
     assert detect_format(save({"a": torch.zeros(2)})[:HEAD_BYTES]) == "safetensors"
     with pytest.raises(CheckpointUnreadable):
-        detect_format((1 << 40).to_bytes(8, "little") + b'{"a":')  # claims a header of one terabyte
+        detect_format((1 << 40).to_bytes(8, "little") + b'{"a":')  # states a header of one TiB
 
 
 def test_onnx_files_are_detected() -> None:
@@ -57,7 +57,7 @@ def test_onnx_files_are_detected() -> None:
     [
         (b"", "it is empty"),
         (b"best accuracy: 93.1\n", "it is text"),
-        ("Größe der Gewichte".encode()[:4], "it is text"),  # truncated within a character
+        ("Größe der Gewichte".encode()[:4], "it is text"),  # cut off within a character
         (b"\n  <!DOCTYPE html>\n<html>", "a web page"),
         (b"<HTML><head>", "a web page"),
         (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "a web page"),

@@ -1,4 +1,4 @@
-"""The safetensors reader and its header checks."""
+"""Tests for the safetensors reader, which checks the header of a file."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,10 @@ from tests.dlkd_core.teachers.sample_checkpoints import random_state_dict, write
 
 
 def float_entry(begin: int, end: int, **changes: Any) -> dict[str, Any]:
-    """Return a header entry for these bytes. It is valid unless keyword arguments change it."""
+    """Return a valid header entry for float32 values at bytes `begin` to `end`.
+
+    Keyword arguments replace fields of the entry.
+    """
     return {
         "dtype": "F32",
         "shape": [(end - begin) // 4],

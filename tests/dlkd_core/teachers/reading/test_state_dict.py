@@ -1,4 +1,4 @@
-"""State dicts in the wrappers that training scripts use."""
+"""Tests for finding the state dict in the structures that training scripts save."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The reader for torch.save files, with harmless and malicious files."""
+"""Tests for the reader of torch.save files, with harmless and malicious files."""
 
 import os
 import pickle
@@ -37,7 +37,7 @@ def test_tensors_come_back_as_they_were_saved(tmp_path: Path, *, legacy: bool) -
 
 
 class Command:
-    """Object that runs an attacker's command when it is unpickled."""
+    """Malicious object that runs a command when it is unpickled."""
 
     def __init__(self, command: str) -> None:
         self.command = command
@@ -68,7 +68,7 @@ def test_a_pickle_that_runs_a_command_is_refused_and_never_run(
     assert not marker.exists()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if file_format != "pickle":  # unrestricted unpickling does run the command
+        if file_format != "pickle":  # the command does run if unpickling is unrestricted
             torch.load(file, weights_only=False)
             assert marker.exists()
 
@@ -104,7 +104,7 @@ def test_numpy_scalars_next_to_the_weights_are_accepted(tmp_path: Path, *, legac
 
 def test_a_torchscript_archive_is_refused(tmp_path: Path) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch.jit is deprecated, but its files still exist
+        warnings.simplefilter("ignore")  # torch warns that torch.jit is deprecated
         torch.jit.trace(random_network().module, torch.rand(1, 3, 8, 8)).save(tmp_path / "a.pt")
     with pytest.raises(CheckpointRefused, match="TorchScript"):
         read_torch(tmp_path / "a.pt")
@@ -156,7 +156,7 @@ def test_an_archive_whose_members_overlap_is_refused_before_they_are_read(
             duplicate.header_offset, duplicate.CRC = shared.header_offset, shared.CRC
             duplicate.file_size = duplicate.compress_size = shared.file_size
             after.filelist.append(duplicate)
-    # torch itself reads eight times as many bytes as the file holds
+    # torch itself reads eight times as many bytes as the file contains
     assert len(torch.load(tmp_path / "b.pth")) == 8
     with pytest.raises(CheckpointRefused, match="bomb"):
         read_torch(tmp_path / "b.pth")

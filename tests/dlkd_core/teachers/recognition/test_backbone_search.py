@@ -1,4 +1,4 @@
-"""Self-supervised checkpoints in the layouts of common training scripts."""
+"""Tests for finding the backbone in checkpoints of common self-supervised training scripts."""
 
 from argparse import Namespace
 from collections.abc import Callable
@@ -41,12 +41,12 @@ def add_prefix(prefix: str, weights: State) -> State:
 
 
 def different_weights(weights: State) -> State:
-    """Return different weights with the same shapes."""
+    """Return weights with the same names and shapes but different values."""
     return {name: tensor + 1 for name, tensor in weights.items()}
 
 
 def mlp(name: str, width: int = 64) -> State:
-    """Return the weights of a projection head with two layers."""
+    """Return the random weights of a two-layer projection head."""
     return {
         f"{name}.0.weight": torch.rand(width, width),
         f"{name}.0.bias": torch.rand(width),

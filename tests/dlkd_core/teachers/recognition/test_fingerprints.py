@@ -1,4 +1,4 @@
-"""Digests that identify architectures."""
+"""Tests for fingerprints, the digests that identify architectures."""
 
 import subprocess
 import sys

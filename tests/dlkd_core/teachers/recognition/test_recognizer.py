@@ -1,4 +1,4 @@
-"""Recognition of a checkpoint's network, and the errors if no network matches."""
+"""Tests for recognizing the network of a checkpoint, and for the errors if none matches."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Matching of the weights in a file to those of a network."""
+"""Tests for matching the weights in a file to the parameters of a network."""
 
 import pytest
 import torch
@@ -80,10 +80,10 @@ def test_auxiliary_classifiers_are_ignored() -> None:
     ("shapes", "expected"),
     [
         ({"head.weight": (10, 64)}, ["head"]),
-        # the network's own name takes precedence over the usual ones
+        # the name that the network uses takes precedence over other common names
         ({"linear.weight": (10, 64), "fc.weight": (10, 64)}, ["fc"]),
         ({"output.weight": (10, 64, 1, 1)}, ["output"]),
-        ({"linear.weight": (64,)}, []),  # the weights of a normalization layer
+        ({"linear.weight": (64,)}, []),  # a normalization layer, not a classifier
         ({"linear.weight": (0, 64)}, []),  # a classifier without classes
         ({"layer1.weight": (10, 64)}, []),
     ],

@@ -36,7 +36,7 @@ class PublicHostWithoutKey(Exception):
 def main() -> int:
     """Serve until SIGINT or SIGTERM, and return the exit status.
 
-    It is 1 if the server cannot start. Open requests get a few seconds to finish.
+    The status is 1 if the server cannot start. Open requests get a few seconds to finish.
     """
     socket_fd = os.environ.pop(SOCKET_FD_VARIABLE, None)
     try:

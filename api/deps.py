@@ -29,7 +29,7 @@ class Services:
 
     @property
     def default_quotas(self) -> QuotaLimits:
-        """Quotas for owners for whom no quotas are set."""
+        """Quotas that apply to an owner unless others are set for this owner."""
         return QuotaLimits.from_settings(self.settings)
 
 

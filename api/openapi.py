@@ -30,7 +30,7 @@ student architecture, and download a small model that you can ship.
 def install_openapi(app: FastAPI) -> None:
     """Serve the document, with error responses, at /openapi.json.
 
-    It is built on the first request.
+    The document is built on the first request.
     """
 
     def openapi() -> dict[str, Any]:

@@ -128,7 +128,7 @@ async def send_problem(problem: Problem, scope: Scope, receive: Receive, send: S
 
 
 def problem_from_error(error: registry_errors.RegistryError | DistillationError) -> Problem:
-    """Convert an error from the registry or the core. Its class determines the status."""
+    """Convert an error from the registry or the core. The error's class determines the status."""
     status = next(_STATUS_CODES[kind] for kind in type(error).__mro__ if kind in _STATUS_CODES)
     parameter = _QUERY_PARAMETERS.get(type(error))
     pointer = error.pointer if parameter is None else None

@@ -44,9 +44,9 @@ def run_idempotent(
         caller: The principal that sent the request.
         idempotency_key: The request's Idempotency-Key, or None.
         request_fingerprint: Bytes that identify the request (see `fingerprint`).
-        operation: Function that makes the changes and returns the response. For each job of which
-            workers should be notified, it appends a hint to its second argument. Hints are sent
-            after the commit.
+        operation: Function that makes the changes and returns the response. To notify
+            workers of a job, it appends the queue and the job id to its second argument. The
+            workers are notified after the commit.
         unstored_field: A field of the response that is not stored, such as a secret. It is null if
             the response is repeated.
 

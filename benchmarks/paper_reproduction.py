@@ -1,4 +1,4 @@
-"""Reproduces the paper's table: prints and plots measured next to published accuracies.
+"""Reproduces the paper's table. Prints and plots measured and published accuracies together.
 
 Usage: python -m benchmarks.paper_reproduction --data cifar100.zip --pairs wrn_40_2/wrn_16_2
     --methods plain,kd,crd,dlkd --seeds 3
@@ -153,7 +153,7 @@ def _parse_arguments() -> argparse.Namespace:
         "--teachers",
         type=_parse_teachers,
         default={},
-        help="folder of <architecture>.<suffix>, or name=file,…",
+        help="folder with files named <architecture>.<suffix>, or a list such as resnet56=one.th",
     )
     parser.add_argument(
         "--threads", type=int, default=torch.get_num_threads(), help="number of CPU threads"

@@ -26,7 +26,7 @@ _RESULT_FILE = "result.json"
 class RunCache:
     """A cache with one subfolder per run.
 
-    The result of a run is that of its last epoch, as in the published tables.
+    A run's accuracy is measured after its last epoch, as in the published tables.
     """
 
     folder: Path

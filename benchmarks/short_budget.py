@@ -1,4 +1,4 @@
-"""Measures the accuracy of each method after seconds of training: mean and spread over seeds.
+"""Measures each method's accuracy after a few seconds of training, as mean and spread over seeds.
 
 The dataset is handwritten digits, the teacher is wrn_16_2 and the student is resnet8.
 
@@ -103,8 +103,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--epochs", type=int, default=6, help="epochs per run")
-    parser.add_argument("--seeds", type=int, default=3, help="runs per method")
+    parser.add_argument("--epochs", type=int, default=6, help="number of epochs per run")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds per method")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:

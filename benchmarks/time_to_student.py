@@ -259,11 +259,13 @@ def parse_arguments() -> tuple[Scenario, int]:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--teacher", type=Path, required=True, help="checkpoint of the teacher")
-    parser.add_argument("--data", type=Path, required=True, help="archive of images")
-    parser.add_argument("--student", default="resnet8", help="architecture of the student")
-    parser.add_argument("--epochs", type=int, default=1, help="epochs of the job")
-    parser.add_argument("--rounds", type=int, default=1, help="runs per interface")
+    parser.add_argument(
+        "--teacher", type=Path, required=True, help="path of the teacher's checkpoint"
+    )
+    parser.add_argument("--data", type=Path, required=True, help="path of the image archive")
+    parser.add_argument("--student", default="resnet8", help="student architecture")
+    parser.add_argument("--epochs", type=int, default=1, help="number of training epochs")
+    parser.add_argument("--rounds", type=int, default=1, help="number of runs per interface")
     arguments = parser.parse_args()
     scenario = Scenario(
         arguments.teacher.resolve(), arguments.data.resolve(), arguments.student, arguments.epochs

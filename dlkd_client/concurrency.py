@@ -31,7 +31,7 @@ async def async_run_in_thread(
 
 
 def run_concurrently(function: Callable[[_T], None], items: Iterable[_T]) -> None:
-    """Call the function with each of a few items concurrently.
+    """Call the function concurrently, once for each item.
 
     Waits for all calls and then raises the first exception, if any.
     """
@@ -44,7 +44,7 @@ def run_concurrently(function: Callable[[_T], None], items: Iterable[_T]) -> Non
 async def async_run_concurrently(
     function: Callable[[_T], Awaitable[None]], items: Iterable[_T]
 ) -> None:
-    """Call the function with each of a few items concurrently.
+    """Call the function concurrently, once for each item.
 
     Waits for all calls and then raises the first exception, if any.
     """

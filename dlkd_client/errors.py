@@ -51,7 +51,7 @@ class ProblemError(ClientError):
     Attributes:
         status: The HTTP status.
         code: The error code. It does not change between releases.
-        errors: The JSON pointer, code and message for each invalid field.
+        errors: One entry for each invalid field, with a JSON pointer, code and message.
     """
 
     def __init__(self, status: int, document: dict[str, Any]) -> None:

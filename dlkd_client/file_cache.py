@@ -12,14 +12,14 @@ def cached_model_path(sha256_digest: str, suffix: str) -> Path:
 
 
 class UploadState:
-    """The saved state of an unfinished upload of a file, identified by its digest, to a service."""
+    """The saved state of an unfinished upload, for one service and one file's digest."""
 
     def __init__(self, url: str, digest: str) -> None:
         name = sha256(f"{url} {digest}".encode()).hexdigest()
         self._file = _cache_folder() / "uploads" / name
 
     def load(self) -> str | None:
-        """Return the URL path of the unfinished upload, or None if there is none."""
+        """Return the URL path of the unfinished upload, or None if no upload is saved."""
         return self._file.read_text() if self._file.exists() else None
 
     def save(self, upload_path: str) -> str:
@@ -29,7 +29,7 @@ class UploadState:
         return upload_path
 
     def delete(self) -> None:
-        """Forget the upload."""
+        """Delete the saved state."""
         self._file.unlink(missing_ok=True)
 
 

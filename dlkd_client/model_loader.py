@@ -43,7 +43,7 @@ def load_onnx(path: Path, classes: Sequence[str]) -> OnnxModel:
 
 
 def load_torch(path: Path, classes: Sequence[str]) -> "nn.Module":
-    """Load a safetensors file as a network in evaluation mode, which includes normalization.
+    """Load a safetensors file as a network in evaluation mode. It normalizes its input.
 
     Raises:
         MissingExtra: torch is not installed.

@@ -1,4 +1,7 @@
-"""Shows progress: live bars on a terminal or in a notebook, elsewhere a line at each quarter."""
+"""Shows progress bars on a terminal or in a notebook.
+
+On other outputs, a line is printed after each quarter of the work.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Self
@@ -33,7 +36,7 @@ class _ProgressWithFooter(Progress):
 
 
 class ProgressBars:
-    """Progress bars on a console, with an optional footer. The default is standard error.
+    """Progress bars with an optional footer. By default, they are drawn on standard error.
 
     >>> with ProgressBars() as bars:
     ...     client.wait(job.id, on_progress=bars.add_line("distill into resnet8").show_job)

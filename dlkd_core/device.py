@@ -18,7 +18,7 @@ def pick_device(local_rank: int = 0) -> torch.device:
 
 
 def describe_device(device: torch.device) -> str:
-    """Return the name of a GPU, or the number of threads of a CPU, for display."""
+    """Describe a device for display: a GPU by its name, a CPU by its number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu, {torch.get_num_threads()} threads"

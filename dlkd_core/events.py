@@ -54,7 +54,7 @@ class Notice(FrozenModel):
 class TeacherVerified(FrozenModel):
     """The teacher was evaluated on the evaluation split before training.
 
-    Accuracies are in [0, 1]. `top1` is None if the images have no labels.
+    Accuracies are in [0, 1]. If the images have no labels, `top1` is None.
     """
 
     type: Literal["teacher"] = "teacher"
@@ -125,8 +125,8 @@ class FileExported(FrozenModel):
 class RunFinished(FrozenModel):
     """The run finished.
 
-    `report` contains the architecture, parameter count, normalization and lineage, and the
-    metrics of the teacher and the student.
+    `report` contains the student's architecture, parameter count and normalization, the lineage of
+    the run, and the metrics of the teacher and the student.
     """
 
     type: Literal["finished"] = "finished"

@@ -26,7 +26,7 @@ class Targets(NamedTuple):
 
     labels: Tensor  # (batch,)
     indices: Tensor  # (batch,): positions of the images in the training split
-    epoch: int = 1  # from 1
+    epoch: int = 1  # counted from 1
 
 
 @dataclass(frozen=True)

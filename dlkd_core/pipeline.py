@@ -74,13 +74,14 @@ def run(
         spec: What to run.
         directory: Output folder, created if it does not exist.
         resume_from: Checkpoint of the same run.
-        read_options: Memory limit for images and cache folder for larger datasets, by default
-            `directory / "data"`. Image size and resize mode are taken from the spec.
+        read_options: Memory limit for images, and cache folder for larger datasets. The default
+            cache folder is `directory / "data"`. Image size and resize mode are taken from the
+            spec.
         teacher_cache: File that stores the teacher's outputs for later runs with the same images;
             see `dlkd_core.training.teacher_cache`.
 
     Raises:
-        DistillationError: With a stable code and a hint; see `dlkd_core.errors`.
+        DistillationError: The run failed. See `dlkd_core.errors` for the codes.
     """
     directory.mkdir(parents=True, exist_ok=True)
     read_options = read_options or ReadOptions(cache_dir=directory / "data")

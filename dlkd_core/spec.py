@@ -27,8 +27,8 @@ def _check_architecture(name: str) -> str:
         raise PydanticCustomError("unknown_choice", "{message} {hint}", error.to_dict()) from error
 
 
-# timm's thousand names would make up most of every schema, so the schema has a pattern for them
-# instead. The catalog lists the names.
+# The thousand names of timm networks would make up most of every schema, so the schema has a
+# pattern instead. The catalog lists the names.
 _ARCHITECTURE_NAME_SCHEMA = {
     "anyOf": [
         {"enum": [name for name in ARCHITECTURES if not name.startswith(TIMM_PREFIX)]},
@@ -57,7 +57,7 @@ PretrainedName = Annotated[ArchitectureName, AfterValidator(_check_weights_avail
 
 
 class Normalization(FrozenModel):
-    """Normalization (image - mean) / std per channel, for RGB images in [0, 1]."""
+    """Input normalization, (image - mean) / std for each channel of RGB images in [0, 1]."""
 
     mean: tuple[float, float, float]
     std: tuple[
@@ -183,11 +183,13 @@ class DatasetFile(DatasetOptions):
     """A dataset on this machine: a folder, an archive, or a packed file."""
 
     path: Path
-    title: str = Field("", description="Name in reports. Default: the last part of the path.")
+    title: str = Field(
+        "", description="Name of the dataset in reports. Default: last part of the path."
+    )
 
     @property
     def display_name(self) -> str:
-        """Name in reports, which must not reveal paths."""
+        """Name of the dataset in reports. It must not reveal the path."""
         return self.title or self.path.name
 
 

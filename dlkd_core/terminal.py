@@ -1,4 +1,4 @@
-"""Runs a spec and shows its progress: a progress bar on a terminal, or plain lines in a log."""
+"""Runs a spec and shows the progress, as a bar on a terminal and as plain lines in a log."""
 
 import json
 import signal
@@ -20,7 +20,7 @@ from dlkd_core.pipeline import run
 from dlkd_core.reporting.bundle_documents import REPORT_FILE
 from dlkd_core.spec import DistillationSpec
 
-# Metrics and their titles. The first metric that the student has is shown.
+# Metrics with their titles. The first metric that was measured for the student is shown.
 _HEADLINE_METRICS = (
     (Metric.TOP1, "top-1"),
     (Metric.KNN_TOP1, "k-NN top-1"),
@@ -63,7 +63,7 @@ def run_with_progress(
 
 
 def _run_follower(run_events: Generator[events.Event]) -> None:
-    """Run the part of a process that is not the leader, ignoring Ctrl-C.
+    """Run the spec in a process that is not the leader, ignoring Ctrl-C.
 
     Ctrl-C reaches all processes, but a follower stops when the leader does.
     """

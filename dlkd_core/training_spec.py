@@ -46,7 +46,8 @@ class LearningRateSchedule(FrozenModel):
     name: ScheduleName = ScheduleName.STEP
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (150 / 240, 180 / 240, 210 / 240),
-        description="step only: fractions of the run after which the rate is multiplied by gamma",
+        description="Fractions of the run after which the rate is multiplied by gamma."
+        " Applies to step only.",
     )
     gamma: float = Field(0.1, gt=0, le=1)
     warmup_epochs: float = Field(0, ge=0)
@@ -69,12 +70,12 @@ class TrainingSpec(FrozenModel):
     )
     learning_rate: float = Field(0.05, gt=0, le=100)
     momentum: float = Field(
-        0.9, ge=0, lt=1, description="Momentum of sgd, or beta1 of adamw (beta2 is 0.999)"
+        0.9, ge=0, lt=1, description="For sgd, the momentum. For adamw, beta1 (beta2 is 0.999)."
     )
     weight_decay: float = Field(
         5e-4, ge=0, le=1, description="sgd: added to the gradient; adamw: decoupled from it"
     )
-    nesterov: bool = Field(default=False, description="Nesterov momentum; sgd only")
+    nesterov: bool = Field(default=False, description="Use Nesterov momentum. Applies to sgd only.")
     schedule: LearningRateSchedule = LearningRateSchedule()
     crop_padding: int | None = Field(
         None,
@@ -99,8 +100,8 @@ class TrainingSpec(FrozenModel):
         None,
         gt=0,
         le=1,
-        description="Fraction of the training images whose labels are shuffled among them,"
-        " chosen with the seed",
+        description="Fraction of the training images to select with the seed. Their labels are"
+        " shuffled among the selected images.",
     )
     max_steps: int | None = Field(
         None,

@@ -22,8 +22,9 @@ The first of these that is set applies:
 1. The options `--url` and `--api-key`.
 2. The environment variables `DLKD_URL` and `DLKD_API_KEY`.
 3. The service that `dlkd up` runs on the data folder (`--data`, by default `./data`).
-4. The service of `dlkd login`. Its address and key are stored in the user's config folder (on Linux
-   `~/.config/dlkd/login.json`, or under `XDG_CONFIG_HOME`), readable only by that user.
+4. The service to which you logged in with `dlkd login`. The address and key are stored in your
+   config folder (on Linux `~/.config/dlkd/login.json`, or under `XDG_CONFIG_HOME`). Only you can
+   read the file.
 
 ## Output and exit status
 

@@ -26,7 +26,7 @@ class GpuUsage:
 
 
 def read_gpu_usage() -> list[GpuUsage]:
-    """Return the load of each GPU, or [] if the library, a driver or a GPU is missing."""
+    """Return the load of each GPU. The list is empty without NVML, a driver or a GPU."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:

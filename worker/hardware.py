@@ -69,7 +69,7 @@ def list_devices(settings: Settings) -> list[dict[str, Any]]:
 
 
 def list_gpus() -> list[dict[str, Any]]:
-    """Return the GPUs that NVML reports, or [] if the library or a driver is missing."""
+    """Return the GPUs that NVML reports. The list is empty without NVML or a driver."""
     return [{"kind": "cuda", **asdict(gpu)} for gpu in read_gpu_usage()]
 
 

@@ -1,6 +1,7 @@
 """A Celery consumer that wakes idle slots when a job is queued.
 
-Slots also poll the database. Without hints, jobs start a little later.
+The messages that wake slots are called hints. Slots also poll the database, so lost hints only
+delay jobs a little.
 """
 
 import logging

@@ -146,7 +146,7 @@ class _Slot(Thread):
                 self._idle_slots.slots.update(taken_slots)
 
     def _claim_with_slots(self) -> tuple[Claim, list[int]] | None:
-        """Claim a job and slots for it. Return None if there is no job or this slot is taken."""
+        """Claim a job and its slots. Return None if there is no job or this slot is in use."""
         with self._idle_slots.lock:
             claim = None if self.busy else self._claim_job()
             if claim is None:

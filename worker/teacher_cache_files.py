@@ -14,7 +14,7 @@ from worker.context import WorkerContext
 from worker.protocol import TeacherCacheSpec
 
 CACHE_FOLDER = "teacher_cache"
-_LINK_NAME = "teacher_cache"  # a link in the directory of the attempt that uses a file
+_LINK_NAME = "teacher_cache"  # an attempt's link to the file that it uses
 _lock = Lock()  # the slots of a worker share the size limit
 
 

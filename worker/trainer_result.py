@@ -21,7 +21,10 @@ class ResultKind(StrEnum):
 
 @dataclass(frozen=True)
 class TrainerResult:
-    """How a trainer ended, with its report and files or its error."""
+    """How a trainer ended.
+
+    `report` and `files` are set if it finished its job, and `error` is set if it failed.
+    """
 
     kind: ResultKind
     report: dict[str, Any] = field(default_factory=dict)

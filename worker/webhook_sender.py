@@ -21,7 +21,7 @@ from worker.context import WorkerContext
 _BATCH_SIZE = 32
 _TIMEOUT_SECONDS = 10.0  # for name resolution, connection and response headers together
 _log = logging.getLogger(__name__)
-DeliveryResult = tuple[int | None, str | None]  # HTTP status, or why there was no response
+DeliveryResult = tuple[int | None, str | None]  # (HTTP status, reason why there was no response)
 
 
 class WebhookSender:

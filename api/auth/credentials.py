@@ -37,7 +37,7 @@ def authenticate_request(
 
 
 def get_session_token(headers: Headers) -> str | None:
-    """Return the token in the session cookie, or None."""
+    """Return the token in the session cookie, or None if there is no such cookie."""
     return cookie_parser(headers.get("cookie", "")).get(SESSION_COOKIE)
 
 
@@ -58,7 +58,7 @@ def authenticate_bearer(database: Database, header: str, issuer: Issuer | None =
 
 
 def parse_bearer_token(header: str) -> str:
-    """Return the token of `Authorization: Bearer <token>`.
+    """Return the token in the header `Authorization: Bearer <token>`.
 
     Raises:
         Unauthenticated: The header is missing or has another scheme.

@@ -96,7 +96,7 @@ def complete_login(
     """Return the principal that signed in.
 
     Raises:
-        LoginInvalid: The response belongs to another login, or the code yields no ID token.
+        LoginInvalid: The response belongs to another login, or there is no ID token.
         LoginDenied: The issuer denied the login.
         TokenInvalid: The ID token is invalid.
         RoleTooLow: The ID token grants no role in this service.

@@ -1,6 +1,7 @@
 """The role and scope that each route requires.
 
-Callers with a role below operator see only the resources of their own owner.
+Callers with a role below operator see only resources that belong to the same owner as
+their API key or token.
 """
 
 from fastapi import Depends, Request
@@ -97,7 +98,7 @@ def get_required_access(method: str, path: str) -> tuple[Role, str | None]:
     """Return the minimum role and the scope that a route requires.
 
     Routes that are not in `ROUTE_ROLES` require the admin role. The scope is None if the route
-    needs none.
+    requires no scope.
     """
     action = "read" if method in SAFE_METHODS else "write"
     resource = path.removeprefix("/v1/").split("/")[0]

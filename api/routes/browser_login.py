@@ -92,7 +92,7 @@ def _get_issuer(request: Request) -> Issuer:
 def _get_redirect_uri(request: Request, services: Services) -> str:
     """Return the callback URL, which must be registered with the issuer.
 
-    Unless a setting overrides it, it is derived from the address of the request.
+    The URL is derived from the address of the request, unless a setting overrides it.
     """
     return (
         services.settings.oidc_redirect_url

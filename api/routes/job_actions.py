@@ -29,7 +29,7 @@ class RetryRequest(FrozenModel):
         description="Discard the checkpoint and the metrics, and start again from the beginning.",
     )
     deadline: UtcDatetime | None = Field(
-        None, description="New deadline. Null removes the deadline. If omitted, it does not change."
+        None, description="New deadline. Null removes it. If omitted, the deadline does not change."
     )
 
 

@@ -83,7 +83,7 @@ async def list_job_events(
 
 
 def parse_cursor(cursor: str | None) -> int:
-    """Return the number that a cursor of a numbered list contains, or 0 if there is no cursor.
+    """Return the number that the cursor contains, or 0 if there is no cursor.
 
     Raises:
         CursorInvalid: The cursor is not from a numbered list.

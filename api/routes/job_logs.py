@@ -34,8 +34,8 @@ def list_job_logs(
 ) -> Response:
     """List the log lines of a job, oldest first.
 
-    With `Accept: text/plain`, the response contains only the text of the lines. Of a very long log,
-    only the newest lines are kept.
+    With `Accept: text/plain`, the response contains only the text of the lines. If a log is
+    very long, only its newest lines are kept.
     """
     start = parse_cursor(query.after)
     with services.database.read() as session:

@@ -206,7 +206,7 @@ def run_job_action(
     request_fingerprint: bytes,
     action: Callable[[Session], Job],
 ) -> dict[str, Any]:
-    """Run an action in a transaction, and notify the workers if the job is then queued."""
+    """Run an action in a transaction, and notify the workers if the job is queued afterwards."""
 
     def run(session: Session, hints: QueueHints) -> JobOut:
         job = action(session)

@@ -71,7 +71,7 @@ async def import_model(
 
 @contextmanager
 def _open_archive(services: Services, stored: StoredFile) -> Iterator[Path]:
-    """Yield the path of the archive. If the store is remote, it is a temporary copy."""
+    """Yield the path of the archive, or of a temporary copy if the store is remote."""
     local_path = services.store.local_path(stored.digest)
     if local_path is not None:
         yield local_path

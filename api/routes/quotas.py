@@ -15,7 +15,7 @@ OwnerPath = Annotated[OwnerName, Path()]
 
 @router.get("/usage", operation_id="get_usage")
 def get_usage(services: ServicesDep, caller: Caller) -> UsageOut:
-    """Get the usage and limits of the caller's owner."""
+    """Get the usage and limits of the owner to which the caller belongs."""
     with services.database.read() as session:
         return UsageOut.model_validate(
             quotas.get_usage(session, caller.owner, services.default_quotas)

@@ -41,7 +41,7 @@ _tus_required = [Depends(tus.require_version)]
 
 @router.options("", operation_id="get_upload_protocol", status_code=204)
 def get_upload_protocol(response: Response, services: ServicesDep) -> None:
-    """Get the tus version, extensions and limits that are supported, as response headers."""
+    """Get the supported tus version, extensions and limits as response headers."""
     response.headers["Tus-Version"] = tus.VERSION
     response.headers["Tus-Extension"] = tus.EXTENSIONS
     response.headers["Tus-Checksum-Algorithm"] = ",".join(tus.CHECKSUM_ALGORITHMS)

@@ -30,7 +30,9 @@ def create_webhook(
     caller: Caller,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
-    """Create a webhook that sends the events of the caller's owner to a URL.
+    """Create a webhook that sends events to a URL.
+
+    The events are about resources that belong to the same owner as the caller.
 
     Only this response contains the signing secret.
     """

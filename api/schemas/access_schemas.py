@@ -66,7 +66,7 @@ class KeyOut(ResponseModel):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None = Field(
-        description="Time of the last request, accurate to the minute."
+        description="Time of the last request with this key, accurate to the minute."
     )
     old_until: datetime | None = Field(
         description="Time until which the previous secret stays valid."
@@ -114,7 +114,7 @@ class AuditEventOut(ResponseModel):
         "component."
     )
     role: Role | None
-    owner: str | None = Field(description="Owner of the actor.")
+    owner: str | None = Field(description="Owner to which the actor belongs.")
     action: str
     subject: str = Field(description="Id or name of the resource that was acted on.")
     address: str | None = Field(description="IP address of the client.")
@@ -137,7 +137,7 @@ class LimitUsageOut(ResponseModel):
     """A limit and how much of it is used."""
 
     used: float
-    limit: int | None = Field(description="Null if unlimited.")
+    limit: int | None = Field(description="Maximum usage. Null if unlimited.")
 
 
 class UsageOut(ResponseModel):

@@ -21,7 +21,8 @@ class Page(ResponseModel, Generic[Item]):
 
     items: list[Item]
     next_cursor: str | None = Field(
-        description="`cursor` parameter for the next page. Null on the last page."
+        description="Value of the `cursor` parameter that returns the next page. Null on the "
+        "last page."
     )
 
 

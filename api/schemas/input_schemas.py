@@ -24,7 +24,7 @@ def _parse_json_text(value: Any) -> Any:
 
 
 class TeacherForm(FrozenModel):
-    """Properties of a teacher checkpoint. If omitted, they are detected from the file."""
+    """Properties of a teacher checkpoint. Omitted properties are detected from the file."""
 
     name: str = Field("", max_length=200)
     architecture: ArchitectureName | None = None
@@ -55,8 +55,8 @@ class TeacherOut(InputOut):
     architecture: str | None = Field(description="Architecture, as declared or detected.")
     options: dict[str, Any] = Field(description="Architecture options.")
     num_classes: int | None = Field(
-        description="Number of classes. 0 if the checkpoint has no classifier. Only its "
-        "features are then distilled."
+        description="Number of classes, or 0 if the checkpoint has no classifier. Without a "
+        "classifier, only the features are distilled."
     )
     parameters: int | None = Field(description="Parameter count.")
     normalization: dict[str, Any] | None

@@ -107,7 +107,7 @@ class JobPatch(FrozenModel):
 
 
 class JobPlanProblem(ResponseModel):
-    """A problem for which the request would be rejected."""
+    """A reason why the request would be rejected."""
 
     pointer: str | None = Field(description="JSON pointer into the request.")
     code: str
@@ -123,7 +123,7 @@ class ModelEstimateOut(ResponseModel):
 
     parameters: int
     weight_bytes: int = Field(description="Size of the float32 weights in bytes.")
-    exact: bool = Field(description="False if the classifier is not counted.")
+    exact: bool = Field(description="False if the parameters of the classifier are not included.")
     teacher_parameters: int | None
     compression: float | None = Field(
         description="Parameter count of the teacher divided by that of the student."
@@ -163,7 +163,7 @@ class LogLineOut(ResponseModel):
 
 class LogPage(ResponseModel):
     items: list[LogLineOut]
-    cursor: str = Field(description="`after` parameter for the next lines.")
+    cursor: str = Field(description="Value of the `after` parameter that returns the next lines.")
 
 
 class EventOut(ResponseModel):
@@ -181,7 +181,7 @@ class EventOut(ResponseModel):
 
 class EventPage(ResponseModel):
     items: list[EventOut]
-    cursor: str = Field(description="`after` parameter for the next events.")
+    cursor: str = Field(description="Value of the `after` parameter that returns the next events.")
 
 
 class MetricPointOut(ResponseModel):
@@ -196,4 +196,6 @@ class MetricPointOut(ResponseModel):
 class JobMetricsOut(ResponseModel):
     """Metrics of a job."""
 
-    series: dict[str, list[MetricPointOut]] = Field(description="Points of each metric, by name.")
+    series: dict[str, list[MetricPointOut]] = Field(
+        description="Points of each metric, keyed by the metric's name."
+    )

@@ -63,7 +63,7 @@ class ImportInfoOut(ResponseModel):
     )
     trial: ImportCheckOut | None = Field(
         None,
-        description="Result of the import check. Null for models imported before it existed.",
+        description="Result of the import check. Null for models imported without this check.",
     )
 
 
@@ -72,8 +72,8 @@ class ModelImportForm(FrozenModel):
 
     name: RegisteredName | None = Field(
         None,
-        description="Model name. The model becomes its next version. Defaults to the name in the "
-        "bundle.",
+        description="Model name. The model becomes the next version with this name. Defaults to "
+        "the name in the bundle.",
     )
     notes: Notes = ""
 
@@ -87,11 +87,11 @@ class ModelOut(ResponseModel):
     )
     origin: ModelOrigin
     imported: ImportInfoOut | None = Field(
-        description="Source of an imported model. Its metrics were measured before the export. "
-        "Null for a model that was distilled here."
+        description="Bundle from which the model was imported. Metrics were measured before the "
+        "export. Null for a model that was distilled here."
     )
     owner: str
-    name: str = Field(description="Model name. Its versions are numbered from 1.")
+    name: str = Field(description="Model name. The versions with this name are numbered from 1.")
     version: int
     aliases: list[str]
     tags: list[str]
@@ -128,14 +128,14 @@ class RegisteredNameOut(ResponseModel):
     )
     versions: int = Field(description="Number of existing versions.")
     latest: str | None = Field(description="Id of the existing version with the highest number.")
-    aliases: dict[str, str] = Field(description="Model id of each alias.")
+    aliases: dict[str, str] = Field(description="Model ids, keyed by alias.")
 
 
 class AliasRequest(FrozenModel):
     """The target of an alias."""
 
     model: str = Field(
-        description="Model id, or `name@version` with the same name.",
+        description="Model id, or `name@version` with the same name as the alias.",
         examples=["model_01jd…", "cifar10-small@3"],
     )
 
@@ -158,7 +158,7 @@ class LineageNodeOut(ResponseModel):
     facts: dict[str, Any]
     deleted: bool = Field(
         description="Whether the object was deleted. Its name and facts are then taken from the "
-        "record of the job."
+        "job's record."
     )
 
 
@@ -204,12 +204,14 @@ class ComparedModelOut(ResponseModel):
     version: int
     architecture: str
     numbers: dict[str, float | None] = Field(
-        description="Quality and cost. The names are those of the model's metrics."
+        description="Quality and cost, under the same names as in the model's metrics."
     )
     files: list[ComparedFileOut]
-    against_first: dict[str, float | None] = Field(description="Ratios to the first model.")
+    against_first: dict[str, float | None] = Field(
+        description="Ratios to the values of the first model."
+    )
     against_teacher: dict[str, float | None] | None = Field(
-        description="Ratios to the model's teacher. Null if the model has no teacher."
+        description="Ratios to the values of the model's teacher. Null if the model has no teacher."
     )
 
 
@@ -217,8 +219,10 @@ class ComparedClassOut(ResponseModel):
     """Accuracy on one of the first model's classes, with one entry per compared model."""
 
     name: str
-    top1: list[float | None] = Field(description="Top-1 accuracy, from 0 to 1.")
-    difference: list[float | None] = Field(description="Difference from the first model.")
+    top1: list[float | None] = Field(description="Top-1 accuracy of each model, from 0 to 1.")
+    difference: list[float | None] = Field(
+        description="Difference between each accuracy and that of the first model."
+    )
 
 
 class ComparisonOut(ResponseModel):

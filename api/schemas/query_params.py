@@ -61,7 +61,7 @@ class JobQuery(_PageQuery):
     teacher: str | None = Field(None, description=_TEACHER_DESCRIPTION)
 
     def to_filters(self, visible_owner: str | None) -> JobFilters:
-        """Return the filters for jobs of the visible owner, or of all owners if it is None.
+        """Return the filters. With `visible_owner`, they match only jobs of this owner.
 
         Raises:
             LabelInvalid: A label is not of the form `key:value`.
@@ -98,7 +98,7 @@ class ModelQuery(_PageQuery):
     )
 
     def to_filters(self, visible_owner: str | None) -> model_versions.ModelFilters:
-        """Return the filters for models of the visible owner, or of all owners if it is None."""
+        """Return the filters. With `visible_owner`, they match only models of this owner."""
         return model_versions.ModelFilters(
             owner=visible_owner,
             name=self.name,
@@ -114,7 +114,7 @@ class AuditQuery(_PageQuery):
     """Filters for the audit log. Entries must match all of them."""
 
     actor: str | None = Field(None, description="Id of the actor.")
-    owner: str | None = Field(None, description="Owner of the actor.")
+    owner: str | None = Field(None, description="Owner to which the actor belongs.")
     action: str | None = Field(None, description="Action, such as `job.created`.")
     subject: str | None = Field(None, description="Id or name of the resource that was acted on.")
     request_id: str | None = None

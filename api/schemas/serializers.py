@@ -61,7 +61,7 @@ def serialize_job(session: Session, job: Job, settings: Settings) -> JobOut:
 
 
 def serialize_jobs(session: Session, jobs: Sequence[Job], settings: Settings) -> list[JobOut]:
-    """Return the response schemas of jobs. The number of queries is constant."""
+    """Return the response schemas of jobs, with a fixed number of queries."""
     job_ids = [job.id for job in jobs]
     alive_within = timedelta(seconds=settings.liveness_seconds)
     waiting_for = capacity.explain_waiting(session, list(jobs), alive_within=alive_within)
@@ -126,7 +126,7 @@ def serialize_model(session: Session, model: Model) -> ModelOut:
 
 
 def serialize_models(session: Session, models: Sequence[Model]) -> list[ModelOut]:
-    """Return the response schemas of models. The number of queries is constant."""
+    """Return the response schemas of models, with a fixed number of queries."""
     model_ids = [model.id for model in models]
     aliases_by_model = aliases.aliases_by_model(session, model_ids)
     tags_by_model = model_versions.tags_by_model(session, model_ids)

@@ -37,7 +37,9 @@ class FileUploadOut(ResponseModel):
 class UploadPartRequest(FrozenModel):
     """A byte range of the file."""
 
-    offset: int = Field(ge=0, le=2**62, description="Position of the first byte in the file.")
+    offset: int = Field(
+        ge=0, le=2**62, description="Position of the range's first byte in the file."
+    )
     size: int = Field(
         ge=1,
         le=5 * 2**30,

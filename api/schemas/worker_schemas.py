@@ -71,7 +71,7 @@ class QueueOut(ResponseModel):
     )
     workers: int = Field(description="Number of workers that accept jobs from this queue.")
     slots: int = Field(
-        description="Number of those workers' slots. A training slot can serve several queues."
+        description="Number of slots that these workers have. A slot can serve several queues."
     )
 
 

@@ -29,7 +29,7 @@ from registry.errors import RegistryError
 from registry.storage.object_store import StoredFile, StoreWriter
 from registry.uploads import resumable_uploads
 
-HEAD_BYTES = 64 * 1024  # number of first bytes that suffice to detect the format of a file
+HEAD_BYTES = 64 * 1024  # the format of a file is detected from this many bytes
 _MAX_DRAIN_BYTES = 64 * 2**20
 _MAX_FIELD_BYTES = 2**20  # boundaries, headers and text fields in addition to the file
 _JSON, _FORM_URLENCODED = "application/json", "application/x-www-form-urlencoded"

@@ -1,7 +1,7 @@
 """Writer for resumable uploads.
 
-A request stores bytes as they arrive. It holds a lease on the upload meanwhile. The request that
-completes the file also assembles it.
+A request stores bytes as they arrive, and holds a lease on the upload in the meantime. The request
+that completes the file also assembles it.
 """
 
 import hashlib
@@ -50,8 +50,8 @@ class UploadWriter:
     ) -> None:
         """Store the body, and assemble the file once it is complete.
 
-        With a checksum, either all bytes are kept or none. Without one, the bytes received before a
-        disconnect are kept.
+        With a checksum, either all bytes or no bytes are kept. Without a checksum, the bytes
+        received before a disconnect are kept.
 
         Raises:
             UploadTooLarge: The body exceeds the declared size of the file.
@@ -106,7 +106,7 @@ class UploadWriter:
                     pointer=f"/parts/{index}",
                 )
         stored_bytes = sum(part.size for part in self._part_store.list_parts(self._lease.id))
-        # Twice the size is allowed, because parts with other bounds may remain from earlier.
+        # Twice the size is allowed, because parts with other bounds may remain from an earlier try.
         if stored_bytes > 2 * remaining:
             raise UploadTooLarge(
                 f"The store holds {stored_bytes} bytes of parts, but only {remaining} bytes are "
@@ -198,7 +198,7 @@ class UploadWriter:
 def open_upload_writer(
     services: Services, upload_id: str, actor: str, *, offset: int | None = None
 ) -> Iterator[UploadWriter]:
-    """Hold the lease on an upload within the `with` block.
+    """Yield a writer for an upload, and hold the lease on the upload within the `with` block.
 
     Raises:
         NotFound: The upload does not exist or has expired.

@@ -8,12 +8,12 @@ from dlkd_client._async.models_api import AsyncModelsAPI
 
 
 class AsyncClient(AsyncInputsAPI, AsyncJobsAPI, AsyncModelsAPI):
-    """A client of a service. Close it after use, or use it as a context manager."""
+    """A client for the service. Close it after use, or use it as a context manager."""
 
     async def catalog(self) -> dict[str, Any]:
-        """Return the methods, architectures and exporters, with JSON schemas of parameters."""
+        """Return methods, architectures and exporters with the JSON schemas of their parameters."""
         return await self.send_json("GET", "/v1/catalog")
 
     async def me(self) -> dict[str, Any]:
-        """Return the identity behind the API key: its name, role, owner and scopes."""
+        """Return the name, role, owner and scopes of the API key."""
         return await self.send_json("GET", "/v1/me")

@@ -1,4 +1,4 @@
-"""Methods for jobs."""
+"""Client methods for jobs."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -38,7 +38,7 @@ class AsyncJob(responses.Job):
         on_progress: Callable[[responses.Job], None] | None = None,
         timeout: float | None = None,
     ) -> "AsyncJob":
-        """Wait for the job to end. See `Client.wait`."""
+        """Wait for the job to end. The arguments are those of `Client.wait`."""
         return await self._client.wait(
             self.id, progress=progress, on_progress=on_progress, timeout=timeout
         )
@@ -83,12 +83,12 @@ class AsyncJob(responses.Job):
 
 
 class AsyncJobsAPI(AsyncBaseClient):
-    """Methods for jobs."""
+    """Client methods for jobs."""
 
     async def submit(
         self, spec: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> AsyncJob:
-        """Submit a job. The fields of `spec` are those of `POST /v1/jobs`.
+        """Submit a job. `spec` is the request body of `POST /v1/jobs`.
 
         If two calls have the same `idempotency_key`, only one job is submitted.
         """
@@ -104,7 +104,7 @@ class AsyncJobsAPI(AsyncBaseClient):
     def jobs(self, **filters: str | list[str] | None) -> AsyncIterator[AsyncJob]:
         """Yield the jobs that match all filters, newest first.
 
-        The filters are those of `GET /v1/jobs`: status, label, owner, method, name, ...
+        The filters are the query parameters of `GET /v1/jobs`: status, label, owner, name, ...
         """
         return self.paginate("/v1/jobs", AsyncJob, **filters)
 
@@ -134,17 +134,20 @@ class AsyncJobsAPI(AsyncBaseClient):
         return await self._post_action(job_id, "resume")
 
     async def retry(self, job_id: str, *, from_start: bool = False) -> AsyncJob:
-        """Requeue a failed, cancelled or expired job. It resumes unless `from_start` is set."""
+        """Requeue a failed, cancelled or expired job.
+
+        The job continues from its last checkpoint, unless `from_start` is set.
+        """
         return await self._post_action(job_id, "retry", json={"from_start": from_start})
 
     async def clone(self, job_id: str, changes: Mapping[str, Any] | None = None) -> AsyncJob:
-        """Submit a copy of a job. `changes` is a JSON merge patch of its request."""
+        """Submit a copy of a job. `changes` is a JSON merge patch for its request."""
         return await self._post_action(job_id, "clone", json=dict(changes or {}))
 
     async def update_job(self, job_id: str, **changes: Any) -> AsyncJob:
         """Change a job's name, notes or labels, or the priority of a job that is still waiting.
 
-        A label whose value is None is removed.
+        To remove a label, set its value to None.
         """
         return self.parse(await self.send("PATCH", f"/v1/jobs/{job_id}", json=changes), AsyncJob)
 
@@ -174,7 +177,7 @@ class AsyncJobsAPI(AsyncBaseClient):
             job: The job or its id.
             progress: Show a progress bar, also in notebooks.
             on_progress: Called with the job's state after each request.
-            timeout: Maximum number of seconds to wait. Unlimited if None.
+            timeout: Maximum number of seconds to wait. By default, there is no limit.
             poll_seconds: Seconds between two requests.
 
         Raises:
@@ -232,8 +235,8 @@ class AsyncJobsAPI(AsyncBaseClient):
 
         Args:
             job_id: Id of the job.
-            tail: Maximum number of lines. Only the last ones are returned.
-            attempt: Number of the attempt whose lines are returned. All attempts if None.
+            tail: Return only the last lines, at most this many.
+            attempt: Return only the lines of the attempt with this number.
         """
         params: dict[str, Any] = {"attempt": attempt} if attempt is not None else {}
         while True:
@@ -246,6 +249,6 @@ class AsyncJobsAPI(AsyncBaseClient):
             params["after"] = page["cursor"]
 
     async def metrics(self, job_id: str, *, max_points: int | None = None) -> dict[str, Any]:
-        """Return the job's metric series by name."""
+        """Return the job's metrics. `series` maps the name of each metric to its points."""
         params = {} if max_points is None else {"max_points": max_points}
         return await self.send_json("GET", f"/v1/jobs/{job_id}/metrics", params=params)

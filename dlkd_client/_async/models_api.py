@@ -1,4 +1,4 @@
-"""Methods for models."""
+"""Client methods for models."""
 
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
@@ -35,7 +35,7 @@ class AsyncModel(responses.Model):
         """Return the job that trained the model.
 
         Raises:
-            NotReady: The model was imported.
+            NotReady: The model was imported, so no job of this service trained it.
         """
         if self.job_id is None:
             raise NotReady(
@@ -69,7 +69,7 @@ class AsyncModel(responses.Model):
     async def load(self, format: Literal["onnx", "onnx_fp16", "onnx_int8"]) -> OnnxModel: ...
 
     async def load(self, format: str = "torch") -> "nn.Module | OnnxModel":  # noqa: A002 - named as in the API
-        """Load the model as a torch module, or as an ONNX model that onnxruntime runs.
+        """Load the model as a torch module or, if `format` is "onnx", as an `OnnxModel`.
 
         The model maps float32 RGB images (batch, 3, H, W) in [0, 1] to logits (batch, classes). The
         downloaded file is kept in the user's cache folder.
@@ -87,16 +87,16 @@ class AsyncModel(responses.Model):
 
 
 class AsyncModelsAPI(AsyncBaseClient):
-    """Methods for models."""
+    """Client methods for models."""
 
     async def model(self, model: str) -> AsyncModel:
-        """Return the model with the given id, name@alias, name@version or name@latest."""
+        """Return the model to which an id, name@alias, name@version or name@latest refers."""
         return await self.get(f"/v1/models/{model}", AsyncModel)
 
     def models(self, **filters: str | list[str] | None) -> AsyncIterator[AsyncModel]:
         """Yield the models that match all filters, newest first.
 
-        The filters are those of `GET /v1/models`: name, tag, teacher, dataset.
+        The filters are the query parameters of `GET /v1/models`: name, tag, teacher, dataset.
         """
         return self.paginate("/v1/models", AsyncModel, **filters)
 
@@ -139,7 +139,7 @@ class AsyncModelsAPI(AsyncBaseClient):
             model: The model or its id.
             name: Name of the file.
             target: Path of the new file, or an existing folder.
-            on_bytes: Called with the bytes transferred and the total bytes.
+            on_bytes: Called with the number of bytes transferred and the total number of bytes.
 
         Raises:
             DownloadCorrupt: The bytes do not match the sha256 that the service announced.

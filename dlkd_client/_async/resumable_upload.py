@@ -74,13 +74,13 @@ class _TemporaryRefusal(Exception):
 async def _start_or_resume(
     client: AsyncBaseClient, path: Path, digest: str, state: UploadState
 ) -> tuple[str, int]:
-    """Resume an unfinished upload or create one, and return its path and offset."""
+    """Resume the unfinished upload or create a new one. Return its URL path and offset."""
     upload_path = state.load()
     if upload_path is not None:
         try:
             return upload_path, await _get_offset(client, upload_path)
         except ProblemError:
-            state.delete()  # it has expired, or another service now has this address
+            state.delete()  # the upload has expired, or another service now has this address
     filename, sha256_text = (b64encode(text.encode()).decode() for text in (path.name, digest))
     headers = {
         **_TUS_HEADERS,

@@ -8,12 +8,12 @@ from dlkd_client._sync.models_api import ModelsAPI
 
 
 class Client(InputsAPI, JobsAPI, ModelsAPI):
-    """A client of a service. Close it after use, or use it as a context manager."""
+    """A client for the service. Close it after use, or use it as a context manager."""
 
     def catalog(self) -> dict[str, Any]:
-        """Return the methods, architectures and exporters, with JSON schemas of parameters."""
+        """Return methods, architectures and exporters with the JSON schemas of their parameters."""
         return self.send_json("GET", "/v1/catalog")
 
     def me(self) -> dict[str, Any]:
-        """Return the identity behind the API key: its name, role, owner and scopes."""
+        """Return the name, role, owner and scopes of the API key."""
         return self.send_json("GET", "/v1/me")

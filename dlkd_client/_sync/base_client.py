@@ -1,4 +1,4 @@
-"""Sends HTTP requests with retries and parses typed responses."""
+"""Sends HTTP requests with retries and parses the responses into typed models."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Self, TypeVar
@@ -105,15 +105,15 @@ class BaseClient:
         )
 
     def get(self, path: str, model_type: type[_Model], **params: Any) -> _Model:
-        """Get a resource as a typed response. If it has methods, they use this client."""
+        """Get a resource as a response model. The model's methods use this client."""
         return self.parse(self.send("GET", path, params=params), model_type)
 
     def parse(self, response: httpx.Response, model_type: type[_Model]) -> _Model:
-        """Parse the body of a response as the given model."""
+        """Parse the body of a response into an instance of the given model."""
         return model_type.model_validate_json(response.content, context=self)
 
     def paginate(self, path: str, model_type: type[_Model], **params: Any) -> Iterator[_Model]:
-        """Yield all items of a list, page by page. Parameters that are None are omitted."""
+        """Yield all items of a list, page by page. Parameters with the value None are not sent."""
         query = {name: value for name, value in params.items() if value is not None}
         cursor: str | None = ""
         while cursor is not None:

@@ -17,7 +17,7 @@ PART_BYTES = 16 << 20
 _CONCURRENT_PARTS = 4  # also the number of parts in memory
 _MAX_TRIES = 3
 _CONNECT_SECONDS = 5.0  # short, because tus is used if the store is unreachable
-# Another request may still hold the upload, for example if its response was lost.
+# Another request may still hold a lease on the upload, for example if its response was lost.
 _MAX_LOCK_RETRIES = 60
 # The service stores files in a local folder, or its version does not support direct uploads.
 _NOT_DIRECT_CODES = frozenset({"upload_not_direct", "no_such_path"})
@@ -27,7 +27,7 @@ _COMPLETE_TIMEOUT_SECONDS = 3600.0  # the service reads and hashes the whole fil
 def upload_direct(
     client: BaseClient, upload_path: str, path: Path, start: int, on_bytes: ByteCallback | None
 ) -> bool:
-    """Upload the bytes from offset `start` on to the store and complete the upload.
+    """Upload the bytes that begin at offset `start` to the store, and complete the upload.
 
     Parts that an earlier call uploaded are not sent again. Returns False if the store cannot be
     used. The bytes must then be sent through the service.
@@ -101,7 +101,7 @@ def _upload_part(store_client: httpx.Client, path: Path, part: dict[str, Any]) -
 
 
 def _post_when_unlocked(client: BaseClient, path: str, **request: Any) -> httpx.Response:
-    """Send a POST and retry it while another request holds the upload."""
+    """Send a POST request, and retry it while another request holds a lease on the upload."""
     tries = 1
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Methods for teachers and datasets."""
+"""Client methods for teachers and datasets."""
 
 import json
 import time
@@ -17,7 +17,7 @@ _Upload = TypeVar("_Upload", bound=UploadedInput)
 
 
 class InputsAPI(BaseClient):
-    """Methods for teachers and datasets."""
+    """Client methods for teachers and datasets."""
 
     def upload_teacher(
         self,
@@ -36,12 +36,12 @@ class InputsAPI(BaseClient):
         call this again to resume it.
 
         Args:
-            path: The checkpoint.
+            path: Path of the checkpoint file.
             name: Display name.
             architecture: Name of the architecture in the catalog.
             num_classes: Number of classes of the classifier.
-            normalization: `mean` and `std` of the input, three numbers each in [0, 1].
-            on_bytes: Called with the bytes transferred and the total bytes.
+            normalization: `mean` and `std` of the input. Each is a list of three numbers in [0, 1].
+            on_bytes: Called with the number of bytes transferred and the total number of bytes.
         """
         metadata = {
             "name": name,
@@ -57,10 +57,10 @@ class InputsAPI(BaseClient):
         """Upload a dataset.
 
         Args:
-            path: A zip, tar or tar.gz of train/<class>/... and val/<class>/..., or a file in
-                another format that the service reads.
+            path: Path of a zip, tar or tar.gz archive that contains train/<class>/... and
+                val/<class>/..., or of a file in another format that the service reads.
             name: Display name.
-            on_bytes: Called with the bytes transferred and the total bytes.
+            on_bytes: Called with the number of bytes transferred and the total number of bytes.
         """
         return self._upload("/v1/datasets", Path(path), {"name": name}, Dataset, on_bytes)
 

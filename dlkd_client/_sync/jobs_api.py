@@ -1,4 +1,4 @@
-"""Methods for jobs."""
+"""Client methods for jobs."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -38,7 +38,7 @@ class Job(responses.Job):
         on_progress: Callable[[responses.Job], None] | None = None,
         timeout: float | None = None,
     ) -> "Job":
-        """Wait for the job to end. See `Client.wait`."""
+        """Wait for the job to end. The arguments are those of `Client.wait`."""
         return self._client.wait(
             self.id, progress=progress, on_progress=on_progress, timeout=timeout
         )
@@ -83,10 +83,10 @@ class Job(responses.Job):
 
 
 class JobsAPI(BaseClient):
-    """Methods for jobs."""
+    """Client methods for jobs."""
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> Job:
-        """Submit a job. The fields of `spec` are those of `POST /v1/jobs`.
+        """Submit a job. `spec` is the request body of `POST /v1/jobs`.
 
         If two calls have the same `idempotency_key`, only one job is submitted.
         """
@@ -100,7 +100,7 @@ class JobsAPI(BaseClient):
     def jobs(self, **filters: str | list[str] | None) -> Iterator[Job]:
         """Yield the jobs that match all filters, newest first.
 
-        The filters are those of `GET /v1/jobs`: status, label, owner, method, name, ...
+        The filters are the query parameters of `GET /v1/jobs`: status, label, owner, name, ...
         """
         return self.paginate("/v1/jobs", Job, **filters)
 
@@ -128,17 +128,20 @@ class JobsAPI(BaseClient):
         return self._post_action(job_id, "resume")
 
     def retry(self, job_id: str, *, from_start: bool = False) -> Job:
-        """Requeue a failed, cancelled or expired job. It resumes unless `from_start` is set."""
+        """Requeue a failed, cancelled or expired job.
+
+        The job continues from its last checkpoint, unless `from_start` is set.
+        """
         return self._post_action(job_id, "retry", json={"from_start": from_start})
 
     def clone(self, job_id: str, changes: Mapping[str, Any] | None = None) -> Job:
-        """Submit a copy of a job. `changes` is a JSON merge patch of its request."""
+        """Submit a copy of a job. `changes` is a JSON merge patch for its request."""
         return self._post_action(job_id, "clone", json=dict(changes or {}))
 
     def update_job(self, job_id: str, **changes: Any) -> Job:
         """Change a job's name, notes or labels, or the priority of a job that is still waiting.
 
-        A label whose value is None is removed.
+        To remove a label, set its value to None.
         """
         return self.parse(self.send("PATCH", f"/v1/jobs/{job_id}", json=changes), Job)
 
@@ -164,7 +167,7 @@ class JobsAPI(BaseClient):
             job: The job or its id.
             progress: Show a progress bar, also in notebooks.
             on_progress: Called with the job's state after each request.
-            timeout: Maximum number of seconds to wait. Unlimited if None.
+            timeout: Maximum number of seconds to wait. By default, there is no limit.
             poll_seconds: Seconds between two requests.
 
         Raises:
@@ -222,8 +225,8 @@ class JobsAPI(BaseClient):
 
         Args:
             job_id: Id of the job.
-            tail: Maximum number of lines. Only the last ones are returned.
-            attempt: Number of the attempt whose lines are returned. All attempts if None.
+            tail: Return only the last lines, at most this many.
+            attempt: Return only the lines of the attempt with this number.
         """
         params: dict[str, Any] = {"attempt": attempt} if attempt is not None else {}
         while True:
@@ -236,6 +239,6 @@ class JobsAPI(BaseClient):
             params["after"] = page["cursor"]
 
     def metrics(self, job_id: str, *, max_points: int | None = None) -> dict[str, Any]:
-        """Return the job's metric series by name."""
+        """Return the job's metrics. `series` maps the name of each metric to its points."""
         params = {} if max_points is None else {"max_points": max_points}
         return self.send_json("GET", f"/v1/jobs/{job_id}/metrics", params=params)

@@ -12,7 +12,10 @@ from dlkd_client.cli.terminal import print_message
 
 app = typer.Typer(no_args_is_help=True)
 _StoreLocation = Annotated[
-    str, typer.Argument(help="Folder, or s3://bucket/prefix with credentials in AWS_... variables.")
+    str,
+    typer.Argument(
+        help="Folder, or s3://bucket/prefix. S3 needs AWS_... variables for credentials."
+    ),
 ]
 
 
@@ -53,7 +56,7 @@ def check_files(
     """Check the store for missing files.
 
     Checks that the store in the DLKD_... settings holds every file that the database refers to.
-    Prints each missing or corrupt file with the row that refers to it, and then exits with 1.
+    Prints each missing or corrupt file with the row that refers to it. The exit status is then 1.
     """
     with require_service_extras():
         from registry.db.database import Database
@@ -83,9 +86,9 @@ def copy_files(
 ) -> None:
     """Copy a store, to back up, restore or move it.
 
-    Copies stored files and checkpoints that the target does not have yet, and checks each file
-    against its sha256. Prints the size and name of each file. Exits with 1 if a file could not be
-    copied.
+    Copies the stored files and checkpoints that are missing in the target, and checks each file
+    against its sha256. Prints the size and name of each file. The exit status is 1 if a file could
+    not be copied.
     """
     with require_service_extras():
         from registry.storage.object_store import Store

@@ -84,7 +84,8 @@ def distill(
     spec: Annotated[
         Path,
         typer.Argument(
-            help="Spec as YAML or JSON: teacher.path, dataset.path, student, method, training, ..."
+            help="Spec as YAML or JSON, with teacher.path, dataset.path, student, method, "
+            "training, ..."
         ),
     ],
     folder: Annotated[

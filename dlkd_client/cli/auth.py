@@ -1,4 +1,4 @@
-"""Commands to log in to a service, so that other commands need neither address nor key."""
+"""Commands to log in to a service, so that other commands find its address and key."""
 
 import json
 from typing import Annotated
@@ -52,7 +52,7 @@ def login(
 
 @app.command()
 def logout() -> None:
-    """Forget the saved service. The key stays valid until an admin revokes it."""
+    """Delete the saved address and key. The key stays valid until an admin revokes it."""
     if not credentials.delete_credentials():
         exit_with_error("Not logged in.")
     print_message(f"Logged out. {credentials.credentials_file()} was deleted.")
@@ -66,7 +66,10 @@ def whoami(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the service and the key's identity."""
+    """Show who you are logged in as.
+
+    Prints the service's address, and the name, role, owner and scopes of the API key.
+    """
     with connect(url, key, data) as client:
         me = client.me()
     if as_json:

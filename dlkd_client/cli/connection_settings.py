@@ -43,7 +43,7 @@ DEFAULT_DATA_DIR = Path("data")
 def connect(
     url: str | None, key: str | None, data: Path = DEFAULT_DATA_DIR, *, retries: int = 3
 ) -> Iterator[Client]:
-    """Find the service that a command uses and yield a client of it.
+    """Find the service that a command uses and yield a client for it.
 
     If an error occurs, print it and end the command.
     """
@@ -59,7 +59,7 @@ def connect(
 
 @contextmanager
 def open_client(url: str, key: str, *, retries: int = 3) -> Iterator[Client]:
-    """Yield a client of the service at an address. If an error occurs, end the command."""
+    """Yield a client for the service at an address. If an error occurs, end the command."""
     try:
         if not url.startswith(("http://", "https://")):
             exit_with_error(f"{url} is not an address. It must start with http:// or https://.")

@@ -13,7 +13,7 @@ def credentials_file() -> Path:
 
 
 def load_credentials() -> tuple[str, str] | None:
-    """Return the saved address and key, or None."""
+    """Return the saved address and key, or None if there are none."""
     if not credentials_file().exists():
         return None
     login = json.loads(credentials_file().read_text())

@@ -32,8 +32,8 @@ def doctor(
 ) -> None:
     """Check the installation and the service.
 
-    Also checks the device, the disk space and the backends in the DLKD_... settings. Exits with 1
-    if a check fails.
+    Also checks the device, the disk space and the backends that the DLKD_... settings select. The
+    exit status is 1 if a check fails.
     """
     results = list(run_checks(url, key, data))
     if as_json:

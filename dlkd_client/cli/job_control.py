@@ -21,7 +21,10 @@ from dlkd_client.cli.terminal import console, print_json, print_response
 from dlkd_client.client import Job
 
 app = typer.Typer()
-JobId = Annotated[str, typer.Argument(help="job_...", autocompletion=completion.complete_jobs)]
+JobId = Annotated[
+    str,
+    typer.Argument(help="ID of the job, such as job_...", autocompletion=completion.complete_jobs),
+]
 
 
 @app.command()
@@ -98,7 +101,8 @@ def clone(
     changes: Annotated[
         Path | None,
         typer.Argument(
-            help="JSON merge patch of the job's request, as YAML or JSON, or - for standard input."
+            help="JSON merge patch for the job's request, as a YAML or JSON file, "
+            "or - for standard input."
         ),
     ] = None,
     url: UrlOption = None,
@@ -125,10 +129,11 @@ def logs(
     key: KeyOption = None,
     data: DataOption = DEFAULT_DATA_DIR,
     tail: Annotated[
-        int | None, typer.Option(help="Only the last lines, at most this many.", min=1)
+        int | None, typer.Option(help="Print only the last lines, at most this many.", min=1)
     ] = None,
     attempt: Annotated[
-        int | None, typer.Option(help="Only the lines of this attempt.", min=1)
+        int | None,
+        typer.Option(help="Print only the lines of the attempt with this number.", min=1),
     ] = None,
     *,
     as_json: Annotated[

@@ -77,7 +77,12 @@ def submit(
 
 @app.command()
 def watch(
-    job: Annotated[str, typer.Argument(help="job_...", autocompletion=completion.complete_jobs)],
+    job: Annotated[
+        str,
+        typer.Argument(
+            help="ID of the job, such as job_...", autocompletion=completion.complete_jobs
+        ),
+    ],
     url: UrlOption = None,
     key: KeyOption = None,
     data: DataOption = DEFAULT_DATA_DIR,
@@ -85,7 +90,7 @@ def watch(
     curves: ShowCurves = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Follow a job to its end.
+    """Follow a job until it has ended.
 
     The exit status is 0 if the job succeeded. Ctrl-C does not stop the job.
     """
@@ -99,11 +104,14 @@ def list_jobs(
     key: KeyOption = None,
     data: DataOption = DEFAULT_DATA_DIR,
     status: Annotated[
-        list[str] | None, typer.Option(help="Only jobs with this status. Repeatable.")
+        list[str] | None,
+        typer.Option(help="Only jobs with this status. Repeat the option to allow several."),
     ] = None,
     label: Annotated[
         list[str] | None,
-        typer.Option(help="Only jobs with this label, as key:value. Repeatable; all must match."),
+        typer.Option(
+            help="Only jobs with this label, as key:value. Repeat the option to require several."
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(help="Maximum number of jobs.", min=1)] = 20,
     *,
@@ -126,7 +134,8 @@ def show_resource(
     resource_id: Annotated[
         str,
         typer.Argument(
-            help="job_..., model_..., name@alias, teacher_... or dataset_...",
+            help="ID such as job_..., model_..., teacher_... or dataset_..., "
+            "or name@alias of a model.",
             autocompletion=completion.complete_jobs_and_models,
         ),
     ],

@@ -26,10 +26,12 @@ def models(
     url: UrlOption = None,
     key: KeyOption = None,
     data: DataOption = DEFAULT_DATA_DIR,
-    name: Annotated[str | None, typer.Option(help="Only versions of this name.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Only versions of the model with this name.")
+    ] = None,
     tag: Annotated[
         list[str] | None,
-        typer.Option(help="Only models with this tag. Repeatable; all must match."),
+        typer.Option(help="Only models with this tag. Repeat the option to require several."),
     ] = None,
     *,
     as_json: JsonOption = False,
@@ -59,7 +61,7 @@ def compare(
     models: Annotated[
         list[str],
         typer.Argument(
-            help="2 to 20 models: model_..., name@alias or name@version.",
+            help="2 to 20 models. Each is an ID such as model_..., name@alias or name@version.",
             autocompletion=completion.complete_models,
         ),
     ],
@@ -89,11 +91,11 @@ def compare(
 
 @app.command()
 def alias(
-    target: Annotated[str, typer.Argument(help="name@alias")],
+    target: Annotated[str, typer.Argument(help="Alias to set or delete, as name@alias.")],
     model: Annotated[
         str | None,
         typer.Argument(
-            help="Version to point the alias at: model_... or name@version.",
+            help="Version to point the alias at: an ID such as model_..., or name@version.",
             autocompletion=completion.complete_models,
         ),
     ] = None,
@@ -129,7 +131,10 @@ def alias(
 def download(
     model: Annotated[
         str,
-        typer.Argument(help="model_... or name@alias", autocompletion=completion.complete_models),
+        typer.Argument(
+            help="Model: an ID such as model_..., or name@alias.",
+            autocompletion=completion.complete_models,
+        ),
     ],
     names: Annotated[
         list[str] | None, typer.Argument(help="Files to download. [default: all]")

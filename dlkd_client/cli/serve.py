@@ -1,4 +1,4 @@
-"""Commands that run the service or parts of it, which need the extras `api` and `worker`."""
+"""Commands that run the service or parts of it. They need the extras `api` and `worker`."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def up(
     *,
     as_json: Annotated[
         bool,
-        typer.Option("--json", help='Print only one line {"url", "api_key"} when ready.'),
+        typer.Option("--json", help='When ready, print only one line: {"url", "api_key"}.'),
     ] = False,
 ) -> None:
     """Start the whole service on this machine. Ctrl-C stops it."""
@@ -136,14 +136,14 @@ def upgrade_database() -> None:
 
 @key_app.command("add")
 def add_key(
-    name: Annotated[str, typer.Argument(help="Name of the key, such as its user.")],
+    name: Annotated[str, typer.Argument(help="Name of the key, such as the name of its user.")],
     role: Annotated[
-        str, typer.Option(help="Role: viewer, submitter, operator or admin.")
+        str, typer.Option(help="Role of the key: viewer, submitter, operator or admin.")
     ] = "admin",
     owner: Annotated[
         str | None,
         typer.Option(
-            help="Owner of the rows that the key creates and sees. [default: the key itself]"
+            help="Owner of the resources that the key creates and sees. [default: the key itself]"
         ),
     ] = None,
     *,

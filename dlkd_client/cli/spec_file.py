@@ -11,7 +11,7 @@ from dlkd_client.cli.terminal import exit_with_error
 
 
 def read_spec(file: Path, overrides: list[str] | None = None) -> dict[str, Any]:
-    """Read a spec from a file, or from standard input, and apply overrides."""
+    """Read a spec from a file, or from standard input if the file is `-`, and apply overrides."""
     if str(file) == "-":
         spec = parse_object(sys.stdin.read(), "standard input")
     elif file.is_file():

@@ -31,7 +31,7 @@ def print_json(
 
 
 def print_response(response: BaseModel, text: str, *, as_json: bool) -> None:
-    """Print a response as JSON, or only its most important value."""
+    """Print the response as JSON, or print the text instead if `as_json` is false."""
     if as_json:
         print_json(response)
     else:

@@ -39,7 +39,7 @@ def add_teacher(
         typer.Argument(
             exists=True,
             dir_okay=False,
-            help="Checkpoint: state dict (.th, .pth, .pt), safetensors or ONNX.",
+            help="Checkpoint file: a state dict (.th, .pth, .pt), safetensors or ONNX.",
         ),
     ],
     url: UrlOption = None,
@@ -49,15 +49,18 @@ def add_teacher(
     architecture: Annotated[
         str | None,
         typer.Option(
-            help="Architecture. [default: recognized]",
+            help="Architecture of the teacher. [default: detected]",
             autocompletion=completion.complete_architectures,
         ),
     ] = None,
     num_classes: Annotated[
-        int | None, typer.Option(help="Number of classes. [default: recognized]", min=1)
+        int | None, typer.Option(help="Number of classes. [default: detected]", min=1)
     ] = None,
     normalization: Annotated[
-        str | None, typer.Option(help='JSON {"mean": [...], "std": [...]}. [default: determined]')
+        str | None,
+        typer.Option(
+            help='Normalization as JSON: {"mean": [...], "std": [...]}. [default: detected]'
+        ),
     ] = None,
     *,
     no_wait: NoWaitOption = False,
@@ -96,7 +99,11 @@ def list_teachers(
 @teacher_app.command("rm")
 def delete_teacher(
     teacher: Annotated[
-        str, typer.Argument(help="teacher_...", autocompletion=completion.complete_teachers)
+        str,
+        typer.Argument(
+            help="ID of the teacher, such as teacher_...",
+            autocompletion=completion.complete_teachers,
+        ),
     ],
     url: UrlOption = None,
     key: KeyOption = None,
@@ -118,7 +125,8 @@ def add_dataset(
         typer.Argument(
             exists=True,
             dir_okay=False,
-            help="zip, tar or tar.gz of train/<class>/... and val/<class>/..., or another format.",
+            help="Zip, tar or tar.gz archive that contains train/<class>/... and val/<class>/..., "
+            "or a file in another supported format.",
         ),
     ],
     url: UrlOption = None,
@@ -156,7 +164,11 @@ def list_datasets(
 @dataset_app.command("rm")
 def delete_dataset(
     dataset: Annotated[
-        str, typer.Argument(help="dataset_...", autocompletion=completion.complete_datasets)
+        str,
+        typer.Argument(
+            help="ID of the dataset, such as dataset_...",
+            autocompletion=completion.complete_datasets,
+        ),
     ],
     url: UrlOption = None,
     key: KeyOption = None,

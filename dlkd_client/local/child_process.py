@@ -61,7 +61,7 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """The id of the running process, or 0."""
+        """The id of the running process, or 0 if none is running."""
         return self.process.pid if self.process else 0
 
     def exit_status(self) -> int | None:
@@ -109,7 +109,7 @@ def read_tail(log: Path, lines: int = _TAIL_LINES) -> str:
 
 
 def stop_all(children: Sequence[ChildProcess], timeout: float) -> None:
-    """Terminate all processes and wait for them. All share one timeout."""
+    """Terminate all processes and wait for them. The timeout applies to all of them together."""
     deadline = monotonic() + timeout
     for child in children:
         child.terminate()

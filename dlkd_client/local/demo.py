@@ -43,7 +43,7 @@ _METHOD = {"name": "dlkd_auto"}
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """The demo's inputs and training budget. If there is no teacher file, a job trains it."""
+    """The demo's inputs and training budget. Without a teacher file, a job trains the teacher."""
 
     data: Path
     student: str
@@ -56,7 +56,7 @@ class DemoConfig:
 
 @dataclass(frozen=True)
 class TeacherInfo:
-    """The teacher, as a job's spec refers to it, and its figures for the result table."""
+    """The teacher's reference for job specs, and its figures for the result table."""
 
     spec: dict[str, Any]
     architecture: str

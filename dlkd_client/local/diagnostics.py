@@ -182,7 +182,7 @@ def check_service(url: str | None, key: str | None, data: Path) -> CheckResult:
 
 
 def check_settings(data: Path) -> Iterator[CheckResult]:
-    """Check the database, broker and store of the DLKD_... settings on this machine."""
+    """Check the database, broker and store that the DLKD_... settings here select."""
     try:
         from registry.settings import Settings, format_errors
     except ImportError:

@@ -33,7 +33,7 @@ class DatasetSplit:
 
     @property
     def is_labeled(self) -> bool:
-        """Whether the images have labels. In a split, either all images or none have one."""
+        """Whether the images have labels. A split is either completely labeled or unlabeled."""
         return bool((self.labels >= 0).all())
 
     def to(self, device: torch.device) -> "DatasetSplit":

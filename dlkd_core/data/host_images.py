@@ -16,7 +16,7 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class HostImages:
-    """Images (N, 3, H, W) uint8 in host memory or on disk. Indexing copies some to `device`.
+    """Images (N, 3, H, W) uint8 in host memory or on disk. Indexing copies images to `device`.
 
     Args:
         pixels: array or memory-mapped array (M, 3, H, W).
@@ -52,7 +52,7 @@ class HostImages:
         return prod(self.shape)
 
     def to(self, device: torch.device) -> "HostImages":
-        """Return the images with another device for the tensors. The pixels are not moved."""
+        """Return the same images with another target device. The pixels are not moved."""
         return replace(self, device=device)
 
 

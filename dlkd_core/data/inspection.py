@@ -17,8 +17,8 @@ def inspect_dataset(
     """Check a folder or archive and return a report.
 
     Writes `packed.safetensors` and a contact sheet into `directory`. The report contains the
-    classes, the number of images in each split and in each class of it (zeros if the split has no
-    labels), the image size, the layout of the contact sheet and the notices.
+    classes, the number of images in each split and per class in each split (zeros if the split is
+    unlabeled), the image size, the layout of the contact sheet and the notices.
 
     Raises:
         DatasetError: the dataset is invalid. The message names the file or class.

@@ -119,8 +119,8 @@ def _map_split(path: Path, header: dict[str, Any], data_offset: int, name: str) 
     """Map a split read-only.
 
     A read-only mapping does not count toward the memory limit of a process, and the system can
-    reclaim its pages at any time. The safetensors library uses private mappings, which count like
-    a copy in memory.
+    reclaim the mapped pages at any time. The safetensors library uses private mappings. They count
+    as much as a copy in memory.
     """
     images, labels = header[f"{name}.images"], header[f"{name}.labels"]
     images_offset = data_offset + images["data_offsets"][0]

@@ -24,7 +24,7 @@ from dlkd_core.errors import SpecError
 # Decoding a large archive takes hours. A dead process is noticed immediately in any case.
 _TIMEOUT = timedelta(days=1)
 _MESSAGE_KEY = "message"
-Clock = Callable[[], float]  # returns seconds
+Clock = Callable[[], float]  # returns the time in seconds
 Event = TypeVar("Event")
 Result = TypeVar("Result")
 
@@ -120,7 +120,9 @@ def read_world() -> World:
 
 
 def broadcast_message(receive: Callable[[], bytes | None], world: World) -> bytes | None:
-    """Receive a message in the leader and return it in all processes, or None if there is none.
+    """Receive a message in the leader and return it in all processes.
+
+    Returns None in all processes if there is no message.
 
     This works before the processes join a process group, because it uses torchrun's own store.
     """

@@ -13,7 +13,8 @@ from dlkd_core.data.host_images import Images
 
 _MAX_BATCH_SIZE, _MIN_BATCH_SIZE, _PIXELS_PER_BATCH = 256, 16, 2**20
 
-LogitsFn = Callable[[Tensor], Tensor]  # images (N, 3, H, W) float in [0, 1] -> logits (N, classes)
+# Maps images (N, 3, H, W), float in [0, 1], to logits (N, classes).
+LogitsFn = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)

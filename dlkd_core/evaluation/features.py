@@ -31,7 +31,7 @@ def extract_features(
     """Compute the features (the classifier's input) for every image, without augmentation.
 
     Args:
-        forward: Network in evaluation mode, from images (N, 3, H, W) in [0, 1] to outputs.
+        forward: Network in evaluation mode that maps images (N, 3, H, W) in [0, 1] to outputs.
         data: Images and labels, on the network's device.
         size: Height and width to which the images are resized.
     """

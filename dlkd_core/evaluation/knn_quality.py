@@ -1,4 +1,7 @@
-"""Measures features without a trained classifier, by k-NN from training to val images."""
+"""Measures features by k-NN, for networks without a trained classifier.
+
+Val images are classified by their nearest training images.
+"""
 
 from collections.abc import Callable
 from math import prod

@@ -75,7 +75,7 @@ def count_macs(network: nn.Module, image: Tensor) -> int | None:
         image: One image (1, 3, H, W).
 
     Returns:
-        The count, or None if the network does not run in torch.
+        The count, or None if torch does not run the network (as with ONNX graphs).
     """
     counter = FlopCounterMode(display=False)
     with counter:

@@ -61,11 +61,11 @@ def run_protocols(
 
     Args:
         protocols: Protocols to run.
-        forward: Frozen network on `device`, from images (N, 3, H, W) in [0, 1] to outputs.
+        forward: Frozen network on `device` that maps images (N, 3, H, W) in [0, 1] to outputs.
         data: The run's own dataset. Its training split is the one that the run trained on, after
             labels were dropped or permuted.
         reading: Options for reading additional datasets. Datasets too large for memory are kept
-            in its cache folder.
+            in the cache folder that the options name.
         device: Device of the network.
     """
 
@@ -95,7 +95,7 @@ def _open_transfer_dataset(dataset: DatasetFile, reading: ReadOptions) -> ImageD
 
 
 def _describe_protocol(protocol: EvaluationProtocol) -> dict[str, Any]:
-    """Return a protocol's parameters, without the path of a dataset, which is private."""
+    """Return a protocol's parameters without the dataset's path, because paths are private."""
     parameters = protocol.model_dump(mode="json", exclude={"dataset"})
     if isinstance(protocol, TransferFile):
         parameters["dataset"] = protocol.dataset.display_name

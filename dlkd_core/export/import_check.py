@@ -30,7 +30,7 @@ def check_files(reported: ReportedModel, files: Sequence[ReportedFile]) -> dict[
     """Load and run each file of an imported model, and compare it with the report.
 
     Returns:
-        `{"tried": [names], "left_out": [names]}`.
+        `{"tried": [names], "left_out": [names]}`: the files that were run and those that were not.
 
     Raises:
         ModelUnfit: A file does not contain a network, does not match the report, or disagrees with
@@ -58,7 +58,7 @@ def _run_file(reported: ReportedModel, file: ReportedFile, images: Tensor) -> Te
     if file.format == ExportFormat.SAFETENSORS:
         _check_student(reported, file)
     else:
-        read_graph(file.path)  # refuses graphs with weights in another file
+        read_graph(file.path)  # rejects graphs whose weights are in another file
     forward: LogitsFn = import_target(EXPORTERS[file.format].target)().load(file.path)
     return forward(images)
 
@@ -83,7 +83,10 @@ def _check_student(reported: ReportedModel, file: ReportedFile) -> None:
 def _check_logits(
     reported: ReportedModel, file: ReportedFile, logits: Tensor, expected: Tensor | None
 ) -> Tensor:
-    """Check a file's logits and return the first file's logits, the reference for later files."""
+    """Check a file's logits against the reference, and return the reference for later files.
+
+    The logits of the first file are the reference.
+    """
     if logits.shape != (_IMAGE_COUNT, reported.classes) or not logits.isfinite().all():
         raise ModelUnfit(
             f"{file.name} does not return {reported.classes} finite numbers for an image."

@@ -23,7 +23,7 @@ class Student:
         size: Height and width of the images.
         weights: State dict of the network.
         resize: Resize mode for images of another size.
-        has_trained_classifier: False if the method trains only features.
+        has_trained_classifier: Whether the classifier is trained, and not only the features.
     """
 
     architecture: str
@@ -45,7 +45,7 @@ class Student:
         return network
 
     def build_deployable(self) -> "DeployableModel":
-        """Build the network with its normalization, from images in [0, 1] to logits."""
+        """Build a module that normalizes images in [0, 1] and maps them to logits."""
         return DeployableModel(self.build_network().module, self.normalization)
 
 

@@ -13,9 +13,10 @@ class Tolerance(Protocol):
     """The largest deviation from the student that a format allows."""
 
     def find_violation(self, logits: Tensor, expected: Tensor, labels: Tensor) -> str | None:
-        """Describe how the file's logits (N, classes) violate the tolerance, or return None.
+        """Describe how a file's logits (N, classes) violate the tolerance, if they do.
 
-        The description is a verb phrase whose subject is the file.
+        The description is a verb phrase whose subject is the file. It is None if the logits are
+        within the tolerance.
         """
 
 
@@ -26,7 +27,7 @@ class LogitTolerance:
     relative: float
 
     def find_violation(self, logits: Tensor, expected: Tensor, labels: Tensor) -> str | None:  # noqa: ARG002 - part of the protocol
-        """Describe the largest difference if it is too large or NaN."""
+        """Describe the largest difference if it is too large or NaN. Otherwise return None."""
         difference = (logits - expected).abs().max().item()
         allowed = self.relative * max(1.0, expected.abs().max().item())
         if difference <= allowed:
@@ -46,7 +47,10 @@ class AccuracyTolerance:
     max_changed_points: float = 2.0
 
     def find_violation(self, logits: Tensor, expected: Tensor, labels: Tensor) -> str | None:
-        """Describe the loss of top-1, or the share of changed predictions, if it is too large."""
+        """Describe the loss of top-1, or without labels the share of changed predictions.
+
+        Returns None if that value is within the limit.
+        """
         if (labels < 0).any():
             changed = round(100 * (1 - top1_agreement(logits, expected)), 6)
             if changed <= self.max_changed_points:

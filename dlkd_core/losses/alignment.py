@@ -1,6 +1,6 @@
 """Knowledge alignment: Ding et al., IEEE TNNLS 2024, https://doi.org/10.1109/TNNLS.2022.3190166.
 
-The formula, the head and its width follow the authors' code, https://github.com/ifding/DLKD
+The formula, the head and the head's width follow the authors' code, https://github.com/ifding/DLKD
 (AlignLoss).
 """
 

@@ -17,7 +17,7 @@ class LossContext:
 
     Args:
         student_shapes: shapes of the student's outputs.
-        teacher_shapes: shapes of the teacher's outputs. None in a run without a teacher.
+        teacher_shapes: shapes of the teacher's outputs, or None in a run without a teacher.
         num_classes: number of classes in the dataset.
         num_views: number of views per image. They are adjacent in the batch, and the least
             augmented one comes first.

@@ -40,7 +40,7 @@ def pair_block_shapes(context: LossContext) -> list[tuple[tuple[int, ...], tuple
 
 
 def pool_to_same_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """Average-pool two feature maps (N, C, H, W) to the smaller of their heights and widths."""
+    """Average-pool two feature maps (N, C, H, W) to the smaller height and the smaller width."""
     size = min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3])
     return F.adaptive_avg_pool2d(student, size), F.adaptive_avg_pool2d(teacher, size)
 
@@ -52,7 +52,7 @@ def pooled_block_pairs(student: Outputs, teacher: Outputs) -> list[tuple[Tensor,
 
 
 def attention_map(maps: Tensor) -> Tensor:
-    """Return the normalized mean square over channels: (N, C, H, W) to (N, H * W)."""
+    """Return the normalized mean square over channels. Maps (N, C, H, W) to (N, H * W)."""
     return F.normalize(maps.square().mean(dim=1).flatten(1))
 
 

@@ -50,6 +50,6 @@ class CorrelationLoss(DistillationLoss):
 
 
 def _drop_diagonal(square: Tensor) -> Tensor:
-    """Remove the diagonal entry from each row of a matrix: (n, n) to (n, n - 1)."""
+    """Remove the diagonal entry from each row of a matrix. Maps (n, n) to (n, n - 1)."""
     n = square.shape[0]
     return square.flatten()[1:].view(n - 1, n + 1)[:, :-1].reshape(n, n - 1)

@@ -26,9 +26,9 @@ class CRDLoss(DistillationLoss):
     L = L_S + L_T, each -1/B sum_i ( log p+ / (p+ + K/N) + sum_k log (K/N) / (p_k + K/N) ),
     p = exp(<e, m> / T) / Z
 
-    e are unit embeddings from one network, and m is the other network's memory of the N training
-    images. Z is computed on the first batch and then stays fixed. Only the first view of each image
-    is used.
+    e are unit embeddings from one network, and m are the other network's stored embeddings of the N
+    training images. Z is computed on the first batch and then stays fixed. Only the first view of
+    each image is used.
     """
 
     params: CRDParams
@@ -44,7 +44,9 @@ class CRDLoss(DistillationLoss):
         for name in ("memory_student", "memory_teacher"):
             memory = torch.empty(context.num_images, params.dimensions).uniform_(-bound, bound)
             self.register_buffer(name, memory)
-        self.register_buffer("scales", torch.zeros(2))  # Z per network, 0 before the first batch
+        self.register_buffer(
+            "scales", torch.zeros(2)
+        )  # Z for each network; 0 before the first batch
         self.negatives = NegativeSampler(_require_labels(context), params.negatives)
 
     def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 def mlp_head(width: int, hidden: int, out: int) -> nn.Sequential:
-    """Return a head from (N, width) to (N, out) with one hidden layer and batch norm.
+    """Return a head that maps (N, width) to (N, out), with one hidden layer and batch norm.
 
     Because of the batch norm, a training batch needs at least two rows.
     """
@@ -15,12 +15,12 @@ def mlp_head(width: int, hidden: int, out: int) -> nn.Sequential:
 
 
 def projection_head(width: int, out: int) -> nn.Sequential:
-    """Return a head from (N, width) to (N, out) with a hidden layer of `width`, no batch norm."""
+    """Return a head that maps (N, width) to (N, out), with a hidden layer but no batch norm."""
     return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out))
 
 
 class UnitEmbedding(nn.Linear):
-    """A linear layer from (N, width) to (N, dimensions) that scales its outputs to unit length."""
+    """A linear layer that maps (N, width) to (N, dimensions) and scales each row to unit length."""
 
     def forward(self, rows: Tensor) -> Tensor:
         return F.normalize(super().forward(rows), dim=-1)

@@ -36,14 +36,14 @@ class NegativeSampler(nn.Module):
         self.register_buffer("state", torch.randint(_MAX_SEED, (1,)))
 
     def forward(self, targets: Targets) -> Tensor:
-        """Return the index of each image, followed by those of its negatives, (batch, 1 + K)."""
+        """Return the indices of each image and of its negatives, in this order, (batch, 1 + K)."""
         generator = torch.Generator().manual_seed(int(self.state))
         self.state += 1
         class_sizes = self.sizes[targets.labels][:, None]  # (batch, 1)
         uniform = torch.rand(
             len(targets.labels), self.count, dtype=torch.float64, generator=generator
         ).to(class_sizes.device)
-        # positions in `by_class` after the image's own class is removed
+        # positions in `by_class` after the images of the same class are removed
         positions = (uniform * (len(self.by_class) - class_sizes)).long()
         positions += class_sizes * (positions >= self.starts[targets.labels][:, None])
         return torch.cat([targets.indices[:, None], self.by_class[positions]], dim=1)

@@ -36,5 +36,5 @@ def _squared_mmd(*maps: Tensor) -> Tensor:
 
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:
-    """Return the kernel, averaged over all pairs of channels within an image and over images."""
+    """Return the mean kernel value over all images and all pairs of channels in an image."""
     return (a @ b.transpose(1, 2)).square().mean()

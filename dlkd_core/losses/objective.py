@@ -25,7 +25,7 @@ class Objective(nn.Module):
 
         Args:
             student: outputs for batch * views rows.
-            teacher: outputs for the same rows. None in a run without a teacher.
+            teacher: outputs for the same rows, or None in a run without a teacher.
             targets: label and index of each image, (batch,).
         """
         values: dict[str, Tensor] = {

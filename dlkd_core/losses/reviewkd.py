@@ -15,7 +15,7 @@ from dlkd_core.losses.block_pairs import pair_block_shapes, pair_blocks
 from dlkd_core.network_outputs import Outputs, Targets
 
 _MAX_WIDTH = 512
-_POOLED_SIZES = (4, 2, 1)  # sizes at which maps are compared in addition to their full size
+_POOLED_SIZES = (4, 2, 1)  # sizes in pixels to which maps are pooled for further comparisons
 
 
 class ReviewKDLoss(DistillationLoss):
@@ -83,9 +83,9 @@ class _AttentionFusion(nn.Module):
 def hierarchical_context_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Return the hierarchical context loss (HCL) between two feature maps of the same shape.
 
-    The loss is a weighted mean of squared errors: of the whole maps, and of the maps pooled to
-    sizes 4, 2 and 1. The weights are 1, 1/2, 1/4 and 1/8. Sizes that are not smaller than the maps
-    are skipped.
+    The loss is a weighted mean of squared errors between the whole maps and between the maps pooled
+    to sizes 4, 2 and 1. The weights are 1, 1/2, 1/4 and 1/8. Sizes that are not smaller than the
+    maps are skipped.
     """
     loss, weight, total = F.mse_loss(student, teacher), 1.0, 1.0
     for size in _POOLED_SIZES:

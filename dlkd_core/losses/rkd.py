@@ -15,7 +15,7 @@ _EPSILON = 1e-12
 
 
 class RKDLoss(DistillationLoss):
-    """Huber loss between the networks' distances and angles of features, over all rows.
+    """Huber loss between the two networks' feature distances and feature angles, over all rows.
 
     L = distance * huber(d_S, d_T) + angle * huber(a_S, a_T)
 

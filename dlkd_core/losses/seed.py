@@ -24,8 +24,8 @@ class SEEDLoss(DistillationLoss):
     p_T = softmax(<e_T, k> / tau_T)
 
     The embeddings e have unit length. e_S is the output of a linear - ReLU - linear head. The keys
-    k are the row's own e_T and a queue with the teacher's embeddings of earlier images (first
-    views).
+    k are the row's e_T and a queue that holds the teacher's embeddings of the first views of
+    earlier images.
     """
 
     params: SEEDParams

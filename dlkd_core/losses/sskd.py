@@ -1,9 +1,9 @@
 """Self-supervised knowledge distillation: Xu et al. 2020, https://arxiv.org/abs/2006.07114.
 
 Implements eq. 5 to 8, as in https://github.com/xuguodong03/SSKD, with one difference. The published
-code first trains a two-layer head on the frozen teacher for 60 epochs, which learns to match each
-rotated image to its source. It then uses the similarities between the head's outputs. Here the
-similarities between the teacher's features are used, as in DLKD.
+code first trains a two-layer head on the frozen teacher for 60 epochs. The head learns to match
+each rotated image to its source. The loss then uses the similarities between the head's outputs.
+Here the similarities between the teacher's features are used, as in DLKD.
 """
 
 import torch
@@ -51,9 +51,9 @@ class SSKDLoss(DistillationLoss):
     L = t^2 * mean KL( softmax(S_T / t) || softmax(S_S / t) ),
     S_ij = cosine of other view i and first view j
 
-    S_S is computed on the outputs of a linear - ReLU - linear head. A row is kept if the teacher
-    ranks its own image first. Of the other rows, the fraction `keep` with the best ranks is kept.
-    Student and teacher features may differ in width.
+    S_S is computed on the outputs of a linear - ReLU - linear head. Each row belongs to one view. A
+    row is kept if the teacher ranks the image of that view first. Of the other rows, the fraction
+    `keep` with the best ranks is kept. Student and teacher features may differ in width.
     """
 
     params: SSKDParams
@@ -79,12 +79,12 @@ class SSKDLoss(DistillationLoss):
 def select_well_ranked_rows(cosines: Tensor, keep_fraction: float) -> Tensor:
     """Return a mask of the rows to keep, for cosines (batch * others, batch).
 
-    The mask keeps all rows that rank their own image first, and `keep_fraction` of the others. It
-    is computed without a device synchronization.
+    The mask keeps all rows in which the image of the view ranks first, and `keep_fraction` of the
+    others. It is computed without a device synchronization.
     """
     rows, batch = cosines.shape
     own_images = torch.arange(batch, device=cosines.device).repeat_interleave(rows // batch)
-    # rank of the row's own image, where 0 is the best
+    # rank of the image of the row's view, where 0 is the best
     ranks = (cosines > cosines.gather(1, own_images[:, None])).sum(dim=1)
     correct = (ranks == 0).sum()
     count = correct + ((rows - correct) * keep_fraction).floor()

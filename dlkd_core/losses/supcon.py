@@ -20,8 +20,9 @@ class SupConLoss(DistillationLoss):
 
     L = mean_p -1/|P(p)| sum_{q in P(p)} log( exp(a_p.a_q / T) / sum_{r != p} exp(a_p.a_r / T) )
 
-    a are unit embeddings. P(p) is the set of all other rows of p's class, from any view and either
-    network. The set is never empty, because it contains the other network's row for the same view.
+    a are unit embeddings. P(p) is the set of all other rows with the same class as p, from any view
+    and either network. The set is never empty, because it contains the other network's row for the
+    same view.
     """
 
     params: SupConParams

@@ -39,7 +39,7 @@ class VIDLoss(DistillationLoss):
 
 
 class _GaussianHead(nn.Module):
-    """A Gaussian over the teacher's block output. Its mean is predicted from the student's."""
+    """A Gaussian over the teacher's block output. The student's block predicts the mean."""
 
     def __init__(self, student_width: int, teacher_width: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Networks on the meta device, whose weights take no memory.
 
-Their weights have only shapes, until the weights of a checkpoint are loaded into them.
+Until the weights of a checkpoint are loaded, the weights of the network have only shapes.
 """
 
 from collections.abc import Callable, Mapping

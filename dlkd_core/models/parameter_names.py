@@ -18,8 +18,8 @@ CLASSIFIER_NAMES = (
     "fc_out",
 )
 
-# extra classifiers of some timm networks by the name of the last layer, see
-# `Network.extra_classifiers`
+# Extra classifiers of some timm networks, keyed by the name of the last layer. See
+# `Network.extra_classifiers`.
 _EXTRA_CLASSIFIERS = {
     "head": ("head_dist", "aux_head"),
     "head.0": ("head.1",),

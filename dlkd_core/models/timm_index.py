@@ -71,7 +71,7 @@ def probe_network(name: str) -> TimmModelInfo | None:
     if network is None:
         return None
     modules = dict(network.module.named_modules())
-    # Some encoders name a classifier that they do not have.
+    # Some encoders name a classifier layer that does not exist.
     classifiers = [modules.get(layer, network.module) for layer in network.classifiers]
     if not all(isinstance(layer, nn.Linear | nn.Conv2d) for layer in classifiers):
         return None

@@ -116,7 +116,7 @@ def _lookup_by_prefix(by_prefix: dict[str, Any], name: str, default: Any) -> Any
 
 
 def _find_classifier(module: nn.Module) -> str:
-    """Return the name of the last layer with weights: linear, or a convolution in SqueezeNet."""
+    """Return the name of the last layer with weights. In SqueezeNet, this is a convolution."""
     *_, last = (
         name for name, layer in module.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)
     )

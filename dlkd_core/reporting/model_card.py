@@ -136,7 +136,7 @@ def _describe_teacher(teacher: dict[str, Any]) -> str:
 
 def _evaluation(metrics: dict[str, Any]) -> str:
     """Render the table of metrics, with one column for the teacher and one for the student."""
-    # In old reports, networks that torch does not run have 0 multiply-accumulates.
+    # Old reports state 0 multiply-accumulates for networks that torch does not run.
     columns = {
         name: {**values, "macs": values.get("macs") or None}
         for name, values in metrics.items()

@@ -79,7 +79,8 @@ def _teacher_metrics(inputs: RunInputs, image: torch.Tensor) -> dict[str, Any] |
         **teacher.measure_quality(inputs.data.val.labels),
         **measure_cost(extractor, extractor.logits, image),
         "protocols": protocol_results,
-        "parameters": teacher.loaded.parameters,  # torch cannot count those of an ONNX graph
+        # torch cannot count the parameters of an ONNX graph
+        "parameters": teacher.loaded.parameters,
         "architecture": teacher.loaded.title,
         "normalization": teacher.verification.normalization.model_dump(mode="json"),
     }

@@ -19,7 +19,7 @@ from dlkd_core.teachers.verification import (
 
 _MIN_VOTE = 1e-6  # keeps the loss finite for an image whose class got no vote
 
-# Maps a normalization to a function from images to features (N, width).
+# Takes a normalization and returns a function that maps images to features (N, width).
 FeaturesFactory = Callable[[Normalization], LogitsFn]
 
 

@@ -62,12 +62,13 @@ class LoadedTeacher:
     Attributes:
         source: Builds the runnable teacher.
         format: File format, or "pretrained" for weights that were loaded by name.
-        architecture: Name in the catalog. None for an ONNX graph.
+        architecture: Name in the catalog, or None for an ONNX graph.
         options: Complete architecture options.
-        num_classes: Number of classes. 0 for a network without a classifier.
+        num_classes: Number of classes, or 0 for a network without a classifier.
         parameters: Number of parameters.
         notices: Messages for the user.
-        normalization: The publisher's input normalization, known for pretrained weights only.
+        normalization: Input normalization that the publisher of pretrained weights states. It is
+            None for teachers that are loaded from a file.
     """
 
     source: TeacherSource

@@ -13,7 +13,7 @@ from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
 
 _WEIGHTED_OPS = frozenset({"Gemm", "MatMul", "Conv"})  # operators that can be a classifier
 
-Shape = tuple[int | None, ...]  # None: dynamic
+Shape = tuple[int | None, ...]  # If None, the dimension is dynamic.
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class OnnxGraph:
         logits: Name of the logits.
         features: Name of the features, which are the input of the classifier.
         maps: Names of the last feature map of each size, shallow to deep.
-        image_size: Fixed height and width of the input. None if dynamic.
-        batch_size: Fixed batch size of the input. None if dynamic.
+        image_size: Fixed height and width of the input, or None if they are dynamic.
+        batch_size: Fixed batch size of the input, or None if it is dynamic.
         num_classes: Number of classes.
         parameters: Number of parameters.
     """

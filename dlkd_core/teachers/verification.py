@@ -19,7 +19,8 @@ _CHANCE_SIGMAS = 3  # required margin above chance, in standard deviations of ra
 # A class order is suggested if it explains at least this share of the images.
 _MIN_EXPLAINED = 0.5
 
-# Maps a normalization to a function from images to logits over the teacher's own classes.
+# Takes a normalization and returns a function that maps images to logits over the teacher's
+# classes.
 LogitsFactory = Callable[[Normalization], LogitsFn]
 
 
@@ -29,12 +30,12 @@ class Verification:
 
     Attributes:
         normalization: The chosen input normalization.
-        logits: Logits over the dataset's classes, (N, classes) on the CPU. (N, 0) for a teacher
-            without a classifier.
-        scores: Scores of the logits. None if the images have no labels.
-        normalization_scores: Top-1 by normalization name on a sample of the images, or mean
-            confidence if they have no labels.
-        knn_top1: k-NN top-1 of a teacher without a classifier.
+        logits: Logits over the dataset's classes, (N, classes) on the CPU. If the teacher has no
+            classifier, the shape is (N, 0).
+        scores: Scores of the logits, or None if the images have no labels.
+        normalization_scores: Score of each normalization on a sample of the images, by name. The
+            score is top-1 accuracy, or mean confidence if the images have no labels.
+        knn_top1: Top-1 accuracy of k-NN on the features of a teacher without a classifier.
     """
 
     normalization: Normalization
@@ -53,8 +54,8 @@ def verify(
 ) -> Verification:
     """Measure the teacher's accuracy on the val split with the best normalization.
 
-    This is `requested` if given. Otherwise, it is chosen from the normalization of the pretrained
-    weights, the common normalizations and the dataset's statistics.
+    If `requested` is given, only this normalization is used. Otherwise, the candidates are the
+    normalization of the pretrained weights, the common normalizations and the dataset's statistics.
 
     Raises:
         ClassesDoNotFit: The teacher's number of classes differs from the dataset's and there is no
@@ -92,7 +93,7 @@ def verify(
 def map_logits(
     logits: Tensor, classes: tuple[str, ...], class_map: tuple[int, ...] | None
 ) -> Tensor:
-    """Map logits over the teacher's classes (N, own) to the dataset's classes (N, classes)."""
+    """Map the teacher's logits (N, teacher classes) to the dataset's classes, (N, classes)."""
     num_own = logits.shape[1]
     if class_map is None:
         if num_own != len(classes):

@@ -35,7 +35,7 @@ class VerifiedTeacher:
         extractor: The network on the device, with the chosen normalization.
         classes: Class names of the dataset.
         class_map: The teacher's class index for each class of the dataset.
-        sha256: Digest of the teacher file, or of pretrained weights.
+        sha256: Digest of the teacher file, or of the weights if they were loaded by name.
     """
 
     loaded: LoadedTeacher
@@ -80,9 +80,9 @@ class VerifiedTeacher:
     def classifier(self) -> Callable[[Tensor], Tensor] | None:
         """Frozen classifier as a differentiable function from features (N, width) to logits.
 
-        None unless a single linear layer computes the logits from the features. So it is None for
-        ONNX graphs, for SqueezeNet, which classifies with a convolution, and for networks with
-        extra classifiers.
+        Returns None if the logits are not computed from the features by a single linear layer. This
+        is the case for ONNX graphs, for SqueezeNet, which classifies with a convolution, and for
+        networks with extra classifiers.
         """
         source = self.loaded.source
         if (

@@ -32,7 +32,7 @@ class TrainingProgress:
     best: float = float("-inf")  # best value of the stopping metric so far
     best_epoch: int = 0  # epoch of the best value
     last_evaluated_epoch: int = 0
-    micro_batches: int = 0  # per batch, doubled when memory runs out; 0: not set yet
+    micro_batches: int = 0  # per batch, doubled when memory runs out; 0 if not set yet
 
     def state_dict(self) -> dict[str, Any]:
         return {_STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}

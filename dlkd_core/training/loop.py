@@ -28,7 +28,8 @@ from dlkd_core.training.stopping import StoppingCriteria
 from dlkd_core.training_spec import CompileMode, TrainingSpec
 
 TeacherForward = ForwardFn  # the only interface through which the loop sees a teacher
-EvaluateFn = Callable[[], dict[str, float]]  # returns the student's metrics on the evaluation split
+# Returns the metrics of the student on the evaluation split.
+EvaluateFn = Callable[[], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class TrainingRun:
     digest: str  # identifies the run in its checkpoints
     precision: Precision = FLOAT32
     world: World = SINGLE_PROCESS  # all processes run the loop, with equal losses and weights
-    clock: Clock | None = None  # seconds; None: the leader's clock
+    clock: Clock | None = None  # returns seconds; if None, the leader's clock is used
 
     @property
     def steps(self) -> int:
@@ -53,7 +54,7 @@ class TrainingRun:
         return min(steps, self.spec.max_steps or steps)
 
     def learning_rate(self, step: int) -> float:
-        """Return the learning rate of a step (from 0)."""
+        """Return the learning rate of a step. Steps are counted from 0."""
         return self.spec.learning_rate * learning_rate_factor(
             self.spec.schedule, step, self.steps, self.batches.steps_per_epoch
         )

@@ -19,7 +19,7 @@ _DTYPES = {PrecisionName.BFLOAT16: torch.bfloat16, PrecisionName.FLOAT16: torch.
 
 @dataclass(frozen=True)
 class Precision:
-    """The precision of forward passes on a device. If `dtype` is None, it is float32."""
+    """The precision of forward passes on a device, which is float32 if `dtype` is None."""
 
     device: str = "cpu"
     dtype: torch.dtype | None = None

@@ -9,7 +9,7 @@ from dlkd_core.training_spec import LearningRateSchedule, ScheduleName
 def learning_rate_factor(
     schedule: LearningRateSchedule, step: int, steps: int, steps_per_epoch: int
 ) -> float:
-    """Return the factor for the base learning rate at `step` (from 0) of `steps`.
+    """Return the factor for the base learning rate at `step` (counted from 0) of `steps` steps.
 
     The milestones and the cosine span the whole run. The paper's schedule multiplies the rate by
     0.1 after epochs 150, 180 and 210 of 240.

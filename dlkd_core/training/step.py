@@ -13,7 +13,7 @@ from dlkd_core.network_outputs import ForwardFn, Targets
 from dlkd_core.training.checkpoint import TrainingState
 from dlkd_core.training.step_snapshot import StepSnapshot
 
-_MIN_MICRO_BATCH = 2  # images; batch statistics need two
+_MIN_MICRO_BATCH = 2  # minimum number of images, because batch statistics need two
 LossValues = dict[str, Tensor]  # scalar loss and loss terms by name
 
 
@@ -26,7 +26,7 @@ class TrainingStep:
         state: The training state to update.
         student: Forward pass of the state's student.
         teacher: Forward pass of the teacher, or None for a run without a teacher.
-        micro_batches: Number of micro-batches per batch, unless the state already has a number.
+        micro_batches: Number of micro-batches per batch. Ignored if the state already has a number.
         world: Processes that share each micro-batch. If one of them runs out of memory, the run
             ends, because the others are in the middle of the step and cannot be notified.
     """

@@ -25,7 +25,7 @@ class StepSnapshot:
     @torch.no_grad()
     def restore(self) -> None:
         """Restore all buffers and the random number state."""
-        # Look buffers up by owner and name: a module may have replaced the tensor.
+        # Look up buffers by module and name, because a module may have replaced the tensor.
         for owner, name, value in self._buffers:
             owner.get_buffer(name).copy_(value)
         set_rng_state(self._rng_state)

@@ -41,9 +41,9 @@ class StoppingCriteria:
         return Metric.AGREEMENT
 
     def needs_evaluation(self, epoch: int) -> bool:
-        """Return whether patience needs an evaluation after `epoch` epochs that is missing.
+        """Return whether the evaluation after `epoch` epochs is missing and patience needs it.
 
-        It is missing if the run was closed just before it.
+        The evaluation is missing if the run was closed just before it.
         """
         is_due = epoch > 0 and epoch % self.spec.evaluate_every == 0
         is_missing = self.progress.last_evaluated_epoch < epoch

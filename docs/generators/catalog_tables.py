@@ -43,7 +43,7 @@ def evaluation_table() -> str:
 def cifar_architecture_table() -> str:
     """Return the table of the paper's networks with parameter counts, MACs and file sizes.
 
-    The networks are built and counted when the site is built, for 100 classes and images of
+    The networks are built and measured when the site is built, for 100 classes and images of
     32 x 32 pixels.
     """
     import torch  # noqa: PLC0415 - slow to import, and only this table needs it

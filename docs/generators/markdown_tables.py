@@ -21,7 +21,7 @@ _LENGTH_LABELS = {
     "minItems": "items or more",
     "maxItems": "items at most",
 }
-_MAX_ALTERNATIVES = 12  # longer lists of names are replaced by their count
+_MAX_ALTERNATIVES = 12  # longer lists are replaced by the number of names
 
 
 def markdown_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -104,7 +104,7 @@ def _describe_inputs(method: Method) -> str:
 
 
 def _view_modes(method: Method) -> list[ViewKind]:
-    """Return the kinds of views that a method uses by default. An adaptive method has two."""
+    """Return the kinds of views that a method uses by default. An adaptive method uses two."""
     return [ViewKind.SINGLE, ViewKind.ROTATION4] if method.views is None else [method.views]
 
 

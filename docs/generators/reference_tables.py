@@ -24,7 +24,7 @@ _COMPUTED_DEFAULTS = {
 
 
 def run_errors() -> str:
-    """Return the table of error codes of failed jobs and checks."""
+    """Return the table of error codes for failed jobs and checks."""
     rows = (
         (
             f"`{error.code}`",
@@ -38,7 +38,7 @@ def run_errors() -> str:
 
 
 def http_errors() -> str:
-    """Return the table of error codes of rejected requests, with HTTP statuses."""
+    """Return the table of error codes for rejected requests, with HTTP statuses."""
     errors = [
         (
             problems.problem_from_error(error("")).status,

@@ -31,7 +31,7 @@ def openapi_document() -> dict[str, Any]:
 
 
 def operations() -> str:
-    """Return every operation, grouped by tag."""
+    """Return the descriptions of all operations, grouped by tag."""
     groups: dict[str, list[str]] = {}
     for path, methods in openapi_document()["paths"].items():
         for method, operation in methods.items():
@@ -44,7 +44,7 @@ def operations() -> str:
 
 
 def schemas() -> str:
-    """Return every schema except methods and loss terms, which are on the methods page."""
+    """Return the descriptions of all schemas, except those on the methods page."""
     return "\n\n".join(_render_schema(name, schema) for name, schema in _listed_schemas().items())
 
 

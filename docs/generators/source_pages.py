@@ -33,7 +33,7 @@ def generate_pages(root: Path, docs: Path) -> dict[str, str]:
 
 
 def link_to_sources(markdown: str, page: str) -> str:
-    """Return the text of a `docs` page, with links to repository files changed to their pages."""
+    """Return the text of a `docs` page, in which links to files lead to the files' pages."""
     if page in _ROOT_PAGES.values():
         return markdown
     return rewrite_links(markdown, f"docs/{page}", page)

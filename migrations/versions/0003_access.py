@@ -1,7 +1,7 @@
 """Add roles and owners of API keys, request origins in the audit log, quotas and webhooks.
 
-Revision 0003, after 0002. Existing keys had full access and keep it. Each owns what was created
-with it.
+Revision 0003, after 0002. Existing keys had full access and keep it. Each key owns the rows
+that were created with it.
 """
 
 import sqlalchemy as sa
@@ -107,7 +107,7 @@ def _create_webhooks() -> None:
 
 
 def downgrade() -> None:
-    # The previous version gives every key full access, so keys with less are deleted.
+    # The previous version gives every key full access, so keys with fewer rights are deleted.
     op.execute(
         "DELETE FROM api_keys WHERE role <> 'admin' OR revoked_at IS NOT NULL "
         "OR CAST(scopes AS VARCHAR) <> '[]'"

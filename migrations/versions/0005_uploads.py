@@ -63,7 +63,7 @@ def downgrade() -> None:
 def _tables_set_aside() -> Iterator[None]:
     """Remove the rows that reference models during the block, and insert them again afterwards.
 
-    SQLite only, which drops the table after copying it.
+    Only used on SQLite, because SQLite drops the original table after copying it.
     """
     if op.get_bind().dialect.name != "sqlite":
         yield

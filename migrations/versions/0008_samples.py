@@ -1,7 +1,7 @@
 """Add image counts per class and a contact sheet of sample images to data sets.
 
-Revision 0008, after 0007. Existing data sets get neither, since only their packed files have the
-content.
+Revision 0008, after 0007. Existing data sets get neither, because both can be
+computed only from the packed files.
 """
 
 import sqlalchemy as sa

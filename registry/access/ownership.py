@@ -30,7 +30,7 @@ def check_owner(
         session: The session to read from.
         path_parameter: A key of `OWNED_TABLES`.
         row_id: The id of the row.
-        visible_owner: The only owner whose rows are visible, or None for all.
+        visible_owner: The only owner whose rows are visible. If None, all rows are visible.
 
     Raises:
         NotFound: There is no such row, or it belongs to another owner.

@@ -35,7 +35,8 @@ _UNITS = {
 class QuotaLimits:
     """Limits for one owner.
 
-    None means unlimited. In the limits set for a particular owner, None means the default.
+    A limit of None means unlimited. In limits that an admin set for one owner, None means
+    that the service's default applies.
     """
 
     queued_jobs: int | None = None
@@ -61,7 +62,7 @@ class QuotaUse:
 
 @dataclass(frozen=True)
 class OwnerUsage:
-    """An owner's usage of all quotas. `own` holds the limits set for this owner."""
+    """An owner's usage of all quotas. `own` holds the limits set specifically for this owner."""
 
     owner: str
     queued_jobs: QuotaUse
@@ -153,7 +154,7 @@ def list_page(
 
 
 def set_limits(session: Session, owner: str, limits: dict[str, int | None]) -> None:
-    """Set the limits for one owner. None means the service's default."""
+    """Set the limits for one owner. If a limit is None, the service's default applies."""
     upsert(session, Quota, [{"owner": owner, **limits}], keys=["owner"], update=list(limits))
 
 

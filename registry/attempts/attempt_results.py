@@ -1,4 +1,4 @@
-"""Results of attempts, and their effects on the job or, for a check, on the checked upload."""
+"""Results of attempts, and how they change the job or, after a check, the checked upload."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -100,14 +100,15 @@ def claim(
     """Claim the best eligible job that the worker can run, or return None.
 
     The best job is the one with the highest priority or, among equals, the oldest. Jobs are skipped
-    if their owner has reached the limit of running jobs. A draining worker gets no job.
+    if their owner has reached the limit for running jobs. A draining worker gets no job.
 
     Args:
         session: The caller's transaction.
         worker_id: Id of the worker that claims the job.
         capacities: Capacities of the worker, one per queue that it serves.
         lease: Duration of the lease. The first heartbeat is due before it ends.
-        default_running_limit: Limit of running jobs for owners for whom no limit is set.
+        default_running_limit: Maximum number of running jobs for an owner without a
+            specific limit.
         free_slots: Number of idle slots per queue. If the best job needs more slots, nothing is
             claimed, because smaller jobs would otherwise always overtake it.
     """
@@ -225,7 +226,7 @@ def advance_status(session: Session, claim: Claim, to: JobStatus) -> None:
 
 
 def record_update(session: Session, claim: Claim, update: AttemptUpdate) -> None:
-    """Store events, metrics and log lines. Metrics of a step that is repeated are overwritten.
+    """Store events, metrics and log lines. If a step is repeated, its metrics are overwritten.
 
     Raises:
         LeaseLost: The attempt no longer holds the job.

@@ -54,7 +54,7 @@ class BrowserSession(Base):
 
 
 class AuditEvent(Base):
-    """An entry of the audit log: who did what to which object.
+    """An entry in the audit log. It records who did what to which object.
 
     Entries written during a request also hold the caller's role, owner and address, and the
     request's id.
@@ -93,7 +93,7 @@ class IdempotencyKey(Base):
 
 
 class Quota(Base):
-    """Limits set for one owner. Null means the service's default.
+    """Limits set for one owner. If a limit is null, the service's default applies.
 
     The row is also locked while the owner's usage is counted.
     """
@@ -108,7 +108,7 @@ class Quota(Base):
 
 
 class DeviceUsage(Base):
-    """Device seconds of the attempts of one owner that ended in one month.
+    """Device seconds used by one owner's attempts that ended in one month.
 
     The row is kept when the jobs are deleted.
     """

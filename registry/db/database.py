@@ -152,7 +152,10 @@ def require_row(row: RowT | None, description: str) -> RowT:
 def filter_equal(
     query: Select[RowT], *filters: tuple[InstrumentedAttribute[Any], object]
 ) -> Select[RowT]:
-    """Restrict the query to rows whose columns equal the values. None matches any value."""
+    """Restrict the query to rows whose columns equal the given values.
+
+    A column whose value is None is not restricted.
+    """
     return query.where(*(column == value for column, value in filters if value is not None))
 
 

@@ -20,7 +20,7 @@ RowT = TypeVar("RowT")
 
 @dataclass(frozen=True)
 class Page(Generic[RowT]):
-    """One page of rows, and the cursor of the next page (None on the last page)."""
+    """One page of rows. `next_cursor` leads to the next page and is None on the last page."""
 
     items: list[RowT]
     next_cursor: str | None

@@ -1,4 +1,4 @@
-"""Tables of worker processes and of their leader."""
+"""Tables of worker processes, and of roles such as leader that only one of them may hold."""
 
 from datetime import datetime
 from typing import Any
@@ -29,7 +29,7 @@ class WorkerRow(Base):
 
 
 class Leader(Base):
-    """A role that only one process may hold at a time, with its holder until `expires_at`."""
+    """A role that only one process may hold at a time. `holder` holds it until `expires_at`."""
 
     __tablename__ = "leaders"
 

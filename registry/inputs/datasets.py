@@ -54,7 +54,7 @@ def get_samples_digest(session: Session, dataset_id: str) -> str:
 def list_page(
     session: Session, *, owner: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> pagination.Page[Dataset]:
-    """Return a page of an owner's datasets, newest first. If `owner` is None, list all owners'."""
+    """Return a page of datasets, newest first. If `owner` is None, include all owners."""
     return pagination.paginate(
         session,
         filter_equal(select(Dataset), (Dataset.owner, owner)),

@@ -63,7 +63,7 @@ def get(session: Session, teacher_id: str) -> Teacher:
 def list_page(
     session: Session, *, owner: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> pagination.Page[Teacher]:
-    """Return a page of an owner's teachers, newest first. If `owner` is None, list all owners'."""
+    """Return a page of teachers, newest first. If `owner` is None, include all owners."""
     return pagination.paginate(
         session,
         filter_equal(select(Teacher), (Teacher.owner, owner)),

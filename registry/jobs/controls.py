@@ -96,7 +96,8 @@ def retry(
         job_id: The job to run again.
         actor: The principal who retries it.
         from_start: Discard the checkpoint, the progress and the metrics.
-        overrides: A new `deadline`, or None to remove it. If empty, the deadline does not change.
+        overrides: May contain a new `deadline`. A `deadline` of None removes the deadline. If
+            `overrides` is empty, the deadline does not change.
 
     Raises:
         JobEnded: The job has succeeded.

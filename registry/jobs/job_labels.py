@@ -22,7 +22,9 @@ def set_labels(session: Session, job_id: str, labels: Mapping[str, str]) -> None
 
 
 def merge_labels(session: Session, job_id: str, changes: Mapping[str, str | None]) -> None:
-    """Merge changes into the labels of a job that the caller has locked. None removes a label.
+    """Merge changes into the labels of a job that the caller has locked.
+
+    A label whose new value is None is removed.
 
     Raises:
         LabelsTooMany: The job would have more than `MAX_LABELS` labels.

@@ -25,7 +25,7 @@ def submit(
     max_attempts: int = 3,
     cloned_from: str | None = None,
 ) -> Job:
-    """Create a job. It is queued at once, or validating until its inputs have been checked.
+    """Create a job. It is queued at once if its inputs are checked, and otherwise validating.
 
     Raises:
         UnprocessableRequest: The job can never run, for example because an input is invalid.

@@ -42,7 +42,7 @@ class ComparedModel:
 class ComparedClass:
     """Each model's accuracy on one class, and the differences from the first model.
 
-    A value is None if the model has no accuracy for the class.
+    An entry is None if no accuracy for the class is known for the model.
     """
 
     name: str

@@ -209,7 +209,10 @@ def update_model(
     notes: str | None = None,
     tags: Sequence[str] | None = None,
 ) -> None:
-    """Change the notes and the tags, unless they are None. Name and version never change."""
+    """Change the notes and tags of a model. Its name and version never change.
+
+    If `notes` or `tags` is None, the stored value does not change.
+    """
     if notes is not None:
         model.notes = notes
     if tags is not None:

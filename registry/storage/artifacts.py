@@ -87,7 +87,7 @@ def find_unreferenced(
 
 @dataclass(frozen=True)
 class StoreFault:
-    """A referenced file, and the problem with it in the store."""
+    """A problem with a stored file to which a row refers: it is missing or damaged."""
 
     problem: Problem
     digest: str

@@ -223,7 +223,10 @@ class Store:
             )
 
     def local_path(self, digest: str) -> Path | None:
-        """Return the path of a file in a local store, or None. The file must not be changed."""
+        """Return the path of a file in a local store. The caller must not change the file.
+
+        Returns None if the store is remote.
+        """
         if self.root is None:
             return None
         path = self.root / _object_key(digest)

@@ -14,7 +14,7 @@ _COPIED_PREFIXES = (OBJECTS_PREFIX, CHECKPOINTS_PREFIX)
 
 @dataclass(frozen=True)
 class CopyResult:
-    """A file that was copied, or the problem that prevented it."""
+    """The result of copying one file. `problem` is None if the file was copied."""
 
     key: str
     size: int

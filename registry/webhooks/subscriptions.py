@@ -64,7 +64,7 @@ def get(session: Session, webhook_id: str) -> Webhook:
 def list_page(
     session: Session, *, owner: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> pagination.Page[Webhook]:
-    """Return a page of an owner's webhooks, newest first. If `owner` is None, list all owners'."""
+    """Return a page of webhooks, newest first. If `owner` is None, include all owners."""
     return pagination.paginate(
         session,
         filter_equal(select(Webhook), (Webhook.owner, owner)),

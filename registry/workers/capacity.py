@@ -23,7 +23,7 @@ from registry.workers import membership
 class QueueCapacity:
     """Slots and memory that a worker offers to the jobs of one queue.
 
-    A memory of None means that there is no limit.
+    If the memory is None, it is not limited.
     """
 
     queue: str

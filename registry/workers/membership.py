@@ -82,7 +82,10 @@ def get_drain_mode(session: Session, worker_id: str) -> DrainMode | None:
 
 
 def set_drain_mode(session: Session, worker_id: str, mode: DrainMode | None) -> WorkerRow:
-    """Ask a worker to drain. With None, ask it to take jobs again unless it has stopped."""
+    """Ask a worker to drain.
+
+    If `mode` is None, ask it to take jobs again. This has no effect if it has already stopped.
+    """
     row = get(session, worker_id)
     row.draining = mode
     return row

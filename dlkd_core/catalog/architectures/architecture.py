@@ -10,7 +10,7 @@ from pydantic import Field
 
 from dlkd_core.common import FrozenModel
 
-# Families whose networks are recognized by stored fingerprints.
+# Families with stored fingerprints, by which their networks are recognized.
 TORCHVISION_FAMILY = "torchvision"
 TIMM_FAMILY = "timm"
 DEFAULT_MIN_SIZE = 4  # most networks run on a single pixel, but nothing can be learned from it

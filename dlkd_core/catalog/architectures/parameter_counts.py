@@ -19,7 +19,8 @@ class ParameterCount(NamedTuple):
     """Parameter count of a network."""
 
     total: int
-    exact: bool  # False: without the classifier, whose size is known only after building
+    # If False, the classifier is not counted, because its size is known only after building.
+    exact: bool
 
 
 def get_parameter_count(

@@ -25,7 +25,7 @@ class SizePolicy(StrEnum):
     """Image sizes that a network accepts."""
 
     ANY = "any"
-    CHOSEN = "given"  # the size for which it is built, which can be chosen
+    CHOSEN = "given"  # only the size for which it is built, which can be chosen
     FIXED = "one"
 
 

@@ -17,7 +17,7 @@ from dlkd_core.catalog.methods.base_method import Method, RunContext, ViewKind
 
 # Steps (epochs times batches of 64) of the paper's run on 50,000 images and a short run on 5,000.
 _PAPER_STEPS, _SHORT_STEPS = 240 * 782, 10 * 79
-# Weights for the short run and for the paper's run
+# Weights that were measured for the short run and published for the paper's run
 _ALIGNMENT_WEIGHTS, _CORRELATION_WEIGHTS = (5.0, 20.0), (1.0, 50.0)
 
 
@@ -82,7 +82,7 @@ class DLKDAuto(Method):
     source = DLKD.source
 
     name: Literal["dlkd_auto"] = "dlkd_auto"
-    views: ViewKind | None = Field(  # type: ignore[assignment]  # None: chosen by `adapt`
+    views: ViewKind | None = Field(  # type: ignore[assignment]  # if None, `adapt` chooses it
         None,
         description="Kind of views. Default: four rotations if the run has as many steps as the"
         " paper's, and a single view otherwise.",

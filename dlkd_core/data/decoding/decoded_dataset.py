@@ -1,4 +1,4 @@
-"""Decoded datasets as arrays, with an evaluation split held out where there was none."""
+"""Decoded datasets as arrays, with an evaluation split held out if the source has none."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -81,7 +81,7 @@ def dataset_from_arrays(
 
     Args:
         images: uint8 images per split, (N, H, W), (N, H, W, 1 | 3) or (N, 1 | 3, H, W).
-        labels: labels (N,) per split. A split may have none.
+        labels: labels (N,) per split. A split may be unlabeled.
         classes: class names in label order.
         read_options: options for reading the dataset.
 

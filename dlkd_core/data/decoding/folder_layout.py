@@ -32,7 +32,7 @@ _IMAGE_SUFFIXES = {
 
 
 class Placement(NamedTuple):
-    """The split and label of an image. The label is None if the image is unlabeled."""
+    """The split and label of an image, where the label of an unlabeled image is None."""
 
     split: SplitName
     label: str | None
@@ -57,7 +57,7 @@ def split_by_name(name: str) -> SplitName:
 
 
 def find_class_names(placements: Iterable[Placement]) -> tuple[str, ...]:
-    """Return the class names in label order, which is alphabetical, or () if there are no labels.
+    """Return the class names in label order (alphabetical), or an empty tuple without labels.
 
     Raises:
         LayoutInvalid: a split has no images, there are fewer than two classes, a class is missing

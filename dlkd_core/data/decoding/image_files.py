@@ -33,8 +33,8 @@ _RESIZE_VERBS = {"crop": "scaled and cropped", "stretch": "stretched", "pad": "s
 
 @dataclass(frozen=True)
 class _RowPlan:
-    rows: dict[PurePosixPath, tuple[str, int]]  # file -> split, row
-    labels: dict[str, Labels]  # split -> labels
+    rows: dict[PurePosixPath, tuple[str, int]]  # maps each file to its split and row
+    labels: dict[str, Labels]  # maps each split to its labels
 
 
 def dataset_from_files(

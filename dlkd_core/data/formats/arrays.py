@@ -70,7 +70,7 @@ def _build_dataset(arrays: dict[str, Any], read_options: ReadOptions) -> Decoded
 def _find_split(
     arrays: dict[str, Any], split_names: tuple[str, ...]
 ) -> tuple[Any, Any | None] | None:
-    """Return the images and labels of a split. The labels are None if the split is unlabeled."""
+    """Return the images and labels of a split, with None as labels if the split is unlabeled."""
     for split_name in split_names:
         for images_pattern, labels_pattern in _NAME_PATTERNS:
             images = images_pattern.format(split_name)

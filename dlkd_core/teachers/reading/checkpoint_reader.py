@@ -102,7 +102,7 @@ def _check_dtype(name: str, tensor: Tensor) -> None:
 def _check_extent(tensors: Mapping[str, Tensor], size: int) -> None:
     """Check that every value is stored in the file.
 
-    Otherwise, a few bytes could claim to be tensors of any size.
+    Without this check, a file of a few bytes could claim to contain tensors of any size.
     """
     for name, tensor in tensors.items():
         if tensor.nbytes > tensor.untyped_storage().nbytes():

@@ -46,9 +46,11 @@ def detect_format(head: bytes) -> CheckpointFormat:
     """
     if 2 <= header_length(head) <= MAX_HEADER_BYTES and head[8:9] == b"{":
         return CheckpointFormat.SAFETENSORS
-    if head.startswith(b"PK\x03\x04") or re.match(rb"\x80[\x02-\x05]", head):  # a zip, a pickle
+    if head.startswith(b"PK\x03\x04") or re.match(
+        rb"\x80[\x02-\x05]", head
+    ):  # a zip archive or a pickle
         return CheckpointFormat.TORCH
-    # ModelProto: ir_version, then one of its next fields
+    # an ONNX ModelProto: the field ir_version, then one of the next fields
     if re.match(rb"\x08[\x01-\x40][\x12\x1a\x22\x28\x32\x3a\x42]", head):
         return CheckpointFormat.ONNX
     raise CheckpointUnreadable(f"The file is not a checkpoint: {_describe(head)}.")

@@ -31,7 +31,8 @@ class Backbone:
         variant: The architecture and options that the layers belong to.
         prefix: Prefix of the layers in the file.
         tensors: The network's tensors, under names without the prefix.
-        classifier: Name of the classifier. None unless the file holds exactly this network.
+        classifier: Name of the classifier, or None if the file holds more than this network or
+            has no classifier.
         ignored: Names of all other tensors in the file.
     """
 
@@ -117,7 +118,10 @@ def _match_family(
 def _find_classifier(
     inner: Mapping[str, Tensor], layers: Mapping[str, Tensor], variant: Fingerprint
 ) -> str | None:
-    """Return the classifier's name if the file contains only the layers and the classifier."""
+    """Return the classifier's name if the file contains only the layers and the classifier.
+
+    Otherwise return None.
+    """
     rest = {name for name in inner if name not in layers}
     is_classifier = rest and rest <= set(classifier_weights(variant.classifier))
     return variant.classifier if is_classifier else None

@@ -41,7 +41,7 @@ class Fingerprint:
         architecture: Name in the catalog.
         options: Complete architecture options.
         classifier: Name of the classifier layer.
-        digest: Digest of the weights' names and shapes, without the classifier's.
+        digest: Digest of the names and shapes of the weights, excluding the classifier.
         values: Number of scalars in those weights.
         parts: Number of weights for each first component of their names.
     """
@@ -80,9 +80,9 @@ def list_variants(architecture: str) -> list[dict[str, Any]]:
 
 
 def compute_digest(shapes: Mapping[str, Shape], classifier: str) -> str:
-    """Return the digest of the learned weights' names and shapes, without the classifier's.
+    """Return the digest of the names and shapes of the learned weights, excluding the classifier.
 
-    It is the same for all networks of one architecture variant.
+    The digest is the same for all networks of one architecture variant.
     """
     lines = sorted(
         f"{canonical_name(name)} {shape}"
@@ -97,7 +97,7 @@ def count_parts(shapes: Mapping[str, Shape], classifier: str) -> dict[str, int]:
 
 
 def count_values(shapes: Mapping[str, Shape], classifier: str) -> int:
-    """Count the scalars in the weights, without the classifier's."""
+    """Count the scalars in the weights, excluding the classifier."""
     return sum(prod(shape) for shape in _backbone_shapes(shapes, classifier).values())
 
 

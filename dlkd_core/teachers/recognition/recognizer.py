@@ -95,7 +95,7 @@ def _search_catalog(tensors: Mapping[str, Tensor]) -> RecognizedModel:
     model, match = _match_network(
         tensors, variant.architecture, variant.options, num_classes, classifier
     )
-    if match.mismatch_count:  # the backbone matches this network, the classifier does not
+    if match.mismatch_count:  # the backbone matches this network, but the classifier does not
         raise KeysDoNotFit(_mismatch_message(variant.architecture, match))
     return model
 
@@ -210,7 +210,7 @@ def _mismatch_message(architecture: str, match: WeightMatch) -> str:
 
 
 def _suggest_architecture(tensors: Mapping[str, Tensor], architecture: str) -> str | None:
-    """Return a hint that names another architecture that matches, or None."""
+    """Return a hint that names another matching architecture, or None if there is none."""
     match = _find_variant(tensors)
     if match is None or match[0].architecture == architecture:
         return None
@@ -234,7 +234,7 @@ def _unknown_message(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _similarity(variant: Fingerprint, tensors: Mapping[str, Tensor]) -> float:
-    """Return the share of weights under the same first name components, in [0, 1]."""
+    """Return the share of weights whose names begin with the same component, in [0, 1]."""
     parts = fingerprints.count_parts(_shapes(tensors), variant.classifier)
     names = {*variant.parts, *parts}
     common = sum(min(variant.parts.get(name, 0), parts.get(name, 0)) for name in names)

@@ -70,7 +70,7 @@ class TrainingSpec(FrozenModel):
     )
     learning_rate: float = Field(0.05, gt=0, le=100)
     momentum: float = Field(
-        0.9, ge=0, lt=1, description="For sgd, the momentum. For adamw, beta1 (beta2 is 0.999)."
+        0.9, ge=0, lt=1, description="Momentum of sgd, or beta1 of adamw (its beta2 is 0.999)."
     )
     weight_decay: float = Field(
         5e-4, ge=0, le=1, description="sgd: added to the gradient; adamw: decoupled from it"

@@ -99,7 +99,7 @@ function renderQueueWorkers({ workers, queued }) {
 
 function WorkerPanel({ worker, onUpdate }) {
   const devices = worker.devices.map((device) => html`<${DeviceLoad} device=${device} />`);
-  const slots = Object.entries(worker.slot_threads).map(([kind, total]) => {
+  const slots = Object.entries(worker.slots).map(([kind, total]) => {
     const busy = worker.busy[kind] ?? 0;
     return html`<li>
       <div class="head">

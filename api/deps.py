@@ -18,7 +18,7 @@ from registry.storage.object_store import Store
 
 @dataclass(frozen=True)
 class Services:
-    """The shared services that `create_app` received. With them, routes need no globals."""
+    """The shared services that `create_app` received, so that routes need no globals."""
 
     settings: Settings
     database: Database
@@ -60,7 +60,7 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         description="Unique key for this request. If the request is sent again with the same key "
-        "within a day, it is not executed again and gets the first response.",
+        "within a day, it is not executed again, and the first response is returned.",
     ),
 ]
 PageLimit = Annotated[int, Query(ge=1, description=LIMIT_DESCRIPTION)]

@@ -166,7 +166,7 @@ def problem_from_validation_error(error: RequestValidationError) -> Problem:
 
 
 def validate_body(model: type[ModelT], body: dict[str, Any]) -> ModelT:
-    """Validate data that the route assembled as if it had been sent as the request body.
+    """Validate data that the route assembled, and report errors as for a request body.
 
     Raises:
         RequestValidationError: The data is invalid. Locations point into the body.

@@ -1,9 +1,9 @@
-"""Reproduces the paper's table. Prints and plots measured and published accuracies together.
+"""Reproduces the paper's table, and prints and plots it with the published accuracies.
 
 Usage: python -m benchmarks.paper_reproduction --data cifar100.zip --pairs wrn_40_2/wrn_16_2
     --methods plain,kd,crd,dlkd --seeds 3
 
-Each entry is the accuracy after the last epoch, as mean and standard deviation over seeds. A
+Each entry is the accuracy after the last epoch, as mean and standard deviation over the seeds. A
 method's parameters follow its name: dlkd:views=single:alignment=5:correlation=1. A teacher is
 trained unless --teachers provides its file. An interrupted run resumes where it stopped. The
 default of --epochs is 240 on a GPU, as in the paper. On a CPU it is 12, which exercises this
@@ -66,7 +66,7 @@ class PaperTable:
         return weights
 
     def run_cell(self, pair: str, method: str) -> TableCell:
-        """Train one entry of the table with each seed and return its accuracies."""
+        """Train the student of one table entry with each seed and return the accuracies."""
         teacher, student = pair.split("/")
         results = [
             self.run_cache.get_or_run(
@@ -128,8 +128,8 @@ def _published_top1(table: str, pair: str, method: str) -> float | None:
 def _parse_teachers(text: str) -> dict[str, Path]:
     """Return the teacher files by architecture.
 
-    The text is either a folder of files named <architecture>.<suffix>, or a list such as
-    resnet56=one.th,vgg13=another.pth.
+    The text is either the path of a folder whose files are named <architecture>.<suffix>, or a list
+    such as resnet56=one.th,vgg13=another.pth.
     """
     if "=" not in text:
         return {path.stem: path for path in Path(text).iterdir()}

@@ -34,7 +34,7 @@ class TableCell:
 
 
 def format_header(pairs: Sequence[str], sources: dict[str, Sequence[str]]) -> str:
-    """Return the header: one column per pair, and one for each source with results for it."""
+    """Return the header: a column per pair, followed by a column for each of the pair's sources."""
     columns = [name for pair in pairs for name in (pair.replace("/", " → "), *sources[pair])]
     return f"| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}"
 
@@ -49,7 +49,7 @@ def format_row(method: str, cells: Sequence[TableCell], sources: dict[str, Seque
 
 
 def plot_table(cells: Sequence[TableCell], teachers: dict[str, float], path: Path) -> None:
-    """Plot the table to a file, with one panel per pair. The suffix determines the format.
+    """Plot the table to a file, with one panel per pair. The file suffix sets the format.
 
     Each seed is shown as a point and their mean as a bar. Published numbers are shown as hollow
     markers, and the teacher's accuracy as a dashed line.

@@ -1,4 +1,4 @@
-"""A cache of finished benchmark runs. The key of a run is the digest of its spec.
+"""A cache of finished benchmark runs, keyed by the digests of their specs.
 
 An interrupted run resumes from its checkpoint.
 """

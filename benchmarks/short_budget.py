@@ -1,6 +1,6 @@
 """Measures each method's accuracy after a few seconds of training, as mean and spread over seeds.
 
-The dataset is handwritten digits, the teacher is wrn_16_2 and the student is resnet8.
+The dataset contains handwritten digits, the teacher is wrn_16_2 and the student is resnet8.
 
 Usage: python -m benchmarks.short_budget [--epochs 6] [--seeds 3]
 """

@@ -1,4 +1,4 @@
-"""Measures how long each interface takes to produce the first student, by step.
+"""Measures how long each interface takes, step by step, to produce the first student.
 
 The time runs from the start of a new service until the student's file is on disk.
 
@@ -6,8 +6,8 @@ Usage: python -m benchmarks.time_to_student --teacher resnet20.th --data images.
     [--student resnet8] [--epochs 1] [--rounds 3]
 
 In every round, each interface uses a new service (`dlkd up`), so that none benefits from work that
-was done for another. The step "start" ends when the service responds. For the portal, it includes
-signing in with a browser that is already open. Its step "job" includes filling in the form.
+was done for another. The step "start" ends when the service responds. In the portal, "start" also
+includes signing in with a browser that is already open, and "job" includes filling in the form.
 """
 
 import argparse

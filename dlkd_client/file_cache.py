@@ -12,7 +12,7 @@ def cached_model_path(sha256_digest: str, suffix: str) -> Path:
 
 
 class UploadState:
-    """The saved state of an unfinished upload, for one service and one file's digest."""
+    """The saved state of an unfinished upload, keyed by the service's URL and the file's digest."""
 
     def __init__(self, url: str, digest: str) -> None:
         name = sha256(f"{url} {digest}".encode()).hexdigest()

@@ -40,6 +40,6 @@ def import_target(target: str) -> Any:
 
 
 def compute_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes in lowercase hexadecimal, reading it in blocks."""
+    """Return a file's SHA-256 in lowercase hexadecimal. The file is read in blocks."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()

@@ -197,7 +197,7 @@ def _build_training_run(
     training, method, device = inputs.spec.training, inputs.spec.method, inputs.device
     if training.compile == CompileMode.ALWAYS and inputs.world.size > 1:
         raise SpecError(
-            "A run with several processes cannot be compiled.",
+            "The student cannot be compiled in a run with several processes.",
             hint="Set compile to auto or never.",
             pointer="/training/compile",
         )

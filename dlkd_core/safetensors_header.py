@@ -12,7 +12,7 @@ _ALIGNMENT = 8
 
 
 def header_length(head: bytes) -> int:
-    """Return the length of the header's JSON that a file's first 8 bytes state."""
+    """Return the length of the header's JSON, as stated in a file's first 8 bytes."""
     return int.from_bytes(head[:_LENGTH_BYTES], "little")
 
 

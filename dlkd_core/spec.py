@@ -84,8 +84,8 @@ class TeacherOptions(FrozenModel):
 
 
 _PRETRAINED_DESCRIPTION = (
-    "Architecture whose published weights are the teacher. If its number of classes differs from"
-    " that of the dataset, only its backbone is used."
+    "Architecture whose published weights serve as the teacher. If its number of classes differs"
+    " from that of the dataset, only its backbone is used."
 )
 
 
@@ -233,13 +233,13 @@ class StudentSpec(FrozenModel):
 
 
 class TransferRef(Transfer):
-    """Transfer to a dataset in the service. Its images are resized to the student's size."""
+    """Transfer to a dataset in the service. Its images are resized to the student's image size."""
 
     dataset: DatasetRef
 
 
 class TransferFile(Transfer):
-    """Transfer to a dataset on this machine. Its images are resized to the student's size."""
+    """Transfer to a dataset on this machine. Its images are resized to the student's image size."""
 
     dataset: DatasetFile
 

@@ -73,7 +73,10 @@ class TrainingSpec(FrozenModel):
         0.9, ge=0, lt=1, description="Momentum of sgd, or beta1 of adamw (its beta2 is 0.999)."
     )
     weight_decay: float = Field(
-        5e-4, ge=0, le=1, description="sgd: added to the gradient; adamw: decoupled from it"
+        5e-4,
+        ge=0,
+        le=1,
+        description="Weight decay. sgd: added to the gradient; adamw: decoupled from it.",
     )
     nesterov: bool = Field(default=False, description="Use Nesterov momentum. Applies to sgd only.")
     schedule: LearningRateSchedule = LearningRateSchedule()
@@ -123,9 +126,9 @@ class TrainingSpec(FrozenModel):
         None,
         ge=1,
         le=100_000,
-        description="Epochs without an improvement in val top-1 after which the run ends. The last"
-        " weights are exported, not the best ones. The val split then influences training, so its"
-        " accuracy is optimistic. Measure the final accuracy on other images.",
+        description="End the run after this many epochs without an improvement in val top-1. The"
+        " last weights are exported, not the best ones. The val split then influences training, so"
+        " its accuracy is optimistic. Measure the final accuracy on other images.",
     )
     max_seconds: float | None = Field(
         None,

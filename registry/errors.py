@@ -201,8 +201,8 @@ class DatasetInLineage(Conflict):
     code = "dataset_in_lineage"
     default_hint = (
         "To delete the dataset anyway, use DELETE /v1/datasets/{id}?force=true (dlkd dataset rm "
-        "--force). These models can then no longer be reproduced. Their lineage keeps the data "
-        "set's name and digests."
+        "--force). These models can then no longer be reproduced. Their lineage keeps the "
+        "dataset's name and digests."
     )
 
 

@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     quota_queued_jobs: int | None = Field(
         None,
         ge=0,
-        description="Maximum number of jobs per owner that wait to be run. Unlimited if unset.",
+        description="Maximum number of waiting jobs per owner. Unlimited if unset.",
     )
     quota_running_jobs: int | None = Field(
         None,
@@ -271,10 +271,10 @@ class Settings(BaseSettings):
         "even if the broker is available.",
     )
     progress_seconds: float = Field(
-        1, gt=0, description="Minimum interval between a job's progress updates in seconds."
+        1, gt=0, description="Minimum interval between a job's progress updates, in seconds."
     )
     dispatch_seconds: float = Field(
-        2, gt=0, description="Interval between dispatcher rounds in seconds."
+        2, gt=0, description="Interval between dispatcher rounds, in seconds."
     )
     stop_seconds: float = Field(
         20,
@@ -310,7 +310,7 @@ class Settings(BaseSettings):
     retry_seconds: float = Field(
         10,
         ge=0,
-        description="Delay before the first retry in seconds. It doubles with each further retry.",
+        description="Delay in seconds before the first retry. It doubles with each further retry.",
     )
     kept_checkpoint_seconds: float = Field(
         7 * 86_400,

@@ -16,11 +16,12 @@ from dlkd_core.catalog.loss_params import TERMS
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("api", "worker", "dlkd_core", "registry", "dlkd_client")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-# `# budget: reason` on a file's first line or on a def line lifts its limit.
+# `# budget: reason` on a file's first line or on a def line exempts the file or function from its
+# limit.
 BUDGET_EXCEPTION = re.compile(r"#\s*budget: \w+")
 
-# Folders of equals, which may hold more than 16 modules: one loss, route group or job of a worker
-# per file.
+# Folders that may hold more than 16 modules, because their files are many of one kind: losses,
+# route groups or tasks of a worker.
 CATALOG_FOLDERS = {"dlkd_core/losses", "api/routes", "worker"}
 
 # Words and phrases that readers stumbled over. The plain word for each is in the code today.
@@ -44,7 +45,7 @@ STIFF_LANGUAGE = [
     r'(description|help)="(For|Of|By|From|As) ',
 ]
 TEXT_SUFFIXES = {".py", ".js", ".md", ".toml", ".yml", ".yaml", ".html", ".css", ".example"}
-# History keeps the words of its time, and the database keeps its column names.
+# Past entries and migrations keep their old wording, and the database keeps its column names.
 HISTORY = {"docs/log.md", "CHANGELOG.md", "migrations/versions/0005_uploads.py"}
 OLD_COLUMN = 'mapped_column("told"'
 

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 def main() -> int:
     """Run a worker until SIGTERM or SIGINT and return the exit status.
 
-    The status is 1 if the settings are invalid or the database schema is outdated.
+    The status is 1 if the worker cannot start, for example because a setting is invalid.
     """
     try:
         settings = Settings()

@@ -57,7 +57,7 @@ def supervise(
             _log.warning("Attempt lost its lease")
         except Exception:  # noqa: BLE001 - the slot thread must survive
             outcome = "crashed"
-            _log.exception("Attempt crashed, its lease will expire")
+            _log.exception("Attempt crashed; its lease will expire")
         finally:
             trainer_request.remove_directory(attempt.directory)
         ATTEMPTS_ENDED.labels(claim.kind, outcome).inc()

@@ -1,4 +1,4 @@
-"""The dispatcher loop of a worker. Only the loop of the elected leader manages all jobs."""
+"""The dispatcher loop of a worker. The loop of the elected leader also manages all jobs."""
 
 import logging
 from collections.abc import Callable
@@ -60,7 +60,7 @@ class Dispatcher(Thread):
             self._stop_event.wait(self._context.settings.dispatch_seconds)
 
     def register(self) -> None:
-        """Register this worker before its first claim, so that each job's worker is known."""
+        """Register this worker before its first claim, so that every claim names a known worker."""
         with self._context.database.write() as session:
             membership.register(session, self._context.worker_id, self._worker_info)
 

@@ -1,4 +1,4 @@
-"""The environment of a trainer process, which has no secrets and limited resources."""
+"""Isolates a trainer process: no secrets in its environment, and limited resources."""
 
 import os
 import re

@@ -42,7 +42,7 @@ def list_capacity(settings: Settings, devices: list[dict[str, Any]]) -> list[Que
 
 
 def add_trainer_memory(settings: Settings, device: dict[str, Any]) -> dict[str, Any]:
-    """Add a trainer's memory limit to the description of a CPU, to match jobs to workers."""
+    """Add a trainer's memory limit to a CPU's description. Claims compare it with job needs."""
     return (
         {**device, "trainer_bytes": trainer_memory_bytes(settings)}
         if device["kind"] == "cpu"

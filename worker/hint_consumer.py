@@ -63,4 +63,4 @@ class HintConsumer:
 
 
 def _keep_logging_config(**_: Any) -> None:
-    """Prevent Celery from replacing the logging configuration, as a handler of its signal."""
+    """Handle Celery's logging signal, so that Celery keeps the existing logging configuration."""

@@ -67,7 +67,7 @@ def _prune_history(context: WorkerContext) -> None:
 
 
 def collect_garbage(context: WorkerContext) -> None:
-    """Remove unreferenced objects from the store. This runs rarely: it lists the whole store."""
+    """Remove unreferenced objects. This runs rarely, because it lists the whole store."""
     for item in collect(context.database, context.store, context.settings):
         _log.info("Removed unreferenced %s %s (%d bytes)", item.kind, item.name, item.size)
 

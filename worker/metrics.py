@@ -99,7 +99,7 @@ def _gauge_by_work(name: str, description: str, counts: Mapping[str, int]) -> Me
 def _gpu_metrics(usages: list[GpuUsage]) -> list[Metric]:
     labels = ["index", "name"]
     busy = GaugeMetricFamily(
-        "dlkd_gpu_busy_ratio", "Fraction of time in which kernels ran.", labels=labels
+        "dlkd_gpu_busy_ratio", "Fraction of time during which kernels ran.", labels=labels
     )
     used = GaugeMetricFamily(
         "dlkd_gpu_memory_used_bytes", "GPU memory in use by all processes.", labels=labels

@@ -1,6 +1,7 @@
 """A worker's scratch folder, locked while the worker is alive.
 
-The lock shows that the worker is alive. The next worker removes the folders of dead workers.
+The lock shows that the worker is alive. Each worker removes the folders of dead workers when it
+starts.
 """
 
 import fcntl

@@ -74,7 +74,7 @@ class Slots:
 
 
 class _IdleSlots:
-    """The numbers of the idle slots of one kind. A job may take several slots.
+    """Tracks which slots of one kind are idle. A job may take several slots.
 
     A slot holds `lock` from reading the idle slots until it has made its claim.
     """
@@ -85,7 +85,7 @@ class _IdleSlots:
         self._gpus = gpus or count
 
     def count_available(self, first: int, queues: Iterable[str]) -> dict[str, int]:
-        """Return, for each queue, how many slots a job that slot `first` claims can take."""
+        """Return how many slots a job claimed by slot `first` can take, for each queue."""
         slot_counts: dict[str, int] = {
             QueueName.TRAIN_CPU: len(self.slots),
             QueueName.TRAIN_CUDA: len(self._one_per_gpu(first)),

@@ -23,8 +23,8 @@ def assign_cache_file(
 ) -> TeacherCacheSpec | None:
     """Return the cache file for the attempt in `directory`, or None if it should not use one.
 
-    No cache file is used if the cache is turned off, if the job has no teacher, or on a GPU, which
-    computes outputs faster than they can be looked up.
+    The attempt should not use one if the cache is turned off, if the job has no teacher, or if the
+    job runs on a GPU, which computes outputs faster than they can be looked up.
     """
     max_bytes, teacher = context.settings.teacher_cache_bytes, claim.inputs.get("teacher")
     if not max_bytes or not teacher or gpu:

@@ -109,7 +109,7 @@ def _watch_stdin(lines: LineReader, silence_seconds: float, stop: Flag) -> None:
 
 
 def _run_request(request: TrainerRequest, stop: Flag) -> Iterator[events.Event]:
-    """Run the job and yield its events. The last event is the result, unless it was stopped."""
+    """Run the job and yield its events. Unless the job was stopped, the last one is the result."""
     try:
         isolate_process(request.directory, memory_bytes=request.memory_bytes, gpu=request.gpu)
         yield from (
@@ -138,13 +138,13 @@ def _describe_error(error: Exception) -> dict[str, object]:
         return {
             "code": "process_lost",
             "message": "Another process of this run exited.",
-            "hint": "See the log of the job for the reason.",
+            "hint": "See the job's log for the reason.",
             "retryable": True,
         }
     return {
         "code": "internal_error",
         "message": f"{type(error).__name__}: {text}",
-        "hint": "Please report this together with the traceback in the log of the job.",
+        "hint": "Please report this together with the traceback in the job's log.",
         "retryable": True,
     }
 
@@ -171,7 +171,7 @@ def _run_distillation(request: DistillRequest, stop: Flag) -> Iterator[events.Ev
                 break
         else:
             return
-    # When the run was closed, it saved a checkpoint at the step at which it stopped.
+    # Closing the run saved a checkpoint of the step at which the run stopped.
     saved = request.directory / CHECKPOINT_FILE
     if step and saved.exists():
         yield events.CheckpointSaved(path=str(saved), step=step)

@@ -122,7 +122,7 @@ class TrainerMonitor:
             return make_failure(
                 "trainer_hung",
                 f"The trainer sent no event for {settings.hang_seconds:.0f} s.",
-                "Check the device and the log of the job.",
+                "Check the device and the job's log.",
                 log=self._collect_log(),
             )
         return None
@@ -135,7 +135,7 @@ class TrainerMonitor:
             return make_failure(
                 "trainer_garbled",
                 f"The trainer sent a line that is not an event: {line[:200]!r}",
-                "Please report this together with the log of the job.",
+                "Please report this together with the job's log.",
                 log=self._collect_log(),
             )
         match event:

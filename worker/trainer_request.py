@@ -134,7 +134,7 @@ def _fetch_checkpoint(store: Store, claim: Claim, inputs_dir: Path) -> Path | No
         store.fetch_key(claim.resume_from, path)
     except StoredFileMissing:  # for example after restoring an older backup of the store
         _log.warning(
-            "Checkpoint %s is missing, the job restarts from its beginning", claim.resume_from
+            "Checkpoint %s is missing; the job restarts from the beginning", claim.resume_from
         )
         return None
     return path

@@ -9,7 +9,7 @@ from dlkd_core.events import FileExported
 
 
 class ResultKind(StrEnum):
-    """How a trainer ended. These are also the `outcome` values of `dlkd_worker_attempts`."""
+    """How a trainer ended. The metric `dlkd_worker_attempts` uses these values as `outcome`."""
 
     FINISHED = "finished"
     FAILED = "failed"
@@ -23,7 +23,7 @@ class ResultKind(StrEnum):
 class TrainerResult:
     """How a trainer ended.
 
-    `report` and `files` are set if it finished its job, and `error` is set if it failed.
+    `report` and `files` are set if the trainer finished its job, and `error` is set if it failed.
     """
 
     kind: ResultKind
@@ -53,7 +53,7 @@ def make_crash(exit_status: int, log: list[str]) -> TrainerResult:
         return make_failure(
             "trainer_died",
             f"The trainer process exited with status {exit_status}.",
-            "See the log of the job for the reason.",
+            "See the job's log for the reason.",
             log=log,
         )
     number = signal.Signals(-exit_status)
@@ -62,9 +62,7 @@ def make_crash(exit_status: int, log: list[str]) -> TrainerResult:
             "The machine probably ran out of memory. Lower training.batch_size, or give the worker "
             "more memory."
         ),
-        signal.SIGSEGV: (
-            "A library crashed. See the log of the job, and check the machine's drivers."
-        ),
+        signal.SIGSEGV: "A library crashed. See the job's log, and check the machine's drivers.",
     }.get(number, "Something outside the service ended the process.")
     return make_failure(
         "trainer_died", f"The trainer process was terminated by {number.name}.", hint, log=log
@@ -76,6 +74,6 @@ def make_worker_error(error: Exception, log: list[str]) -> TrainerResult:
     return make_failure(
         "worker_error",
         f"{type(error).__name__}: {error}"[:1000],
-        "See the log of the worker for details.",
+        "See the worker's log for details.",
         log=log,
     )

@@ -1,7 +1,7 @@
 """The role and scope that each route requires.
 
-Callers with a role below operator see only resources that belong to the same owner as
-their API key or token.
+Callers with a role below operator see only resources that belong to the same owner as their API key
+or token.
 """
 
 from fastapi import Depends, Request

@@ -1,6 +1,6 @@
 """Prometheus metrics of requests.
 
-They are labeled with the route template, because every path would create a separate series.
+They are labeled with the route template. A label for the path would create a series per path.
 """
 
 from time import perf_counter

@@ -62,7 +62,7 @@ def _build_metric_families(stats: ServiceStats) -> list[Metric]:
         ),
         GaugeMetricFamily(
             "dlkd_expired_leases",
-            "Number of jobs with an expired lease that were not requeued yet.",
+            "Number of jobs with an expired lease that have not been requeued yet.",
             value=stats.overdue_leases,
         ),
         _build_labeled_gauge(

@@ -135,7 +135,8 @@ class AliasRequest(FrozenModel):
     """The target of an alias."""
 
     model: str = Field(
-        description="Model id, or `name@version` with the same name as the alias.",
+        description="Model id or `name@version`. The model must be a version of the registered "
+        "name in the path.",
         examples=["model_01jd…", "cifar10-small@3"],
     )
 
@@ -157,7 +158,7 @@ class LineageNodeOut(ResponseModel):
     name: str
     facts: dict[str, Any]
     deleted: bool = Field(
-        description="Whether the object was deleted. Its name and facts are then taken from the "
+        description="Whether the object was deleted. If so, its name and facts come from the "
         "job's record."
     )
 

@@ -14,7 +14,7 @@ from registry.jobs.queries import JobFilters, parse_label
 from registry.models import model_versions
 
 # This repeats JobStatus, because clients rely on the error code `literal_error` for an unknown
-# status, which an enum type would change.
+# status. An enum type would change that code.
 JobStatusFilter = Literal[
     "validating",
     "queued",
@@ -61,7 +61,7 @@ class JobQuery(_PageQuery):
     teacher: str | None = Field(None, description=_TEACHER_DESCRIPTION)
 
     def to_filters(self, visible_owner: str | None) -> JobFilters:
-        """Return the filters. With `visible_owner`, they match only jobs of this owner.
+        """Return the filters. If `visible_owner` is set, they match only this owner's jobs.
 
         Raises:
             LabelInvalid: A label is not of the form `key:value`.
@@ -98,7 +98,7 @@ class ModelQuery(_PageQuery):
     )
 
     def to_filters(self, visible_owner: str | None) -> model_versions.ModelFilters:
-        """Return the filters. With `visible_owner`, they match only models of this owner."""
+        """Return the filters. If `visible_owner` is set, they match only this owner's models."""
         return model_versions.ModelFilters(
             owner=visible_owner,
             name=self.name,

@@ -61,7 +61,7 @@ def serialize_job(session: Session, job: Job, settings: Settings) -> JobOut:
 
 
 def serialize_jobs(session: Session, jobs: Sequence[Job], settings: Settings) -> list[JobOut]:
-    """Return the response schemas of jobs, with a fixed number of queries."""
+    """Return the response schemas of jobs, using a fixed number of queries."""
     job_ids = [job.id for job in jobs]
     alive_within = timedelta(seconds=settings.liveness_seconds)
     waiting_for = capacity.explain_waiting(session, list(jobs), alive_within=alive_within)
@@ -107,7 +107,7 @@ def serialize_job_plan(
         )
     alive_within = timedelta(seconds=settings.liveness_seconds)
     waiting_for = capacity.explain_waiting(session, [outcome], alive_within=alive_within)
-    # It was already verified when the job was planned that the caller may see its inputs.
+    # Planning the job has already verified that the caller may see the job's inputs.
     estimate = student_estimates.estimate_student(session, JobSpec.model_validate(outcome.spec))
     return JobPlan(
         valid=True,
@@ -126,7 +126,7 @@ def serialize_model(session: Session, model: Model) -> ModelOut:
 
 
 def serialize_models(session: Session, models: Sequence[Model]) -> list[ModelOut]:
-    """Return the response schemas of models, with a fixed number of queries."""
+    """Return the response schemas of models, using a fixed number of queries."""
     model_ids = [model.id for model in models]
     aliases_by_model = aliases.aliases_by_model(session, model_ids)
     tags_by_model = model_versions.tags_by_model(session, model_ids)

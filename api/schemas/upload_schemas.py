@@ -27,7 +27,7 @@ class FileUploadOut(ResponseModel):
     )
 
     @computed_field(  # type: ignore[prop-decorator]  # the decorator order that pydantic documents
-        description="Whether the file is complete and can be used as `upload_id`."
+        description="Whether the file is complete, so that `id` can be used as `upload_id`."
     )
     @property
     def finished(self) -> bool:

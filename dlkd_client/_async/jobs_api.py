@@ -141,7 +141,7 @@ class AsyncJobsAPI(AsyncBaseClient):
         return await self._post_action(job_id, "retry", json={"from_start": from_start})
 
     async def clone(self, job_id: str, changes: Mapping[str, Any] | None = None) -> AsyncJob:
-        """Submit a copy of a job. `changes` is a JSON merge patch for its request."""
+        """Submit a copy of a job. `changes` is a JSON merge patch for the original request."""
         return await self._post_action(job_id, "clone", json=dict(changes or {}))
 
     async def update_job(self, job_id: str, **changes: Any) -> AsyncJob:

@@ -90,7 +90,7 @@ class AsyncModelsAPI(AsyncBaseClient):
     """Client methods for models."""
 
     async def model(self, model: str) -> AsyncModel:
-        """Return the model to which an id, name@alias, name@version or name@latest refers."""
+        """Return a model by its id, or by name@alias, name@version or name@latest."""
         return await self.get(f"/v1/models/{model}", AsyncModel)
 
     def models(self, **filters: str | list[str] | None) -> AsyncIterator[AsyncModel]:

@@ -135,7 +135,7 @@ class JobsAPI(BaseClient):
         return self._post_action(job_id, "retry", json={"from_start": from_start})
 
     def clone(self, job_id: str, changes: Mapping[str, Any] | None = None) -> Job:
-        """Submit a copy of a job. `changes` is a JSON merge patch for its request."""
+        """Submit a copy of a job. `changes` is a JSON merge patch for the original request."""
         return self._post_action(job_id, "clone", json=dict(changes or {}))
 
     def update_job(self, job_id: str, **changes: Any) -> Job:

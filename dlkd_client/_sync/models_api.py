@@ -90,7 +90,7 @@ class ModelsAPI(BaseClient):
     """Client methods for models."""
 
     def model(self, model: str) -> Model:
-        """Return the model to which an id, name@alias, name@version or name@latest refers."""
+        """Return a model by its id, or by name@alias, name@version or name@latest."""
         return self.get(f"/v1/models/{model}", Model)
 
     def models(self, **filters: str | list[str] | None) -> Iterator[Model]:

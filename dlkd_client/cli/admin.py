@@ -56,7 +56,8 @@ def check_files(
     """Check the store for missing files.
 
     Checks that the store in the DLKD_... settings holds every file that the database refers to.
-    Prints each missing or corrupt file with the row that refers to it. The exit status is then 1.
+    Prints each missing or corrupt file with the row that refers to it. The exit status is 1 if
+    there is such a file.
     """
     with require_service_extras():
         from registry.db.database import Database
@@ -84,7 +85,7 @@ def check_files(
 def copy_files(
     source: _StoreLocation, target: _StoreLocation, *, as_json: JsonOption = False
 ) -> None:
-    """Copy a store, to back up, restore or move it.
+    """Copy a store for a backup, restore or move.
 
     Copies the stored files and checkpoints that are missing in the target, and checks each file
     against its sha256. Prints the size and name of each file. The exit status is 1 if a file could

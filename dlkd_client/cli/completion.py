@@ -17,9 +17,9 @@ Completer = Callable[[typer.Context, str], Iterable[Suggestion]]
 
 
 def _complete_from_service(list_suggestions: Callable[[Client], Iterator[Suggestion]]) -> Completer:
-    """Complete from a response of the service.
+    """Return a completer that fetches suggestions from the service.
 
-    Errors yield no suggestions, because a shell cannot show them.
+    If an error occurs, it suggests nothing, because a shell cannot show errors.
     """
 
     def complete(context: typer.Context, incomplete: str) -> list[Suggestion]:

@@ -32,7 +32,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         envvar="DLKD_DATA",
-        help="Data folder of a service on this machine. Used without --url.",
+        help="Data folder of a service on this machine. Used if --url is not set.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

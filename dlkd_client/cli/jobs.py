@@ -172,7 +172,7 @@ def _watch_job(client: Client, job_id: str, *, curves: bool, as_json: bool) -> N
         print_json(job)
     if job.status != "succeeded":
         exit_with_error(f"{job_id} {job.status}" + (f": {job.error}" if job.error else ""))
-    print_message(f"{job_id} made {job.model_id}")
+    print_message(f"{job_id} produced {job.model_id}")
 
 
 def _wait_for_job(client: Client, job_id: str, *, curves: bool) -> Job:

@@ -118,7 +118,7 @@ def run_demo(config: DemoConfig, client: Client, console: Console) -> Table:
             else _train_teacher(config, dataset, client, console)
         )
     method = config.method["name"]
-    training_step = f"Train {config.student} alone and by {method}, {config.seeds} seed(s) each"
+    training_step = f"Train {config.student} alone and with {method}, {config.seeds} seed(s) each"
     with _step(console, training_step):
         distilled, alone = _train_students(config, dataset, source, client, console)
     with _step(console, "Download the student and run it outside the service"):
@@ -327,8 +327,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--data", type=Path, help="zip, tar or tar.gz of train/<class>/... and val/<class>/..."
     )
     parser.add_argument("--student", help="architecture of the student")
-    parser.add_argument("--epochs", type=int, help="epochs of each student")
-    parser.add_argument("--seeds", type=int, help="number of runs of each student")
+    parser.add_argument("--epochs", type=int, help="epochs per student")
+    parser.add_argument("--seeds", type=int, help="number of runs per student")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for downloads")
     parser.add_argument(
         "--service", type=Path, default=Path("data"), help="data folder of the service"

@@ -93,7 +93,7 @@ def check_device() -> CheckResult:
             "The driver does not match this torch. `nvidia-smi` shows the driver's CUDA version.",
         )
     if device.type == "cpu" and Path("/dev/nvidia0").exists():
-        hint = "Install a driver for the CUDA version of this torch, or a torch for the driver."
+        hint = "Install a driver that supports torch's CUDA version, or a torch for the driver."
         message = f"a GPU is present, but torch {torch.__version__} cannot use it"
         return CheckResult("device", CheckState.WARN, message, hint)
     return CheckResult("device", CheckState.OK, describe_device(device))
@@ -182,7 +182,7 @@ def check_service(url: str | None, key: str | None, data: Path) -> CheckResult:
 
 
 def check_settings(data: Path) -> Iterator[CheckResult]:
-    """Check the database, broker and store that the DLKD_... settings here select."""
+    """Check the database, broker and store that this machine's DLKD_... settings select."""
     try:
         from registry.settings import Settings, format_errors
     except ImportError:

@@ -1,4 +1,4 @@
-"""Evaluates a downloaded ONNX student outside the service, with only onnxruntime."""
+"""Evaluates a downloaded ONNX student outside the service, using only onnxruntime."""
 
 from dataclasses import dataclass
 from pathlib import Path

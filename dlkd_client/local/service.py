@@ -49,7 +49,7 @@ def run_service(
     on_ready: Callable[[ServiceAddress], None],
     print_message: Callable[[str], None],
 ) -> None:
-    """Run API and worker until SIGINT or SIGTERM, then drain the worker.
+    """Run the API and a worker until SIGINT or SIGTERM, then drain the worker.
 
     When both are ready, `on_ready` is called.
 
@@ -92,7 +92,7 @@ def _create_processes(settings: Settings, listener: socket.socket) -> list[Child
 def _start_and_wait(
     children: list[ChildProcess], database: Database, address: ServiceAddress, stop: Event
 ) -> None:
-    """Start the processes and wait until API and worker are ready, or `stop` is set."""
+    """Start the processes and wait until the API and the worker are ready, or `stop` is set."""
     for child in children:
         child.start()
     deadline = monotonic() + _START_SECONDS

@@ -1,7 +1,7 @@
 """Everything that a spec can select by name, with parameters, limits and sources.
 
-This package is torch-free. To add a method, network family or exporter, add a source file, an entry
-here and a test.
+This package is torch-free. To add a method, network family or exporter, add a module, an entry here
+and a test.
 """
 
 from dlkd_core.catalog.architectures import ARCHITECTURES, Architecture, find_architecture

@@ -60,8 +60,8 @@ DATASET_FORMATS: dict[str, DatasetFormat] = {
         ),
         DatasetFormat(
             name="webdataset",
-            summary="WebDataset: samples of an image (such as .jpg) and an optional .cls with the"
-            " same key, in shards or folders named train and val",
+            summary="WebDataset: each sample is an image (such as .jpg) and an optional .cls file"
+            " with the same key, in shards or folders named train and val",
             pattern=r".+\.cls|.*(train|val).*\.tar",
             target="dlkd_core.data.formats.webdataset:read",
         ),

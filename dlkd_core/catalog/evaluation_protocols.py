@@ -43,8 +43,8 @@ class LinearProbe(EvaluationProtocol):
         1.0,
         gt=0,
         le=1e6,
-        description="Weight of the L2 penalty (half the sum of squared weights), which is added to"
-        " the loss summed over the images",
+        description="Strength of the L2 penalty: this value times half the sum of the squared"
+        " weights is added to the loss, which is summed over the images",
     )
 
 

@@ -1,4 +1,4 @@
-"""Export formats of a student. Each file is loaded again and measured before it is published."""
+"""Export formats for a student. Each file is loaded again and measured before it is published."""
 
 from dlkd_core.common import FrozenModel, LiteralEnum
 
@@ -52,8 +52,8 @@ EXPORTERS: dict[str, ExporterEntry] = {
         ExporterEntry(
             name=ExportFormat.ONNX_INT8,
             file="student.int8.onnx",
-            summary="The ONNX graph in 8-bit integers, calibrated on training images. Top-1 drops"
-            " by at most 0.5 percentage points.",
+            summary="The ONNX graph quantized to 8-bit integers, calibrated on training images."
+            " Top-1 drops by at most 0.5 percentage points.",
             target="dlkd_core.export.onnx_int8_exporter:OnnxInt8Exporter",
         ),
         ExporterEntry(

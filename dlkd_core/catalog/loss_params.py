@@ -43,7 +43,10 @@ class CrossEntropyParams(LossParams):
 
 
 class KDParams(LossParams):
-    """KL divergence between softened logits, times T squared, first view (Hinton et al. 2015)."""
+    """KL divergence between the networks' softened logits on the first view (Hinton et al. 2015).
+
+    The divergence is multiplied by the square of the temperature.
+    """
 
     target = "dlkd_core.losses.kd:KDLoss"
     needs_logits = True
@@ -54,20 +57,24 @@ class KDParams(LossParams):
 
 
 class AlignmentParams(LossParams):
-    """Squared distance between the networks' unit feature vectors, over all views."""
+    """Squared distance between the networks' feature vectors of unit length, over all views."""
 
     target = "dlkd_core.losses.alignment:AlignmentLoss"
 
     name: Literal["alignment"] = "alignment"
     hidden_factor: int = Field(
-        16, ge=1, le=64, description="Hidden width of the head as a multiple of the teacher's width"
+        16,
+        ge=1,
+        le=64,
+        description="Hidden width of the head as a multiple of the teacher's feature width",
     )
 
 
 class CorrelationParams(LossParams):
     """KL divergence between the networks' similarities within the batch.
 
-    The similarities are softmax(cosine / temperature) between the other views and the first views.
+    For each view except the first, they are softmax(cosine / temperature) with the first views of
+    all images.
     """
 
     target = "dlkd_core.losses.correlation:CorrelationLoss"
@@ -88,7 +95,7 @@ class SupConParams(LossParams):
 
 
 class DKDParams(LossParams):
-    """KL divergence for target and other classes separately, first view (Zhao et al. 2022)."""
+    """Separate KL divergences for target and other classes on the first view (Zhao et al. 2022)."""
 
     target = "dlkd_core.losses.dkd:DKDLoss"
     needs_labels = True
@@ -97,12 +104,19 @@ class DKDParams(LossParams):
 
     name: Literal["dkd"] = "dkd"
     temperature: float = Field(4.0, gt=0)
-    alpha: float = Field(1.0, ge=0, description="Weight of the target class against all others")
-    beta: float = Field(8.0, ge=0, description="Weight of the distribution over the other classes")
+    alpha: float = Field(
+        1.0, ge=0, description="Weight of the term for the target class against all others"
+    )
+    beta: float = Field(
+        8.0, ge=0, description="Weight of the term for the distribution over the other classes"
+    )
 
 
 class DISTParams(LossParams):
-    """Pearson correlation between and within classes, on the first view (Huang et al. 2022)."""
+    """Pearson correlation between the networks' predictions (Huang et al. 2022).
+
+    The first views are compared, both over the classes of an image and over the images of a class.
+    """
 
     target = "dlkd_core.losses.dist:DISTLoss"
     needs_logits = True
@@ -128,7 +142,10 @@ class ATParams(LossParams):
 
 
 class SPParams(LossParams):
-    """Distance between the batch's similarity matrices in the last block (Tung and Mori 2019)."""
+    """Distance between the networks' similarity matrices of a batch (Tung and Mori 2019).
+
+    The similarities are computed on the last block's outputs.
+    """
 
     target = "dlkd_core.losses.sp:SPLoss"
     needs_feature_maps = True
@@ -137,7 +154,7 @@ class SPParams(LossParams):
 
 
 class NSTParams(LossParams):
-    """Squared MMD between the channels of paired blocks (Huang and Wang 2017)."""
+    """Squared maximum mean discrepancy of paired blocks' channels (Huang and Wang 2017)."""
 
     target = "dlkd_core.losses.nst:NSTLoss"
     needs_feature_maps = True
@@ -164,7 +181,7 @@ class VIDParams(LossParams):
 
 
 class RKDParams(LossParams):
-    """Mismatch of the distances and angles between the samples of a batch (Park et al. 2019)."""
+    """Huber loss between the networks' distances and angles among samples (Park et al. 2019)."""
 
     target = "dlkd_core.losses.rkd:RKDLoss"
 
@@ -174,7 +191,10 @@ class RKDParams(LossParams):
 
 
 class PKTParams(LossParams):
-    """Divergence between the neighbor probabilities in the batch (Passalis and Tefas 2018)."""
+    """Divergence between the networks' neighbor probabilities in a batch (Passalis and Tefas 2018).
+
+    A sample's neighbor probabilities are its similarities to all samples, divided by their sum.
+    """
 
     target = "dlkd_core.losses.pkt:PKTLoss"
 
@@ -182,7 +202,11 @@ class PKTParams(LossParams):
 
 
 class CCParams(LossParams):
-    """Products of neighboring samples' embedding differences (Peng et al. 2019)."""
+    """Inner products of the embedding differences of neighboring samples (Peng et al. 2019).
+
+    A sample's embedding difference is the absolute difference between the student's embedding and
+    the teacher's.
+    """
 
     target = "dlkd_core.losses.cc:CCLoss"
 
@@ -191,7 +215,7 @@ class CCParams(LossParams):
 
 
 class CRDParams(LossParams):
-    """Contrastive loss with a memory bank of all training images, first view (Tian et al. 2020)."""
+    """Contrastive loss on first views, with a memory of all training images (Tian et al. 2020)."""
 
     target = "dlkd_core.losses.crd:CRDLoss"
     needs_labels = True
@@ -209,7 +233,10 @@ class CRDParams(LossParams):
 
 
 class SSKDLogitsParams(LossParams):
-    """KL divergence between softened logits on all views except the first (Xu et al. 2020)."""
+    """KL divergence between the networks' softened logits on the other views (Xu et al. 2020).
+
+    The other views of an image are all except the first.
+    """
 
     target = "dlkd_core.losses.sskd:SSKDLogitsLoss"
     needs_logits = True
@@ -220,9 +247,10 @@ class SSKDLogitsParams(LossParams):
 
 
 class SSKDParams(LossParams):
-    """KL divergence between the similarities of the other views to the first (Xu et al. 2020).
+    """KL divergence between the networks' similarities of views (Xu et al. 2020).
 
-    The rows that are hardest for the teacher are excluded.
+    The similarities are those of the other views to the first views. The views that are hardest for
+    the teacher are excluded.
     """
 
     target = "dlkd_core.losses.sskd:SSKDLoss"
@@ -233,20 +261,23 @@ class SSKDParams(LossParams):
         0.75,
         ge=0,
         le=1,
-        description="Fraction to keep of the rows in which the teacher does not rank the view's own"
-        " image first",
+        description="Fraction of views to keep among those whose own image the teacher does not"
+        " rank first",
     )
 
 
 class SRRLParams(LossParams):
-    """Squared errors of features and of the teacher's logits for them (Yang et al. 2021)."""
+    """Squared errors of student features and of the teacher's logits for them (Yang et al. 2021).
+
+    The logits are those of the teacher's own classifier.
+    """
 
     target = "dlkd_core.losses.srrl:SRRLLoss"
     needs_logits = True
 
     name: Literal["srrl"] = "srrl"
     regression: float = Field(
-        1.0, ge=0, description="Weight of the logits relative to the features"
+        1.0, ge=0, description="Weight of the logit error relative to the feature error"
     )
 
 
@@ -260,7 +291,10 @@ class ReviewKDParams(LossParams):
 
 
 class FTParams(LossParams):
-    """Distance between the factors of the last block, via a paraphraser (Kim et al. 2018)."""
+    """Distance between the networks' factors of the last block (Kim et al. 2018).
+
+    A paraphraser computes the teacher's factor, and a translator the student's.
+    """
 
     target = "dlkd_core.losses.ft:FTLoss"
     needs_feature_maps = True
@@ -275,7 +309,7 @@ class FTParams(LossParams):
 
 
 class ABParams(LossParams):
-    """Margin loss on which neurons of paired blocks are active (Heo et al. 2019)."""
+    """Margin loss that matches which neurons are active in paired blocks (Heo et al. 2019)."""
 
     target = "dlkd_core.losses.ab:ABLoss"
     needs_feature_maps = True
@@ -285,7 +319,10 @@ class ABParams(LossParams):
 
 
 class SEEDParams(LossParams):
-    """Cross-entropy between similarities to a queue of teacher embeddings (Fang et al. 2021)."""
+    """Cross-entropy between the networks' similarities to earlier images (Fang et al. 2021).
+
+    A queue holds the teacher's embeddings of earlier images.
+    """
 
     target = "dlkd_core.losses.seed:SEEDLoss"
 
@@ -301,7 +338,10 @@ class SEEDParams(LossParams):
 
 
 class CompRessParams(LossParams):
-    """KL divergence between similarities to feature queues (Koohpayegani et al. 2020)."""
+    """KL divergence between the networks' similarities to queues (Koohpayegani et al. 2020).
+
+    The queues hold features of earlier images.
+    """
 
     target = "dlkd_core.losses.compress:CompRessLoss"
 

@@ -1,4 +1,4 @@
-"""Datasets: checks a folder or archive, decodes it once to uint8 tensors and augments batches."""
+"""Checks a dataset in a folder or archive, decodes it once to uint8 and augments its batches."""
 
 from dlkd_core.data.dataset import DatasetSplit, ImageDataset, open_dataset
 from dlkd_core.data.read_options import ReadOptions

@@ -87,8 +87,8 @@ class ImageDataset:
 def open_dataset(path: Path, read_options: ReadOptions = DEFAULT_READ_OPTIONS) -> ImageDataset:
     """Open a packed file, or a folder, zip or tar in one of the catalog's formats.
 
-    If the images exceed the memory budget of `read_options`, they are kept on disk. If it also sets
-    a cache folder, they are decoded only once.
+    If the images exceed the memory budget of `read_options`, they are kept on disk. With a cache
+    folder, they are decoded only once, even if several runs use them.
 
     Raises:
         DatasetError: the dataset is invalid. The message names the file or class.

@@ -1,4 +1,4 @@
-"""A cache of packed datasets that exceed memory, so that later runs need not decode them."""
+"""A cache of packed datasets that do not fit in memory, so that later runs need not decode them."""
 
 import json
 from hashlib import sha256
@@ -12,7 +12,7 @@ from dlkd_core.data.read_options import ReadOptions
 def find_cached(path: Path, read_options: ReadOptions) -> Path | None:
     """Return the cached packed file of a source, or None if the source has not been cached."""
     if read_options.cache_dir is None or not any(read_options.cache_dir.glob("*.safetensors")):
-        return None  # an empty cache is not worth the time to hash the source
+        return None  # skip hashing the source, which takes time, if the cache is empty
     cached = cache_path(path, read_options.cache_dir, read_options)
     return cached if cached.exists() else None
 

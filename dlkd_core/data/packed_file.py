@@ -119,8 +119,8 @@ def _map_split(path: Path, header: dict[str, Any], data_offset: int, name: str) 
     """Map a split read-only.
 
     A read-only mapping does not count toward the memory limit of a process, and the system can
-    reclaim the mapped pages at any time. The safetensors library uses private mappings. They count
-    as much as a copy in memory.
+    reclaim the mapped pages at any time. The safetensors library uses private mappings instead,
+    which count as much as a copy in memory.
     """
     images, labels = header[f"{name}.images"], header[f"{name}.labels"]
     images_offset = data_offset + images["data_offsets"][0]
@@ -140,7 +140,7 @@ def _build_header(splits: Mapping[str, StoredSplit], metadata: DatasetMetadata) 
         }
     }
     offset = 0
-    # The labels come first. Because their type is wider, all tensors are aligned.
+    # The labels come first. Their type is wider, so this order keeps all tensors aligned.
     for kind, dtype, itemsize in (("labels", "I64", 8), ("images", "U8", 1)):
         for name, split in splits.items():
             shape = [*(split.labels if kind == "labels" else split.images).shape]

@@ -1,4 +1,4 @@
-"""Prefetching: computes the next results in a background thread."""
+"""Prefetching: the next results are computed in a background thread."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator

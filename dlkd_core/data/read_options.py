@@ -33,8 +33,8 @@ class DatasetLimits:
         max_files: number of files in the archive.
         file_bytes: size of one file.
         total_bytes: size of all files together.
-        compression_ratio: ratio of the archive's unpacked size to its packed size. It is only
-            checked for an unpacked size above 64 MiB.
+        compression_ratio: ratio of the archive's unpacked size to its packed size. Checked only if
+            the unpacked size exceeds 64 MiB.
         path_depth: number of components in a path.
         image_pixels: number of pixels in one image.
         packed_bytes: size of all decoded images, in memory or on disk.
@@ -54,7 +54,7 @@ class DatasetLimits:
     too_large_hint: str | None = None
 
     def for_arrays(self, memory_bytes: int) -> "DatasetLimits":
-        """Return the limits for formats that keep all images in one file, read into memory."""
+        """Return the limits for formats that keep all images in one file, which is read whole."""
         return replace(
             self,
             file_bytes=min(memory_bytes, self.packed_bytes),

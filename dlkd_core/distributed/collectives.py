@@ -40,9 +40,11 @@ def reduce_gradients(sharded: Iterable[Tensor], replicated: Iterable[Tensor], wo
     """Make the gradients equal in all processes, with a single all-reduce.
 
     Args:
-        sharded: Parameters whose gradients come from a shard of the images. They are summed.
-        replicated: Parameters whose gradients come from all images. They differ only by rounding
-            on a GPU, and are averaged so that the processes do not drift apart.
+        sharded: Parameters whose gradients come from a shard of the images. The gradients are
+            summed.
+        replicated: Parameters whose gradients come from all images. The gradients of different
+            processes differ only by rounding on a GPU, and are averaged so that the processes do
+            not drift apart.
         world: Processes of the run.
     """
     if world.size == 1:

@@ -21,7 +21,7 @@ from torch.distributed.rendezvous import rendezvous
 from dlkd_core.data.host_images import Images
 from dlkd_core.errors import SpecError
 
-# Decoding a large archive takes hours. A dead process is noticed immediately in any case.
+# Decoding a large archive can take hours. A dead process is noticed immediately in any case.
 _TIMEOUT = timedelta(days=1)
 _MESSAGE_KEY = "message"
 Clock = Callable[[], float]  # returns the time in seconds
@@ -162,8 +162,8 @@ def run_in_lockstep(
     nothing.
 
     Raises:
-        LeaderStopped: In the other processes, when the leader was closed. Their generators are
-            closed, too.
+        LeaderStopped: In the other processes, when the caller closes the leader's generator.
+            Their own generators are closed, too.
     """
     if world.size == 1:
         return (yield from events)

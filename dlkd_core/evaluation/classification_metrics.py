@@ -19,7 +19,7 @@ def confusion_matrix(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def per_class_accuracy(logits: Tensor, labels: Tensor) -> list[float | None]:
-    """Return the accuracy of each class in [0, 1]. The entry of a class without images is None."""
+    """Return each class's accuracy in [0, 1], or None for a class without images."""
     matrix = confusion_matrix(logits, labels)
     totals = matrix.sum(dim=1).tolist()
     return [

@@ -62,7 +62,7 @@ def knn_votes(
     votes = []
     for chunk in torch.split(queries.to(bank.device), _QUERY_CHUNK):
         similarities, neighbors = (F.normalize(chunk.float(), dim=1) @ unit_bank).topk(k, dim=1)
-        # Use softmax instead of exp. The scale of a row does not matter, and exp could overflow.
+        # Use softmax instead of exp, which could overflow. The scale of a row does not matter.
         weights = (similarities / temperature).softmax(dim=1)
         votes.append(
             weights.new_zeros(len(chunk), classes).scatter_add_(1, bank_labels[neighbors], weights)

@@ -12,7 +12,7 @@ from dlkd_core.evaluation.features import DatasetFeatures
 
 _MAX_STEPS = 2000
 _GRADIENT_TOLERANCE = 1e-5  # tolerance for the largest entry in the gradient of the mean loss
-_MIN_STD = 1e-6  # keeps a constant feature from dividing by zero
+_MIN_STD = 1e-6  # avoids division by zero for a constant feature
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def _check_logits(
     if expected is None:
         return logits
     tolerance = import_target(EXPORTERS[file.format].target).tolerance
-    # The tolerance of int8 files is an accuracy, which cannot be measured without images.
+    # The tolerance of int8 files limits the accuracy, which cannot be measured without images.
     if isinstance(tolerance, LogitTolerance):
         violation = tolerance.find_violation(logits, expected, torch.empty(0))
         if violation is not None:

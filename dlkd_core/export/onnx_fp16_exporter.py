@@ -18,7 +18,7 @@ class OnnxFp16Exporter:
     load = staticmethod(load_onnx)
 
     def write(self, context: ExportContext, path: Path) -> None:
-        """Write the graph with weights and operations in half precision where it is supported."""
+        """Write the graph, with weights and operations in half precision wherever possible."""
         # The graph is copied, because the conversion modifies its argument.
         graph = onnx.ModelProto.FromString(context.onnx_graph.SerializeToString())
         onnx.save(convert_float_to_float16(graph, keep_io_types=True), path)

@@ -86,7 +86,7 @@ class _Quantizer:
 
     @cached_property
     def layers_by_sensitivity(self) -> list[str]:
-        """Layer names, sorted by how much quantizing only that layer changes the logits.
+        """Layer names, sorted by how much the logits change if only that layer is quantized.
 
         The change is measured on the calibration images. The most sensitive layer comes first.
         """

@@ -66,7 +66,7 @@ def read_student(path: Path) -> Student:
 def _sort_metadata(content: bytes) -> bytes:
     """Sort the metadata in the header, so that equal students produce identical files.
 
-    The library writes them in random order.
+    The library writes the entries in random order.
     """
     text, tensors = split_header(content)
     header = json.loads(text)

@@ -47,7 +47,7 @@ class AccuracyTolerance:
     max_changed_points: float = 2.0
 
     def find_violation(self, logits: Tensor, expected: Tensor, labels: Tensor) -> str | None:
-        """Describe the loss of top-1, or without labels the share of changed predictions.
+        """Describe the loss of top-1 or, without labels, the share of changed predictions.
 
         Returns None if that value is within the limit.
         """

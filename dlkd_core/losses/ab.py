@@ -8,7 +8,7 @@ The blocks are weighted as in RepDistiller. Differences from RepDistiller:
   returns it, after the ReLU. For the teacher this makes no difference, because a neuron counts as
   active if its value is above zero. For the student it would: an activation that a ReLU has set to
   zero receives no gradient. Each student block is therefore followed by a convolution with batch
-  norm, even if it has the same shape as the teacher's block, where RepDistiller adds none.
+  norm. RepDistiller adds none if the block has the same shape as the teacher's.
 - If no published convolution maps the student's size to the teacher's, the larger feature map is
   pooled. A pooled neuron counts as active if any neuron in its window is active.
 """

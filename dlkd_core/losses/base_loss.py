@@ -117,6 +117,6 @@ def softened_kl_divergence(student: Tensor, teacher: Tensor, temperature: float)
 
 
 def sum_losses(losses: Iterable[Tensor]) -> Tensor:
-    """Return the sum of at least one loss."""
+    """Return the sum of one or more losses."""
     first, *others = losses
     return sum(others, start=first)

@@ -20,7 +20,7 @@ from dlkd_core.network_outputs import Outputs, Targets
 
 
 class CompRessLoss(DistillationLoss):
-    """KL divergence between similarities to earlier images, averaged over all rows.
+    """KL divergence between the networks' similarities to earlier images, averaged over all rows.
 
     L = mean KL( softmax(<f_T, k_T> / T) || softmax(<f_S, k_S> / T) ), f and k at unit length
 

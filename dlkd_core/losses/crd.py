@@ -2,7 +2,7 @@
 
 Implements eq. 10, 11 and 17 to 19, as in RepDistiller's mode "exact": the positive is the same
 image, and the negatives are images of other classes. There are two differences. Negatives are drawn
-with replacement, which gives the same mean. Embeddings are multiplied with the whole memory before
+with replacement, which gives the same mean. Embeddings are multiplied by the whole memory before
 the drawn rows are selected, which is many times faster.
 """
 

@@ -11,7 +11,7 @@ _MAX_SEED = 2**62
 class NegativeSampler(nn.Module):
     """Draws K training images of other classes for each image of a batch.
 
-    The state of the random numbers is stored in a buffer, so that a run can be resumed.
+    The seed of the next batch is stored in a buffer, so that a run can be resumed.
 
     Args:
         labels: labels of the training split, (N,).

@@ -3,7 +3,7 @@
 The implementation matches https://github.com/jacobswan1/SEED, with two differences. The teacher's
 features serve as its embedding, whereas the published teachers have a 128-dimensional head from
 their self-supervised training. tau_T is 0.01 as in the paper, whereas the published code uses
-0.0001, with which the teacher's softmax is nearly one-hot.
+0.0001, which makes the teacher's softmax nearly one-hot.
 """
 
 import torch
@@ -18,7 +18,7 @@ from dlkd_core.network_outputs import Outputs, Targets
 
 
 class SEEDLoss(DistillationLoss):
-    """Cross-entropy between similarities to a queue of earlier images, averaged over all rows.
+    """Cross-entropy between the networks' similarities to earlier images, averaged over rows.
 
     L = - mean sum_k p_T(k) log p_S(k), p_S = softmax(<e_S, k> / tau_S),
     p_T = softmax(<e_T, k> / tau_T)

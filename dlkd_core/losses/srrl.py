@@ -2,7 +2,7 @@
 
 Implements https://openreview.net/forum?id=ZzwDy_wiWv, eq. 3 and 5, as in
 https://github.com/jingyang2017/KD_SRRL. In some networks, such as MobileNetV2, the features are not
-the pooled mean of the last block. The published code then still uses the last block. Here the
+the pooled mean of the last block. The published code uses the last block even then. Here the
 features are used.
 """
 

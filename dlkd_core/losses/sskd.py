@@ -25,7 +25,7 @@ from dlkd_core.network_outputs import Outputs, Targets
 
 
 class SSKDLogitsLoss(DistillationLoss):
-    """KL divergence between softened logits on all views except the first, averaged over views.
+    """KL divergence between the networks' softened logits, averaged over all but the first view.
 
     L = T^2 * KL( softmax(z_T / T) || softmax(z_S / T) )
 

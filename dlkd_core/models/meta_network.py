@@ -1,6 +1,6 @@
 """Networks on the meta device, whose weights take no memory.
 
-Until the weights of a checkpoint are loaded, the weights of the network have only shapes.
+Until a checkpoint is loaded, the weights of the network have shapes but no values.
 """
 
 from collections.abc import Callable, Mapping

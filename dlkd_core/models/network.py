@@ -39,7 +39,7 @@ class Network:
 
     @property
     def classifiers(self) -> tuple[str, ...]:
-        """Names of all layers whose size is the number of classes, the final classifier first."""
+        """Names of all layers with one output per class, starting with the final classifier."""
         return self.classifier, *self.extra_classifiers
 
 

@@ -35,9 +35,10 @@ def indexed_architectures() -> list[Architecture]:
 
 
 def parameter_polynomials(entry: Architecture) -> dict[str, list[int]]:
-    """Return the number of parameters without classes ("base") and per class ("class").
+    """Return polynomials of the width for a network's number of parameters.
 
-    Each is a polynomial of the width, given as its coefficients with the constant first.
+    "base" counts the parameters that do not depend on the number of classes, and "class" those per
+    class. Each polynomial is given as its coefficients, with the constant first.
     """
     widths = (1, 2, 3) if issubclass(entry.options, CifarResNetOptions) else (1,)
     counts = [_base_and_class_parameters(entry, width) for width in widths]

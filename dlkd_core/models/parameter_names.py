@@ -48,7 +48,10 @@ def is_auxiliary(name: str) -> bool:
 
 
 def is_learned(name: str) -> bool:
-    """Return whether a checkpoint must contain a tensor. Others are counters or computed tables."""
+    """Return whether a tensor is learned, so that every checkpoint must contain it.
+
+    All other tensors are counters or computed tables.
+    """
     return not name.endswith(_COMPUTED_SUFFIXES)
 
 

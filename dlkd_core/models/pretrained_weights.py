@@ -114,7 +114,7 @@ def _translate_errors(architecture: str, pointer: str) -> Iterator[None]:
             f"downloaded: {_first_line(error)}.",
             pointer=pointer,
         ) from error
-    # raised for a wrong digest, mismatched shapes, or a file with more than weights
+    # raised for a wrong digest, mismatched shapes, or a file that contains more than weights
     except (RuntimeError, UnpicklingError) as error:
         raise WeightsUnavailable(
             f"The pretrained weights of {architecture} do not match the network: "

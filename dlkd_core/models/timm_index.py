@@ -105,7 +105,7 @@ def _probe_sizes(name: str, network: Network, side: int) -> tuple[int, SizePolic
 
 
 def _runs_at_other_sizes(network: Network, small_side: int, side: int) -> bool:
-    """Return whether a network made for `side` runs at a smaller side and at one more.
+    """Return whether a network made for `side` runs at `small_side` and at one more side.
 
     A single other side proves nothing, because a position table may match it by coincidence.
     """

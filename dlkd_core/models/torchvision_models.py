@@ -80,7 +80,7 @@ def build(name: str, num_classes: int, options: ArchitectureOptions) -> Network:
 
 
 def build_pretrained(name: str, options: ArchitectureOptions) -> PretrainedNetwork:
-    """Build a network with torchvision's weights, from torch's hub cache or by download.
+    """Build a network with torchvision's weights, from the torch.hub cache or downloaded.
 
     Raises:
         SpecError: torchvision publishes no weights for these options.

@@ -24,7 +24,7 @@ def build_report(
     The teacher is moved to the CPU.
     """
     student = context.student
-    # Measure the student in the form that is exported, which can differ from the trained form.
+    # Measure the student in its exported form, which can differ from the trained form.
     deployable = student.build_deployable()
     image = context.val.images[:1].float() / 255
     metrics = {

@@ -60,7 +60,7 @@ def verify_by_neighbors(
     top1 = compute_top1(all_votes, queries.labels)
     if is_at_chance(top1, num_classes, len(queries)):
         raise TeacherAtChance(
-            f"The nearest neighbors under the teacher's features classify {top1:.1%} of "
+            f"The nearest neighbors in the teacher's feature space classify {top1:.1%} of "
             f"{len(queries)} images correctly. {describe_chance(num_classes, sample_top1)}",
             hint="Check teacher.normalization, and that the checkpoint is of a trained network.",
         )

@@ -49,7 +49,7 @@ class NetworkSource:
     def build_extractor(
         self, normalization: Normalization, device: torch.device
     ) -> FeatureExtractor:
-        """Wrap the network. Several wrappers of the same network can be used at a time."""
+        """Wrap the network. Several wrappers of the same network can be used at the same time."""
         self.network.module.to(device).to(memory_format=torch.channels_last)
         extractor = HeadlessFeatureExtractor if self.headless else FeatureExtractor
         return extractor(self.network, normalization.mean, normalization.std).eval().to(device)

@@ -13,7 +13,7 @@ from dlkd_core.spec import Normalization
 _SAMPLE_IMAGES = 512
 _BYTE_VALUES = 256
 
-# Names in reports of the normalizations that are not in `COMMON_NORMALIZATIONS`
+# Names that reports use for normalizations that are not in `COMMON_NORMALIZATIONS`
 REQUESTED = "given"  # set in the spec
 PUBLISHED = "weights"  # stated by the publisher of pretrained weights
 DATA = "data"  # statistics of the training images

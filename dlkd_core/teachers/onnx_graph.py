@@ -51,7 +51,7 @@ def read_graph(path: Path, features: str | None = None) -> OnnxGraph:
     Raises:
         CheckpointUnreadable: The file is not an ONNX model or is damaged.
         CheckpointRefused: The weights are in another file, there is no image input or no logits,
-            or no tensor is named `features`.
+            or no tensor has the name in `features`.
     """
     model = _infer_shapes(_load_model(path))
     graph = model.graph

@@ -58,6 +58,6 @@ def _headless_notice(name: str, num_classes: int, data_classes: int) -> str:
         return f"The pretrained {name} has no classifier. The student learns from its features."
     return (
         f"The pretrained {name} has {num_classes} classes and the dataset has {data_classes}. "
-        "Its classifier is ignored and the student learns from its features. "
+        "The teacher's classifier is ignored, and the student learns from its features. "
         "Set class_map to use the classifier."
     )

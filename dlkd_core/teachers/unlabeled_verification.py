@@ -31,7 +31,7 @@ def verify_unlabeled(
 
     The normalization is the requested one if given. Otherwise, it is the first candidate whose
     answers are not clearly less informative than those of the best. This works because a network is
-    most confident, without always giving the same answer, if images look like its training images.
+    most confident, without always giving the same answer, on images like its training images.
 
     Raises:
         ClassesDoNotFit: The teacher has no classifier, so the number of classes is unknown.

@@ -118,7 +118,7 @@ def is_at_chance(top1: float, classes: int, images: int) -> bool:
 
 
 def describe_chance(classes: int, top1: dict[str, float]) -> str:
-    """Return the sentences of the error message on chance level and normalizations tried."""
+    """Return the sentences of the error message about chance and the normalizations tried."""
     tried = ", ".join(f"{name} {value:.1%}" for name, value in top1.items())
     return (
         f"Random guessing among {classes} classes gets {1 / classes:.1%}. "

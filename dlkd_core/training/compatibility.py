@@ -7,8 +7,8 @@ from dlkd_core.spec import DistillationSpec, StudentSpec
 from dlkd_core.teachers.loading import LoadedTeacher
 
 _UNLABELED_HINT = (
-    "Without labels, use kd, dlkd or another method with labels at weight 0, seed and compress, or"
-    " combine without the terms labels, supcon, dkd and crd."
+    "Without labels, use seed or compress, set the labels weight of a method such as kd or dlkd to"
+    " 0, or use combine without the terms labels, supcon, dkd and crd."
 )
 
 

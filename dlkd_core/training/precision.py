@@ -19,7 +19,7 @@ _DTYPES = {PrecisionName.BFLOAT16: torch.bfloat16, PrecisionName.FLOAT16: torch.
 
 @dataclass(frozen=True)
 class Precision:
-    """The precision of forward passes on a device, which is float32 if `dtype` is None."""
+    """The precision of forward passes on a device. It is float32 if `dtype` is None."""
 
     device: str = "cpu"
     dtype: torch.dtype | None = None

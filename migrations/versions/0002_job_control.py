@@ -27,7 +27,7 @@ _INDEXES = {
 
 
 def _columns() -> dict[str, list[sa.Column]]:
-    """Return the new columns by table, built anew since a column belongs to one operation."""
+    """Build the new columns by table. Each column object can be used in one operation only."""
     return {
         "attempts": [
             sa.Column("resumed_step", sa.BigInteger(), nullable=True),

@@ -17,7 +17,7 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def _columns() -> dict[str, list[sa.Column]]:
-    """Return the new columns by table, built anew since a column belongs to one operation."""
+    """Build the new columns by table. Each column object can be used in one operation only."""
     return {
         "api_keys": [
             sa.Column("role", sa.String(length=16), server_default="viewer", nullable=False),

@@ -1,6 +1,6 @@
-"""Add image counts per class and a contact sheet of sample images to data sets.
+"""Add image counts per class and a contact sheet of sample images to datasets.
 
-Revision 0008, after 0007. Existing data sets get neither, because both can be
+Revision 0008, after 0007. Existing datasets get neither, because both can be
 computed only from the packed files.
 """
 

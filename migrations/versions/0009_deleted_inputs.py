@@ -1,4 +1,4 @@
-"""Allow jobs to reference teachers and data sets that were deleted.
+"""Allow jobs to reference teachers and datasets that were deleted.
 
 Revision 0009, after 0008. The downgrade clears references to deleted rows.
 """

@@ -31,7 +31,7 @@ def is_public(address: str) -> bool:
 
 
 def is_private_literal(host: str) -> bool:
-    """Return whether a host is written as an IP address and this address is not public."""
+    """Return whether the host is an IP address (not a name) that is not public."""
     try:
         return not is_public(host)
     except ValueError:

@@ -1,7 +1,7 @@
 """Sessions of signed-in browsers.
 
-The cookie holds a random token. Only its hash is stored. It grants the same access as the key that
-was used to sign in, as long as that key is valid.
+The cookie holds a random token. Only the token's hash is stored. The token grants the same access
+as the key that was used to sign in, as long as that key is valid.
 """
 
 import hashlib
@@ -84,6 +84,6 @@ def end_session(session: Session, token: str, *, actor: Principal) -> None:
 def derive_csrf_token(token: str) -> str:
     """Return the token that the portal must send in addition to the cookie.
 
-    Pages of other sites can make the browser send the cookie, but they cannot read this token.
+    Pages on other sites can make the browser send the cookie, but they cannot read this token.
     """
     return hmac.new(token.encode(), b"csrf", hashlib.sha256).hexdigest()

@@ -18,9 +18,9 @@ DEFAULT_TTL = timedelta(days=1)
 def replay(
     session: Session, principal: Principal, key: str, body: bytes, *, ttl: timedelta = DEFAULT_TTL
 ) -> dict[str, Any] | None:
-    """Return the stored response of the request, or reserve the key and return None if it is new.
+    """Return the request's stored response, or reserve the key and return None if the key is new.
 
-    If the first request is still being processed, the second one waits for its transaction.
+    If the first request is still being processed, a repeated one waits for its transaction to end.
 
     Raises:
         IdempotencyKeyReused: The key was used with another request body.

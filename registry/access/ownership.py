@@ -1,4 +1,4 @@
-"""Ownership of rows: to a caller, rows that belong to another owner do not seem to exist."""
+"""Ownership of rows. To callers, rows that belong to another owner appear not to exist."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -45,7 +45,7 @@ def check_visible(owner: str | None, visible_owner: str | None, description: str
 
     Raises:
         NotFound: There is no such row, or it belongs to another owner. Both cases raise the
-            same error, so that it does not reveal that the row exists.
+            same error, so that the error does not reveal whether the row exists.
     """
     if owner is None or (visible_owner is not None and owner != visible_owner):
         raise NotFound(f"There is no {description}.")

@@ -1,7 +1,7 @@
 """Quotas of owners.
 
 Usage is counted while the owner's row is locked, so that concurrent requests and workers cannot
-exceed a limit together.
+jointly exceed a limit.
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,9 @@ class OwnerUsage:
 
 
 def check_jobs(session: Session, owner: str, defaults: QuotaLimits) -> None:
-    """Verify after adding a job that its owner is within the limits for jobs and device time.
+    """Verify that the owner is within the limits for jobs and device time.
+
+    Call this after adding a job.
 
     Raises:
         QuotaExceeded: The owner has too many waiting jobs, or has used the month's device seconds.
@@ -90,7 +92,9 @@ def check_jobs(session: Session, owner: str, defaults: QuotaLimits) -> None:
 
 
 def check_bytes(session: Session, owner: str, defaults: QuotaLimits) -> None:
-    """Verify after adding a file that its owner is within the limit for stored bytes.
+    """Verify that the owner is within the limit for stored bytes.
+
+    Call this after adding a file.
 
     Raises:
         QuotaExceeded: The owner's files are too large in total.
@@ -110,7 +114,7 @@ def can_start_job(session: Session, owner: str, default_running_limit: int | Non
 
 
 def add_device_seconds(session: Session, job: Job, attempt: Attempt, at: datetime) -> None:
-    """Add the duration of an attempt that ended at `at` to its owner's monthly usage.
+    """Add the device seconds of an attempt that ended at `at` to the owner's monthly usage.
 
     Upload checks are not counted.
     """

@@ -24,7 +24,7 @@ from registry.uploads.upload_check_jobs import UploadStatus
 
 LOG_TAIL_LINES = 100
 MAX_RETRY_DELAY = timedelta(minutes=10)
-# For each status in which a client has asked a job to stop: the outcome of its attempt, and the
+# Maps the status of a job that a client has asked to stop to the outcome of its attempt and to the
 # job's next status.
 STOP_OUTCOMES = {
     JobStatus.CANCELLING: (AttemptOutcome.CANCELLED, JobStatus.CANCELLED),
@@ -34,7 +34,7 @@ STOP_OUTCOMES = {
 
 @dataclass(frozen=True)
 class PostCommitWork:
-    """Work for the caller after the commit.
+    """Work that the caller must do after the commit.
 
     Attributes:
         hints: Queue messages to send, as (queue, job id).
@@ -68,7 +68,7 @@ def end_attempt(
 
 
 def expire_attempt(session: Session, job: Job) -> None:
-    """End the attempt and the job as expired, or as canceled if a client asked for it."""
+    """End the attempt and the job as expired, or as canceled if a client has canceled the job."""
     if job.status == JobStatus.CANCELLING:
         end_attempt(session, job, AttemptOutcome.CANCELLED, to=JobStatus.CANCELLED)
         return
@@ -142,7 +142,7 @@ def complete_check(
 
 
 def fail_check(session: Session, job: Job, error: dict[str, Any]) -> PostCommitWork:
-    """Record the result of a check that will not be retried. Does nothing for training jobs."""
+    """Record the result of a failed check that will not be retried. Ignores training jobs."""
     subject = _load_checked_row(session, job)
     if subject is None:
         return PostCommitWork()

@@ -1,8 +1,8 @@
 """Claims: how workers take jobs, renew their leases, write results and end their attempts.
 
-Every write verifies that the job still belongs to this attempt and worker and has a leased status.
-Otherwise another worker may have claimed the job. `LeaseLost` then tells this worker to stop and to
-write nothing more.
+Every write verifies that the worker's attempt still holds the job. If it does not, for example
+because another worker has claimed the job, `LeaseLost` tells the worker to stop and to write
+nothing more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,7 +73,10 @@ class MetricPoint(NamedTuple):
 
 @dataclass(frozen=True)
 class AttemptUpdate:
-    """Events as (type, data) pairs, metric points and log lines since the previous update."""
+    """Events, metric points and log lines since the previous update.
+
+    Each event is a (type, data) pair.
+    """
 
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     points: list[MetricPoint] = field(default_factory=list)
@@ -361,7 +364,7 @@ def mark_cancelled(session: Session, claim: Claim) -> None:
 
 
 def mark_expired(session: Session, claim: Claim) -> None:
-    """End the attempt and the job as expired, or as canceled if a client asked for it.
+    """End the attempt and the job as expired, or as canceled if a client has canceled the job.
 
     Raises:
         LeaseLost: The attempt no longer holds the job.
@@ -373,7 +376,7 @@ def release(session: Session, claim: Claim) -> None:
     """End an attempt that was stopped by a client or by the worker's shutdown.
 
     The attempt does not count toward `max_attempts`. The job becomes paused or canceled if a client
-    asked for it. Otherwise it is queued again.
+    has requested that. Otherwise it is queued again.
 
     Raises:
         LeaseLost: The attempt no longer holds the job.

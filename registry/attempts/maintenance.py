@@ -29,8 +29,8 @@ _HISTORY_TABLES = (JobEvent, Metric, LogLine)
 def expire_leases(session: Session, *, retry_after: timedelta = timedelta()) -> PostCommitWork:
     """End the attempts whose lease has expired.
 
-    Their jobs are paused or canceled if a client asked for it. Otherwise they are queued again or
-    fail.
+    Their jobs are paused or canceled if a client has requested that. Otherwise they are queued
+    again or fail.
     """
     expired = (
         select(Job)

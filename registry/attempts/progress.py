@@ -15,7 +15,7 @@ EMPTY_PROGRESS: dict[str, Any] = {
     "images_per_second": None,
 }
 _REPORTED_FIELDS = frozenset({"phase", "epoch", "epochs", "step", "steps"})
-_BATCH_SIZE_KEY = "batch_size"  # reported with the steps but not stored, because the spec has it
+_BATCH_SIZE_KEY = "batch_size"  # reported with the steps but not stored, because it is in the spec
 _PACE_START_KEY = "_from"  # [step, timestamp] at which measuring this attempt's pace began
 
 
@@ -23,8 +23,8 @@ def advance(before: dict[str, Any], update: dict[str, Any], at: datetime) -> dic
     """Return the progress after an update.
 
     An update may contain phase, epoch, epochs, step, steps and batch_size. The fraction never
-    decreases. The pace is measured anew when an attempt reports its first step, or a smaller step
-    than before.
+    decreases. Measuring the pace starts over when an attempt reports its first step, or a smaller
+    step than before.
     """
     after = {
         **EMPTY_PROGRESS,

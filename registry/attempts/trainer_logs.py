@@ -13,7 +13,7 @@ MAX_LINE_LENGTH = 2000
 
 
 def append(session: Session, job: Job, lines: Sequence[str]) -> None:
-    """Append lines of the running attempt to the job's log. The caller has locked the job."""
+    """Append lines of the running attempt to the job's log. The caller must have locked the job."""
     if not lines:
         return
     at, first = now(session), job.last_log + 1

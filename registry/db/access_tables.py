@@ -81,7 +81,7 @@ class AuditEvent(Base):
 
 
 class IdempotencyKey(Base):
-    """The stored response of a request with an ``Idempotency-Key``, for replay."""
+    """The stored response to a request with an ``Idempotency-Key``, for replay."""
 
     __tablename__ = "idempotency_keys"
 

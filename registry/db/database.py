@@ -53,9 +53,9 @@ def _compile_now_postgresql(_element: _DatabaseNow, _compiler: SQLCompiler, **_:
 
 
 def now(session: Session) -> datetime:
-    """Return the current time of the database.
+    """Return the database's current time.
 
-    With it, leases do not depend on the workers' clocks.
+    Using it makes leases independent of the workers' clocks.
     """
     return session.execute(select(_DatabaseNow())).scalar_one()
 

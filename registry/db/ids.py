@@ -10,7 +10,10 @@ _LENGTH = 26
 
 
 class _Clock:
-    """A source of numbers made of milliseconds and random bits, strictly increasing per process."""
+    """A generator of numbers that consist of the time in milliseconds and random bits.
+
+    Within a process, the numbers strictly increase.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()

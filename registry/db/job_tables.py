@@ -18,13 +18,13 @@ class Job(Base):
     Attributes:
         inputs: Files that the worker fetches, and the facts that their checks determined. The
             column does not change once the job is queued.
-        expires_at: The deadline. Once the job has started, the deadline or the start plus
-            `max_seconds`, whichever is earlier.
+        expires_at: The deadline. Once the job has started, this is the deadline or the start time
+            plus `max_seconds`, whichever is earlier.
         attempt: Number of the latest attempt, or 0 before the first. It increases with each claim
             and serves as the fencing token.
         spent: Number of attempts that count toward `max_attempts`.
-        stalled: Number of attempts in a row that failed without saving a newer checkpoint.
-        forced: Whether a cancellation does not wait for a checkpoint.
+        stalled: Number of consecutive attempts that failed without saving a newer checkpoint.
+        forced: Whether a cancellation takes effect without waiting for a checkpoint.
         hinted_at: Time of the last queue message for the job.
     """
 
@@ -61,7 +61,8 @@ class Job(Base):
     model_name: Mapped[str | None]
 
     device: Mapped[str] = mapped_column(String(16), default="auto", server_default="auto")
-    # A job uses several GPUs or several CPU processes, but not both. One of these is always 1.
+    # A job uses several GPUs or several CPU processes, but not both. At least one of the two
+    # counts is always 1.
     gpus: Mapped[int] = mapped_column(Integer, default=1, server_default=text("1"))
     processes: Mapped[int] = mapped_column(Integer, default=1, server_default=text("1"))
     memory_bytes: Mapped[int | None]

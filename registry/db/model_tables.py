@@ -62,7 +62,7 @@ class ModelName(Base):
 
 
 class ModelAlias(Base):
-    """An alias such as ``champion`` that points at a version of a name."""
+    """An alias such as ``champion`` that points to a version of a model name."""
 
     __tablename__ = "model_aliases"
 

@@ -23,7 +23,7 @@ def alembic_config(url: str) -> Config:
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Migrate the database to a revision. It is created if it does not exist."""
+    """Migrate the database to a revision. The database is created if it does not exist."""
     command.upgrade(alembic_config(url), revision)
 
 

@@ -268,8 +268,8 @@ def _check_classes(ref: TeacherRef, teacher: InputFacts, dataset: Dataset) -> No
     if teacher_classes == 0 and ref.class_map is not None:
         raise _class_map_error("class_map selects teacher classes, but this teacher has none.")
     if not classes or teacher_classes == 0:
-        # A dataset without labels takes over the teacher's classes. From a teacher without a
-        # classifier, only features are distilled.
+        # A dataset without labels takes over the teacher's classes. If the teacher has no
+        # classifier, only its features are distilled.
         return
     if ref.class_map is None:
         if teacher_classes is not None and teacher_classes != classes:

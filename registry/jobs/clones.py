@@ -22,7 +22,7 @@ _IDENTITY_FIELDS = {
 def rebuild_request(session: Session, job: Job) -> dict[str, Any]:
     """Return the request that would create the same job, without its deadline.
 
-    A deadline is a fixed time, which makes sense only for the original job.
+    A deadline is a fixed time, so it makes sense only for the original job.
     """
     return {
         **job.spec,

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from registry.settings import Settings
 
 WAKE_TASK = "dlkd.wake"
-_MESSAGE_TTL_SECONDS = 60  # the dispatcher sends messages again that are still needed
+_MESSAGE_TTL_SECONDS = 60  # the dispatcher resends messages that are still needed
 _log = logging.getLogger(__name__)
 
 
@@ -27,7 +27,7 @@ class JobQueue(Protocol):
         """Wake a worker that serves the queue."""
 
     def check(self) -> None:
-        """Connect to the broker and raise its own exception if it does not answer."""
+        """Connect to the broker. Raises the broker library's exception if this fails."""
 
 
 class CeleryJobQueue:

@@ -16,7 +16,7 @@ _WEIGHT_BYTES = 4  # students are exported as float32
 class StudentEstimate:
     """Estimated size of a student, and its ratio to the teacher's size.
 
-    If the estimate is not exact, the classifier is not counted.
+    If `exact` is False, the estimate does not include the classifier.
     """
 
     parameters: int

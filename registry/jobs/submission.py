@@ -25,7 +25,9 @@ def submit(
     max_attempts: int = 3,
     cloned_from: str | None = None,
 ) -> Job:
-    """Create a job. It is queued at once if its inputs are checked, and otherwise validating.
+    """Create a job. It is queued at once if its inputs have passed their checks.
+
+    Until then, its status is `validating`.
 
     Raises:
         UnprocessableRequest: The job can never run, for example because an input is invalid.

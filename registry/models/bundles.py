@@ -133,7 +133,8 @@ class Bundle:
         """Yield the contents of a file in chunks.
 
         Raises:
-            BundleCorrupt: Size or digest differ from the manifest. Raised after the last chunk.
+            BundleCorrupt: The size or digest differs from the manifest. Raised after the last
+                chunk.
         """
         return _read_chunks(self._archive, file)
 
@@ -252,7 +253,7 @@ def _parse_report(text: bytes | None, manifest: Manifest) -> dict[str, Any]:
 
 
 def _parse_json(schema: type[_SchemaT], name: str, text: bytes) -> tuple[_SchemaT, dict[str, Any]]:
-    """Return the validated document, and the plain data with all fields that it contains."""
+    """Return the validated document, and the parsed JSON with all fields, even unknown ones."""
     try:
         value = sanitize_json(from_json(text))
         return schema.model_validate_json(to_json(value), strict=True), value

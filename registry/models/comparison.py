@@ -42,7 +42,7 @@ class ComparedModel:
 class ComparedClass:
     """Each model's accuracy on one class, and the differences from the first model.
 
-    An entry is None if no accuracy for the class is known for the model.
+    An entry is None if the model's accuracy on the class is unknown.
     """
 
     name: str

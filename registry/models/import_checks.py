@@ -54,7 +54,7 @@ def add_import_check(session: Session, model: Model, files: list[ExportedFile]) 
 
 
 def mark_passed(model: Model, report: dict[str, Any]) -> None:
-    """Record that the check passed, which files were run and which were skipped."""
+    """Record that the check passed, and which files were run or skipped."""
     _set_result(
         model,
         status=ImportCheckStatus.PASSED.value,

@@ -120,7 +120,7 @@ def _add_model_and_job(nodes: dict[str, LineageNode], model: Model, job: Job) ->
 def _add_import(
     nodes: dict[str, LineageNode], model: Model, imported: dict[str, Any]
 ) -> LineageEdge:
-    """Add an imported model. All that is known of its origin is what the bundle states."""
+    """Add an imported model. Its origin is known only from what the bundle states."""
     import_id = f"import:{imported['sha256']}"
     facts = {**imported, **_run_facts(model)}
     nodes[model.id] = _model_node(model)

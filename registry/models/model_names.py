@@ -38,7 +38,7 @@ def choose_name(requested: str | None, *candidates: str) -> str:
     """Return the requested name, or else the first candidate that yields a valid name.
 
     Characters that are not allowed in names are removed from the candidates. If no candidate yields
-    a name, it is "model".
+    a name, "model" is returned.
     """
     return requested or next(filter(None, map(_sanitize_name, candidates)), "model")
 

@@ -34,7 +34,7 @@ class QueueStats:
 def collect_queue_stats(session: Session, *, alive_within: timedelta) -> list[QueueStats]:
     """Return the statistics of every queue, sorted by name.
 
-    Workers count if their last heartbeat is at most `alive_within` old.
+    Only workers whose last heartbeat is at most `alive_within` old are counted.
     """
     query = (
         select(Job.queue, Job.status, func.count())

@@ -43,8 +43,8 @@ DURATION_BUCKETS = (
 class DurationHistogram:
     """Histogram of the durations of ended jobs that have the same kind and status.
 
-    `bucket_counts` are cumulative: the number of jobs that took at most each of `DURATION_BUCKETS`.
-    `seconds` is the sum of all durations.
+    `bucket_counts` are cumulative: each counts the jobs whose duration is at most the bound of the
+    same index in `DURATION_BUCKETS`. `seconds` is the sum of all durations.
     """
 
     kind: str
@@ -95,7 +95,7 @@ def _compile_seconds_postgresql(
 def collect_service_stats(session: Session, *, alive_within: timedelta) -> ServiceStats:
     """Collect the statistics of the service.
 
-    Workers count if their last heartbeat is at most `alive_within` old.
+    Only workers whose last heartbeat is at most `alive_within` old are counted.
     """
     jobs = session.execute(
         select(Job.queue, Job.status, func.count()).group_by(Job.queue, Job.status)

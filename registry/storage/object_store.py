@@ -26,7 +26,7 @@ CHUNK_BYTES = 2**20
 OBJECTS_PREFIX = "objects"  # key prefix of files that are named by their digest
 CHECKPOINTS_PREFIX = "checkpoints"  # followed by the job's id
 TEMP_FILE_PREFIX = "dlkd-upload-"  # identifies the files in the system's temporary folder
-_MAX_CONCURRENT_PARTS = 3  # parts of a file sent to S3 at once, each 5 MiB in memory
+_MAX_CONCURRENT_PARTS = 3  # number of parts sent to S3 in parallel, each 5 MiB in memory
 # Everyone who can access the folder can read stored files, but not temporary files.
 _FILE_MODE = 0o644
 _NOT_FOUND = (NotFoundError, FileNotFoundError)  # the local store raises the built-in error
@@ -51,7 +51,7 @@ class StoreEntry:
 
 
 class StoreWriter:
-    """Writes a file in chunks, hashes it, and stores it if the block ends without an exception.
+    """Writes and hashes a file in chunks, and stores it unless the `with` block raises.
 
     >>> with store.writer(limit=settings.max_upload_bytes) as writer:
     ...     for chunk in upload:
@@ -60,7 +60,7 @@ class StoreWriter:
 
     Attributes:
         size: Number of bytes written so far.
-        stored: The stored file, set at the end of the block.
+        stored: The stored file, set at the end of the `with` block.
     """
 
     def __init__(self, store: "Store", limit: int | None) -> None:

@@ -174,7 +174,7 @@ def delete_upload(session: Session, lease: UploadLease, *, actor: str, reason: s
 
 
 def get_finished(session: Session, upload_id: str, *, visible_owner: str | None) -> Upload:
-    """Return an upload of which all bytes have been received.
+    """Return an upload whose bytes have all been received.
 
     The upload has no digest yet if the process that received the last bytes died before storing the
     file.
@@ -201,7 +201,7 @@ def mark_used(session: Session, upload_id: str) -> None:
 
 
 def list_expired(session: Session, *, limit: int = 100) -> list[str]:
-    """List the ids of expired uploads without a lease."""
+    """List the ids of expired uploads that no request has leased."""
     at = now(session)
     expired = select(Upload.id).where(Upload.expires_at <= at, _is_free(at))
     return list(session.execute(expired.limit(limit)).scalars())

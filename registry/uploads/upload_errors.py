@@ -7,8 +7,8 @@ RegistryError
 │   └── UploadPartMissing           the parts in the store do not add up to the file
 ├── UploadLocked                    another request is writing
 ├── ChecksumUnsupported
-├── ChecksumMismatch                for one request, which can be sent again
-│   └── UploadCorrupt               for the whole file, which must be uploaded again
+├── ChecksumMismatch                the bytes of one request are wrong: send them again
+│   └── UploadCorrupt               the whole file is wrong: upload it again
 └── UnprocessableRequest
     ├── UploadUnknown, UploadUnfinished
     ├── UploadPartOutOfRange

@@ -43,7 +43,7 @@ class UploadPart:
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """Size and, if known, sha256 of a file. The API received its first `received` bytes."""
+    """Size and, if known, sha256 of a file whose first `received` bytes came through the API."""
 
     size: int
     received: int
@@ -62,7 +62,7 @@ class UploadParts(ABC):
 
     @abstractmethod
     def assemble(self, upload_id: str, expected: ExpectedFile) -> StoredFile:
-        """Store the complete file under its digest. The parts are kept until `discard`.
+        """Store the complete file under its digest. The parts are kept until `discard` is called.
 
         Raises:
             UploadCorrupt: The digest of the file is not the expected one.
@@ -142,7 +142,7 @@ class LocalUploadParts(UploadParts):
 
 
 class RemoteUploadParts(UploadParts):
-    """Parts in a remote store: objects that are finally assembled into one file."""
+    """Parts in a remote store: objects that are assembled into one file at the end."""
 
     def write(self, upload_id: str, offset: int, data: bytes | bytearray) -> None:
         """Store the bytes as one object."""
@@ -215,7 +215,7 @@ def _chain_keys(
 ) -> list[str]:
     """Return the keys of entries that cover `start` to `end` without gaps or overlaps.
 
-    If no suitable entry begins at a position, the error from `make_error` is raised for it.
+    If no suitable entry begins at a required position, `make_error(position)` is raised.
     """
     keys, position = [], start
     while position < end:
@@ -241,6 +241,6 @@ def _check_digest(digest: str, expected: str | None) -> None:
 
 def _bytes_missing(upload_id: str) -> StoredFileMissing:
     return StoredFileMissing(
-        f"Received bytes of {upload_id} are missing in the store.",
+        f"Received bytes of {upload_id} are missing from the store.",
         hint="Start again with a new upload.",
     )

@@ -36,7 +36,8 @@ def worker_capacities(
 ) -> list[QueueCapacity]:
     """Return the capacity that a worker with these slots and devices offers to each queue.
 
-    A training slot gets a whole GPU if the worker has GPUs, otherwise an equal part of the memory.
+    A training slot gets a whole GPU if the worker has GPUs, and an equal share of the memory
+    otherwise.
 
     Args:
         slots: Number of slots by kind.

@@ -42,7 +42,7 @@ class ExportedFile:
 
 
 def bundle_members(report: dict[str, Any] = REPORT, *files: ExportedFile) -> dict[str, bytes]:
-    """Return a dictionary from the name of each member of a valid bundle to its content."""
+    """Return the members of a valid bundle as a dictionary that maps names to content."""
     files = files or (ExportedFile("student.safetensors", WEIGHTS, "safetensors"),)
     return {
         **render_documents(report, files, "pets", 3),

@@ -1,4 +1,4 @@
-"""Tests that the backup commands in docs/operating.md work and that it lists every metric."""
+"""Tests that the backup commands in docs/operating.md work and the page lists every metric."""
 
 import hashlib
 import os

@@ -36,7 +36,7 @@ MAX_SCREENSHOT_BYTES = 150_000
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the site and return the output folder. Broken links and anchors fail the build."""
     folder = tmp_path_factory.mktemp("site")
-    # Without --quiet, because --strict does not count warnings that --quiet suppresses.
+    # --quiet is not passed, because --strict does not count warnings that --quiet suppresses.
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     result = subprocess.run(

@@ -22,7 +22,7 @@ _FAST_SETTINGS = {
     "DLKD_CHECKPOINT_SECONDS": "0",
     "DLKD_RETRY_SECONDS": "0",
 }
-# A job starts only because of a message from the broker. Workers poll the database hourly.
+# Workers poll the database only once an hour, so jobs start only if the broker delivers messages.
 _NO_POLLING = {"DLKD_POLL_SECONDS": "3600"}
 _TIMEOUT = 250.0  # seconds, long enough for a busy machine
 

@@ -22,7 +22,7 @@ def write_stripes(path: Path) -> Path:
 
 
 def _draw_stripe(label: int, random: np.random.Generator) -> bytes:
-    # The image is noise with a bright stripe. The direction of the stripe is the class.
+    # The image is noise with a bright stripe. The stripe's direction determines the class.
     image = random.integers(0, 90, (8, 8, 3))
     position = int(random.integers(1, 7))
     pixels = [

@@ -88,7 +88,7 @@ function NavigationGroup({ title, entries, path }) {
   return html`<h2>${title}</h2><ul>${links}</ul>`;
 }
 
-/** Return whether the entry is the most specific one for the path: its own page or one below. */
+/** Return whether no other entry matches the path better. An entry matches the pages below it. */
 function isCurrent(entryPath, path) {
   const allPaths = NAVIGATION.flatMap(([, entries]) => entries.map((entry) => entry[1]));
   const matches = allPaths.filter((other) => path === other || path.startsWith(`${other}/`));

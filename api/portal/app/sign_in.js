@@ -20,8 +20,8 @@ const LOGIN_ERRORS = {
 };
 
 /**
- * Return why the identity provider's redirect failed, or a falsy value. The code is removed from
- * the URL, so that the message appears once.
+ * Return why the identity provider's redirect failed, or a falsy value. The error code is
+ * removed from the URL, so that the message appears only once.
  */
 function takeLoginError() {
   const code = new URLSearchParams(location.search).get("refused");

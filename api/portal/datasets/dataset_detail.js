@@ -109,7 +109,7 @@ function ClassCounts({ dataset: { classes, class_counts: classCounts } }) {
   const note = describeBalance(classes, splits[0][1]);
   return html`<${ChartPanel} title="Images per class" note=${note} traces=${traces}
     layout=${layout} table=${table}
-    summary=${`Images per class of ${classes.length} classes; ${note}`} />`;
+    summary=${`Images in each of the ${classes.length} classes; ${note}`} />`;
 }
 
 function describeBalance(classes, counts) {

@@ -34,7 +34,7 @@ export function Page() {
 
 const NoDatasets = () => html`<${EmptyState} title="No datasets yet">
   ${session.hasRole(Role.SUBMITTER)
-    ? "Upload an archive above: a folder per class, or another format that the service supports."
+    ? "Upload an archive above, with one folder per class or in another supported format."
     : "Ask someone with the submitter role to upload one."}
 </${EmptyState}>`;
 

@@ -58,7 +58,7 @@ function SampleRow({ row, label, url, samples: { columns, width, height }, scale
   </div>`;
 }
 
-/** Return "loaded", "failed", or null while the image loads. More `attempts` load it again. */
+/** Return "loaded", "failed", or null while the image loads. A new `attempts` reloads it. */
 function useImageStatus(url, attempts) {
   const [status, setStatus] = useState(null);
   useEffect(() => {

@@ -27,7 +27,7 @@ export function ResourceSelect(
   </div>`;
 }
 
-/** List uploads of a collection. `onUploaded` selects a new one, or keeps an invalid one. */
+/** List a collection's valid uploads. `onUploaded` selects a new one, or sets it as `invalid`. */
 function useUploads(collection, onSelect) {
   const list = useFetch(`/v1/${collection}?limit=200`);
   const [invalid, setInvalid] = useState(null);

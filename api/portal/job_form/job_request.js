@@ -1,4 +1,4 @@
-/** The job request that the form edits. Unset fields are omitted: the service has the defaults. */
+/** The job request that the form edits. Unset fields are omitted, so that defaults apply. */
 
 export const EMPTY_REQUEST = {
   name: "",
@@ -14,7 +14,7 @@ export const EMPTY_REQUEST = {
 
 const JOB_FIELDS = ["labels", "notes", "priority", "resources", "max_seconds", "name"];
 
-/** Return the request of an existing job, for a clone: its spec and its own fields. */
+/** Return the request for cloning a job: the job's spec and those of its fields to copy. */
 export function requestFromJob(job) {
   const { spec } = job;
   const jobFields = Object.fromEntries(JOB_FIELDS.map((name) => [name, job[name] ?? null]));

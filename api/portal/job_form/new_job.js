@@ -19,7 +19,7 @@ export function Page({ query }) {
     loadForm(query).then(setForm, (error) => setForm({ error }));
   }, [query.clone]);
   const about = query.clone
-    ? "The form has the request of the original job. Change what you need."
+    ? "The form contains the original job's request. Change what you need."
     : "Distill a teacher into a small student model on your dataset.";
   return html`
     <${PageHeader} title=${query.clone ? "Clone job" : "New job"}

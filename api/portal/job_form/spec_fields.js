@@ -7,7 +7,7 @@ import { html } from "../vendor/preact.js";
 const BASIC_FIELDS = ["epochs", "batch_size", "learning_rate", "seed"];
 const ADVANCED_JOB_FIELDS = ["notes", "model_name", "priority", "max_seconds"];
 
-/** Return a function from a property's name to the error at `pointer`/name. */
+/** Return a function that maps a property's name to the error at `pointer`/name. */
 const errorsUnder = (errorFor, pointer) => (name) => errorFor(`${pointer}/${name}`);
 
 /** Fields behind a disclosure triangle. */
@@ -128,7 +128,7 @@ export function JobFields({ value, onChange, errorFor, schemas }) {
           value=${labels.join(", ")} onChange=${setLabels} aria-describedby="labels-about" />
         <span id="labels-about">
           <span class="field-error">${errorFor("/labels")}</span>${" "}
-          <span class="hint">Comma-separated pairs of key: value. The job list can filter by
+          <span class="hint">Comma-separated key: value pairs. You can filter the job list by
             them.</span>
         </span>
       </div>

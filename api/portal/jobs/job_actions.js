@@ -42,7 +42,7 @@ function CancelJobDialog({ job, onUpdate, onClose }) {
   const cancel = async () =>
     onUpdate(await post(`/v1/jobs/${job.id}/cancel${force ? "?force=true" : ""}`));
   return html`<${ConfirmDialog} title="Cancel this job?"
-    text="The job saves a checkpoint and stops. You can continue from there with Retry."
+    text="The job saves a checkpoint and stops. To continue from there, retry the job."
     label="Cancel job" dismissLabel="Keep job" kind="danger" onConfirm=${cancel}
     onClose=${onClose}>
     <${Checkbox} label="Cancel immediately, without saving a checkpoint" value=${force}

@@ -45,7 +45,7 @@ export function JobEvents({ events }) {
 const TAIL_LINES = 500;
 const FOLLOW_PIXELS = 200; // keeps scrolling if the user is this close to the end
 
-/** The last lines of the log and new ones as they arrive, scrolled along unless scrolled up. */
+/** The log's last lines, followed by new ones. Scrolls to new lines unless scrolled up. */
 export function JobLogs({ job }) {
   const [lines, setLines] = useState(null);
   const [error, setError] = useState(null);
@@ -87,7 +87,7 @@ export function JobLogs({ job }) {
 
 const NoLogLines = ({ job }) => html`<${EmptyState} title="The log is empty">
   ${isActive(job)
-    ? "Trainers log little but warnings and errors. They appear here."
+    ? "Trainers log mainly warnings and errors, which appear here."
     : "The trainers of this job logged nothing."}
 </${EmptyState}>`;
 

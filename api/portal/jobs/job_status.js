@@ -35,7 +35,7 @@ export const STATUS_FILTERS = {
   ended: ["Failed or canceled", [FAILED, CANCELLED, EXPIRED]],
 };
 
-/** Phases of a run in their order, with the text that users see. */
+/** Phases of a run, in order, with the text that users see. */
 export const PHASE_LABELS = {
   reading: "reading data",
   proving: "verifying teacher",

@@ -16,7 +16,7 @@ export class ApiError extends Error {
 const SAFE_METHODS = new Set(["GET", "HEAD"]);
 const NETWORK_ERROR = {
   detail: "The service cannot be reached.",
-  hint: "Check your connection and that the service is running, then try again.",
+  hint: "Check your connection, make sure that the service is running, and try again.",
 };
 
 export const get = (path, options) => sendRequest("GET", path, options);
@@ -50,7 +50,7 @@ export async function fetchOrThrow(path, request) {
   }
 }
 
-/** Return the parsed body, or throw an ApiError for a status of 400 and above. */
+/** Return the parsed body, or throw an ApiError if the status is 400 or above. */
 export function parseResponse(status, text) {
   const body = parseBody(text);
   if (status < 400) return body;

@@ -40,7 +40,7 @@ export function formatNumber(value, digits = 4) {
 export const formatMilliseconds = (value) =>
   isMissing(value) ? MISSING_TEXT : `${formatNumber(value, 3)} ms`;
 
-/** Format seconds by their two largest units: 3700 becomes "1 h 1 min". */
+/** Format a duration in seconds with its two largest units: 3700 becomes "1 h 1 min". */
 export function formatDuration(seconds) {
   if (isMissing(seconds)) return MISSING_TEXT;
   let remaining = Math.max(0, Math.round(seconds));

@@ -9,9 +9,10 @@ export function useRerenderOn(subscribe) {
 }
 
 /**
- * Fetch `path` (null: nothing) and return {data, error, reload, setData}. While the first
- * response is pending, data and error are null. With `intervalMs` the path is fetched again in
- * intervals while the tab is visible. The last data stays available if a later request fails.
+ * Fetch `path`, or nothing if it is null, and return {data, error, reload, setData}. While the
+ * first response is pending, data and error are null. If `intervalMs` is set, the path is fetched
+ * again at this interval while the tab is visible. If a later request fails, the last data stays
+ * available.
  */
 export function useFetch(path, { intervalMs = 0 } = {}) {
   const [state, setState] = useState({ path, data: null, error: null });

@@ -1,4 +1,4 @@
-/** Resumable uploads in chunks (tus 1.0): after a lost connection only the rest is sent. */
+/** Resumable uploads in chunks (tus 1.0): after a lost connection, only the rest is sent. */
 import { ApiError, fetchOrThrow, parseResponse, post } from "./api.js";
 import { session } from "./session.js";
 

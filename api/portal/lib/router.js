@@ -20,7 +20,7 @@ export function navigate(path) {
   location.hash = path;
 }
 
-/** Merge `values` into the query without a new history entry, as for a filter being typed. */
+/** Merge `values` into the query without adding a history entry, as while a filter is typed. */
 export function updateQuery(values) {
   const { path, query } = parseLocation();
   const merged = Object.entries({ ...query, ...values }).filter(([, value]) => value);

@@ -24,8 +24,8 @@ export const session = {
   version: "",
 
   /**
-   * Load the session. Starts with /login, which answers 200 even when nobody is signed in, so that
-   * the browser's console shows no error.
+   * Load the session. The first request is for /login, which returns 200 even if no user is signed
+   * in. The browser's console then shows no error.
    */
   async load() {
     const response = await fetch("/login", { headers: { Accept: "application/json" } });

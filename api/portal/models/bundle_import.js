@@ -47,7 +47,7 @@ export function ImportBundleDialog({ onClose }) {
         : html`<${BundlePicker} file=${file} onSelect=${setFile} />`}
       ${!hasFieldError && html`<${ErrorNotice} error=${error} />`}
       <${FormField} id="import-name" label="Name"
-        hint="Defaults to the name in the bundle. The model becomes its next version."
+        hint="Defaults to the name in the bundle. The model becomes the name's next version."
         ...${fieldProps("name")} />
       <${FormField} id="import-notes" label="Notes" long ...${fieldProps("notes")} />
       <div class="actions">
@@ -69,12 +69,12 @@ const BundlePicker = ({ file, onSelect }) => html`<div class="stack">
 </div>`;
 
 /**
- * Return `importBundle(file, fields)`, which uploads and imports a bundle, `stop`, and `progress`
- * as UploadProgress shows it.
+ * Return {progress, importBundle, stop}. `importBundle(file, fields)` uploads and imports a bundle,
+ * and `progress` is what UploadProgress displays.
  */
 function useBundleImport() {
   const [progress, setProgress] = useState(null);
-  const uploaded = useRef({}); // {file, id} of the last upload, reused by another attempt
+  const uploaded = useRef({}); // {file, id} of the last upload, reused when the user retries
   const controller = useRef(null);
   const stop = () => controller.current?.abort();
   useEffect(() => stop, []); // closing the dialog cancels the upload

@@ -1,4 +1,4 @@
-/** Accuracy by class, the largest losses against the teacher first, and the confusion matrix. */
+/** Accuracy by class, with the largest drops from the teacher first, and the confusion matrix. */
 import { formatInteger, formatPercent } from "../lib/format.js";
 import { cssColor } from "../lib/theme.js";
 import { Chart, ChartPanel, seriesColor } from "../ui/charts.js";
@@ -38,8 +38,8 @@ export function ClassAccuracy({ model }) {
 }
 
 /**
- * Return a row per class, sorted by the student's loss against the teacher, or by accuracy without
- * a teacher. Classes without images are left out.
+ * Return a row per class, sorted by how far the student's accuracy is below the teacher's or, if
+ * there is no teacher, by accuracy. Classes without images are left out.
  */
 function sortByDifference(classes, studentValues, teacherValues) {
   const rows = (studentValues ?? []).map((student, index) => {
@@ -71,7 +71,7 @@ function ClassAccuracyChart({ rows, hasTeacher }) {
     xaxis: { type: "category" },
     yaxis: { tickformat: ".0%", range: [0, 1.02] },
   };
-  const order = hasTeacher ? "largest loss first" : "lowest first";
+  const order = hasTeacher ? "largest drop first" : "lowest first";
   const isCut = rows.length > MAX_CHARTED_CLASSES;
   const first = charted.slice(0, 3).map((row) => `${row.name} ${formatPercent(row.student)}`);
   return html`<${ChartPanel} title="Accuracy by class" traces=${traces} layout=${layout}

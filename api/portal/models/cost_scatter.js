@@ -8,7 +8,7 @@ import { ChartPanel, seriesColor } from "../ui/charts.js";
 import { html } from "../vendor/preact.js";
 import { mainAccuracy, modelTitle } from "./model_metrics.js";
 
-/** Costs: title of the axis, value of a {model, file} entry, and format. */
+/** Costs: axis title, function that returns a {model, file} entry's value, and format. */
 const COST_AXES = {
   size: ["size", ({ file }) => file?.size, formatBytes],
   latency: ["latency per image", ({ file }) => file?.latency_ms, formatMilliseconds],
@@ -73,8 +73,8 @@ function scatterPoints(entries, costOf) {
 }
 
 /**
- * Return the Pareto-optimal points by increasing cost: no other point is at least as cheap and at
- * least as accurate, and better in one of the two.
+ * Return the Pareto-optimal points by increasing cost. No other point is at least as cheap and at
+ * least as accurate as one of these, and better in one of the two respects.
  */
 function paretoFront(points) {
   const byCost = [...points].sort((a, b) => a.x - b.x || b.y - a.y);

@@ -65,7 +65,7 @@ const SignedLinkDialog = ({ signedLink: { file, url, expires_at: expiresAt }, on
     </div>
   </${Dialog}>`;
 
-/** Compares a file on the user's computer with the digests. The browser computes its digest. */
+/** Compares a downloaded file with the model's files by digest, which the browser computes. */
 function ChecksumCheck({ files }) {
   const [result, setResult] = useState(null); // {tone, text, digest}
   if (!globalThis.crypto?.subtle) return html`<${ChecksumCommand} files=${files} />`;
@@ -75,7 +75,7 @@ function ChecksumCheck({ files }) {
     setResult({ tone: "", text: `Reading ${file.name}…` });
     const content = await file.arrayBuffer().catch(() => null);
     if (!content) {
-      const text = `${file.name} could not be read. Its download may not be complete.`;
+      const text = `${file.name} could not be read. The download may be incomplete.`;
       return setResult({ tone: "bad", text });
     }
     const digest = toHex(await crypto.subtle.digest("SHA-256", content));
@@ -101,7 +101,7 @@ function ChecksumCheck({ files }) {
   </div></${Panel}>`;
 }
 
-/** Make picking the same file again, after a new download, count as a change. */
+/** Let the user pick the same file again after a new download. */
 function clearSelectedFile(event) {
   event.target.value = "";
 }

@@ -47,7 +47,7 @@ export function ModelLineage({ model }) {
   }}</${AsyncContent}>`;
 }
 
-/** Return the models created by the jobs that this model taught. */
+/** Return the models created by the jobs in which this model was the teacher. */
 function findStudents(id, edges, nodesById) {
   const taught = edges.filter((edge) => edge.source === id && edge.relation === "taught");
   const jobIds = new Set(taught.map((edge) => edge.target));
@@ -55,7 +55,7 @@ function findStudents(id, edges, nodesById) {
   return created.map((edge) => nodesById.get(edge.target)).filter(Boolean);
 }
 
-/** A node and, below it, what led to it. `ancestors` are the ids on the way, to stop at cycles. */
+/** A node with its sources below it. `ancestors` are the ids already shown, to stop at cycles. */
 function LineageStep({ id, nodesById, edges, ancestors, relation }) {
   const sources = ancestors.includes(id) ? [] : edges.filter((edge) => edge.target === id);
   const node = nodesById.get(id) ?? { id, kind: "model", name: "", facts: {} };

@@ -13,7 +13,8 @@ const aliasUrl = (model, alias) => `${registryUrl(model)}/aliases/${encodeURICom
 export function ModelAliases({ model, onUpdate }) {
   const [alias, setAlias] = useState("");
   const [error, setError] = useState(null);
-  const [dialog, setDialog] = useState(null); // {alias, current}; without current it removes it
+  // The open dialog as {alias, current}. If `current` is unset, the dialog removes the alias.
+  const [dialog, setDialog] = useState(null);
   const pointAlias = async (name) => {
     await put(aliasUrl(model, name), { model: model.id });
     setAlias("");
@@ -51,7 +52,7 @@ export function ModelAliases({ model, onUpdate }) {
     ${dialog?.current && html`<${ConfirmDialog} label="Move alias" onClose=${close}
       title=${`Move ${dialog.alias} to version ${model.version}?`}
       text=${`It currently points to version ${dialog.current.version}. After the move, requests `
-        + `for ${model.name}@${dialog.alias} get this version.`}
+        + `for ${model.name}@${dialog.alias} get version ${model.version}.`}
       onConfirm=${() => pointAlias(dialog.alias)} />`}
     ${dialog && !dialog.current && html`<${RemoveAliasDialog} model=${model} alias=${dialog.alias}
       onUpdate=${onUpdate} onClose=${close} />`}

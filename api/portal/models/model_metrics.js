@@ -3,7 +3,7 @@ import {
   formatInteger, formatMilliseconds, formatNumber, formatPercent, isMissing, MISSING_TEXT,
 } from "../lib/format.js";
 
-/** The most models that can be compared side by side, a limit of the API. */
+/** The API's limit on the number of models in a comparison. */
 export const MAX_COMPARED = 20;
 
 export const FileFormat = Object.freeze({
@@ -13,7 +13,7 @@ export const FileFormat = Object.freeze({
 });
 
 const FLOAT32_FORMATS = [FileFormat.ONNX, FileFormat.SAFETENSORS]; // in order of preference
-const SAME_POINTS = 5e-5; // smaller differences of accuracies count as none
+const SAME_POINTS = 5e-5; // smaller differences in accuracy count as zero
 const SAME_RATIO = 0.05; // sizes and times within 5 % count as equal
 
 const ACCURACY_METRICS = [
@@ -25,8 +25,9 @@ const ACCURACY_METRICS = [
 export const modelTitle = (model) => `${model.name} ${model.version}`;
 
 /**
- * Return the main accuracy of a student's or teacher's metrics as {value, label}: of the
- * classifier, else by nearest neighbors of its features, else the agreement (for unlabeled data).
+ * Return the main accuracy among a student's or teacher's metrics as {value, label}: the first that
+ * exists of the classifier's accuracy, the nearest-neighbor accuracy of the features, and the
+ * agreement with the teacher (for unlabeled data).
  */
 export function mainAccuracy(metrics) {
   for (const [name, label] of ACCURACY_METRICS) {
@@ -49,7 +50,7 @@ export function mainFile(model) {
 
 export const findFile = (model, format) => model.files.find((file) => file.format === format);
 
-/** Format a difference of accuracies in percentage points. */
+/** Format a difference between accuracies in percentage points. */
 export function formatPoints(difference) {
   if (isMissing(difference)) return MISSING_TEXT;
   if (Math.abs(difference) < SAME_POINTS) return "±0 points";
@@ -67,8 +68,9 @@ export function formatRatio(value, base, lessLabel, moreLabel) {
 }
 
 /**
- * The measured metrics: name, label, format, and how two values compare: as points, as a ratio with
- * adjectives for less and more, or (neither) as a plain difference.
+ * The measured metrics: name, label, format, and how to compare two values. `inPoints` shows the
+ * difference in percentage points, and `ratio` a ratio with the adjective for less or more. Without
+ * either, the plain difference is shown.
  */
 export const METRICS = [
   { name: "top1", label: "Top-1", format: formatPercent, inPoints: true },
@@ -101,7 +103,7 @@ export const METRICS = [
   },
 ];
 
-/** Format by how much a value of a metric differs from another one. */
+/** Format the change of a metric from the value `base` to `value`. */
 export function formatChange({ inPoints, ratio }, value, base) {
   if (isMissing(value) || isMissing(base)) return MISSING_TEXT;
   if (inPoints) return formatPoints(value - base);

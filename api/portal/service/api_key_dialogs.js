@@ -51,7 +51,7 @@ export function CreateKeyDialog({ onClose }) {
     <${FormField} id="key-role" label="Role" options=${roles.map((role) => [role, role])}
       ...${fieldProps("role")} />
     <${FormField} id="key-owner" label="Owner" placeholder="team-vision"
-      hint="Keys of the same owner share resources. Leave empty for an owner of its own."
+      hint="Keys of the same owner share resources. Leave empty to create a new owner."
       ...${fieldProps("owner")} />
     <${FormField} id="key-days" label="Expires" options=${EXPIRY_OPTIONS}
       ...${fieldProps("days")} />

@@ -22,7 +22,7 @@ const QUOTA_KINDS = [
 export function Page() {
   const usage = useFetch("/v1/usage", { intervalMs: 10000 });
   return html`
-    <${PageHeader} title="Usage" about="What you use, and your limits. Months are in UTC." />
+    <${PageHeader} title="Usage" about="Your usage and limits. Months are in UTC." />
     <div class="stack">
       <${AsyncContent} query=${usage}>${(data) => html`<${Panel} title="Your usage">
         <${UsageBars} usage=${data} />
@@ -84,8 +84,8 @@ function QuotaPanel() {
             columns=${[["Owner", renderOwner], ...usageColumns]}
             rows=${items.map((quota) => ({ ...quota, id: quota.owner }))} />`
         : html`<${EmptyState} title="No owner-specific limits">
-            All owners have the default limits of the service. Look up an owner to see what they
-            use, or to set limits for them.
+            All owners have the service's default limits. Look up an owner to see their usage or to
+            set limits for them.
           </${EmptyState}>`
     }</${AsyncContent}>
     <${LoadMoreButton} query=${quotas}>Show more owners</${LoadMoreButton}>
@@ -94,7 +94,7 @@ function QuotaPanel() {
   </${Panel}>`;
 }
 
-/** Edits all limits of an owner at once, as the API takes them. */
+/** Edits all limits of an owner at once, because the API replaces them together. */
 function QuotaDialog({ quota, onUpdate, onClose }) {
   const [values, setValues] = useState(() => {
     const texts = QUOTA_KINDS.map(([name]) => [name, String(quota.own[name] ?? "")]);

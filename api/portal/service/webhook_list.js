@@ -19,7 +19,7 @@ export function Page() {
   };
   return html`
     <${PageHeader} title="Webhooks" about=${"Notifications about your jobs and uploads, sent to a "
-      + "URL of yours and signed according to Standard Webhooks."}>
+      + "URL that you choose and signed according to Standard Webhooks."}>
       ${newButton}
     </${PageHeader}>
     <${AsyncContent} query=${webhooks}>${(items) => html`<${Panel} flush label=${null}>

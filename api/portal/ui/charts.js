@@ -29,8 +29,8 @@ function loadPlotly() {
 
 /**
  * Keep Plotly from adding a <style> element for maps, which the content security policy forbids.
- * Plotly skips it if an element with its id, a digest, exists. While the script loads, one seems
- * to exist.
+ * Plotly skips this step if an element whose id is a certain digest exists. While the script loads,
+ * `getElementById` therefore pretends that it does.
  */
 function suppressMapStyles() {
   const find = (id) => Document.prototype.getElementById.call(document, id);

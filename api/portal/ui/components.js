@@ -1,4 +1,4 @@
-/** Shared components. Each states its meaning in text too, never by color alone. */
+/** Shared components. Each conveys its meaning in text too, never by color alone. */
 import { formatDateTime, formatInteger, formatTimeAgo, MISSING_TEXT } from "../lib/format.js";
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { toast } from "./toast.js";
@@ -61,7 +61,7 @@ export function PageHeader({ title, breadcrumbs = [], about, children }) {
   </header>`;
 }
 
-/** A framed section. `flush` removes the padding; `label=null` leaves naming it to its content. */
+/** A framed section. `flush` removes the padding; `label=null` lets the content name it. */
 export function Panel({ title, headerActions, children, flush = false, label = title }) {
   return html`<section class="panel" aria-label=${label ?? undefined}>
     ${title && html`<header><h2>${title}</h2>${headerActions}</header>`}
@@ -109,7 +109,7 @@ function LoadingPlaceholder() {
 /**
  * A table. `columns` are [heading, cell(row), class] and each row has an id. With `cards`, rows
  * become cards on a phone: the cell of class "main" is the title, "select-cell" sits in the corner,
- * and headings label the rest. Roles are explicit, because other display values remove them.
+ * and headings label the rest. Roles are explicit, because CSS that changes `display` removes them.
  */
 export function DataTable({ columns, rows, label, cards = false }) {
   const headings = columns.map(

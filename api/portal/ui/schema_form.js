@@ -2,9 +2,9 @@
 import { html } from "../vendor/preact.js";
 
 /**
- * The fields of an object schema. `value` holds only what the user changed, so that defaults stay
- * the service's. `errorFor(name)` returns the service's message about a field. `only` and `skip`
- * select properties by name.
+ * The fields of an object schema. `value` holds only what the user changed, so that the service's
+ * defaults apply to the rest. `errorFor(name)` returns the service's message about a field. `only`
+ * and `skip` select properties by name.
  */
 export function SchemaFields({
   schema, value, onChange, id, errorFor = () => "", skip = [], only = null,

@@ -1,4 +1,4 @@
-"""Catalog entries of architectures, and their options.
+"""Catalog entries for architectures, and their options.
 
 Installed packages can add entries; see `plugins`.
 """
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from dlkd_core.common import FrozenModel
 
-# Families with stored fingerprints, by which their networks are recognized.
+# Families whose networks are recognized by stored fingerprints.
 TORCHVISION_FAMILY = "torchvision"
 TIMM_FAMILY = "timm"
 DEFAULT_MIN_SIZE = 4  # most networks run on a single pixel, but nothing can be learned from it
@@ -28,7 +28,7 @@ class CifarResNetOptions(ArchitectureOptions):
         description="Shortcut where the shape changes. conv: 1x1 convolution (RepDistiller); pad:"
         " zero padding without parameters (He et al., option A).",
     )
-    width: int = Field(1, ge=1, le=16, description="Factor by which the channels are multiplied")
+    width: int = Field(1, ge=1, le=16, description="Multiplier for the number of channels")
 
 
 class WideResNetOptions(ArchitectureOptions):
@@ -36,7 +36,7 @@ class WideResNetOptions(ArchitectureOptions):
 
     depth: int = Field(28, ge=10, le=1000, description="Number of layers: a multiple of 6, plus 4")
     widen_factor: int = Field(
-        10, ge=1, le=20, description="Factor by which the channels of a ResNet are multiplied"
+        10, ge=1, le=20, description="Multiplier for the number of channels of a ResNet"
     )
 
 
@@ -47,12 +47,12 @@ class MobileNetV2Options(ArchitectureOptions):
         1.0,
         ge=0.1,
         le=4,
-        description="Factor by which the channels of the published network are multiplied",
+        description="Multiplier for the number of channels of the published network",
     )
 
 
 class ResizableOptions(ArchitectureOptions):
-    """Options of networks that can be built for any image size, but then accept only this size."""
+    """Options of networks that can be built for any image size, but then accept only that size."""
 
     image_size: int | None = Field(
         None,
@@ -94,7 +94,10 @@ class Architecture(FrozenModel):
         return issubclass(self.options, ResizableOptions)
 
     def with_image_size(self, options: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
-        """Return the options, with a missing image size filled in for images of (height, width)."""
+        """Return the options, with a missing image size filled in.
+
+        `size` is the height and width of the images.
+        """
         if not self.is_resizable or options.get("image_size") is not None:
             return dict(options)
         return {**options, "image_size": max(size)}
@@ -102,7 +105,10 @@ class Architecture(FrozenModel):
     def describe_size_mismatch(
         self, options: Mapping[str, Any], size: tuple[int, int]
     ) -> str | None:
-        """Return why the network does not accept images of (height, width), or None if it does."""
+        """Return why the network rejects images of this size, or None if it accepts them.
+
+        `size` is the height and width of the images.
+        """
         fixed_size = options.get("image_size") or (max(size) if self.is_resizable else None)
         if min(size) < self.min_size:
             return (

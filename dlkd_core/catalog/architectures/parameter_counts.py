@@ -44,10 +44,10 @@ def get_parameter_count(
 
 
 def _evaluate_polynomials(coefficients: Mapping[str, list[int]], width: int, classes: int) -> int:
-    """Return the parameter count, given the polynomials that depend on the width.
+    """Return the parameter count by evaluating two polynomials of the width.
 
-    `coefficients` holds a polynomial for the count without classes ("base") and one for the count
-    per class ("class"), each with the constant first.
+    `coefficients` holds one polynomial for the parameters that do not depend on the number of
+    classes ("base") and one for the parameters per class ("class"), each with the constant first.
     """
     powers = (1, width, width * width)
     base, per_class = (

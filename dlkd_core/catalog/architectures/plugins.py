@@ -1,7 +1,7 @@
-"""Architectures from installed packages, which use the entry point group `dlkd_core.architectures`.
+"""Architectures that installed packages declare in the entry point group `dlkd_core.architectures`.
 
-For example, the `pyproject.toml` of a package contains the following lines. The module that it
-names should not import torch::
+For example, a package declares one with the following lines in its `pyproject.toml`. The module
+that they name should not import torch::
 
     [project.entry-points."dlkd_core.architectures"]
     tiny_cnn = "my_networks.catalog:TINY_CNN"
@@ -26,7 +26,7 @@ def load_installed_architectures(existing_names: Collection[str]) -> list[Archit
 
     Raises:
         PackageInvalid: An entry point cannot be imported or is not an `Architecture`, or the
-            architecture has an existing name or a reserved family.
+            architecture has a name that already exists or a reserved family.
     """
     installed: dict[str, Architecture] = {}
     for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):

@@ -12,8 +12,8 @@ from dlkd_core.catalog.architectures.cifar_architectures import CIFAR_ARCHITECTU
 _SOURCE = "https://docs.pytorch.org/vision/stable/models.html"
 
 # torchvision.models.list_models(module=torchvision.models), checked by a test. A name that the
-# paper also uses (vgg11, vgg13, vgg16, vgg19) is the paper's network, and torchvision's network has
-# the prefix "torchvision_".
+# paper also uses (vgg11, vgg13, vgg16, vgg19) refers to the paper's network, and torchvision's
+# network gets the prefix "torchvision_".
 _NAMES = """
     alexnet convnext_base convnext_large convnext_small convnext_tiny densenet121 densenet161
     densenet169 densenet201 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3

@@ -17,7 +17,7 @@ from dlkd_core.catalog.methods.base_method import Method, RunContext, ViewKind
 
 # Steps (epochs times batches of 64) of the paper's run on 50,000 images and a short run on 5,000.
 _PAPER_STEPS, _SHORT_STEPS = 240 * 782, 10 * 79
-# Weights that were measured for the short run and published for the paper's run
+# Weights for the short run (measured) and for the paper's run (published)
 _ALIGNMENT_WEIGHTS, _CORRELATION_WEIGHTS = (5.0, 20.0), (1.0, 50.0)
 
 
@@ -26,7 +26,7 @@ class DLKD(Method):
 
     The loss is labels + alignment + correlation, over four rotations of each image. Weights, head
     sizes and temperature are those of the authors' published code for CIFAR-100 (delta 20, alpha
-    50). The journal's own weights were not available.
+    50). The weights in the journal article were not available.
     """
 
     source = "https://doi.org/10.1109/TNNLS.2022.3190166"
@@ -41,7 +41,8 @@ class DLKD(Method):
         16,
         ge=1,
         le=64,
-        description="Hidden width of the alignment head as a multiple of the teacher's width",
+        description="Hidden width of the alignment head as a multiple of the teacher's feature"
+        " width",
     )
 
     def _build_terms(self) -> list[LossParams]:
@@ -73,10 +74,10 @@ class DLKDAuto(Method):
     """DLKD with weights and views that depend on the number of steps.
 
     The published weights are meant for 188,000 steps. In a run of a few hundred steps, they
-    outweigh the labels (docs/benchmarks.md; all trials are in docs/log.md). Weights were measured
-    for 790 steps (alignment 5, correlation 1) and for a third of these steps (a third of the
-    weights). Between 790 steps and the paper's number of steps, where nothing was measured, the
-    weights are interpolated over the logarithm of the steps.
+    outweigh the labels (docs/benchmarks.md; all trials are in docs/log.md). The best weights were
+    determined by experiment for 790 steps (alignment 5, correlation 1) and for a third as many
+    steps (a third of the weights). Between 790 steps and the paper's number of steps, where nothing
+    was measured, the weights are interpolated over the logarithm of the steps.
     """
 
     source = DLKD.source
@@ -84,8 +85,8 @@ class DLKDAuto(Method):
     name: Literal["dlkd_auto"] = "dlkd_auto"
     views: ViewKind | None = Field(  # type: ignore[assignment]  # if None, `adapt` chooses it
         None,
-        description="Kind of views. Default: four rotations if the run has as many steps as the"
-        " paper's, and a single view otherwise.",
+        description="Kind of views. Default: four rotations if the run has at least as many"
+        " steps as the paper's, and a single view otherwise.",
     )
     labels: Weight = 1.0
 
@@ -107,8 +108,9 @@ class DLKDAuto(Method):
 def _interpolate_weight(end_weights: tuple[float, float], steps: int) -> float:
     """Interpolate the weight for a number of steps.
 
-    Below the steps of the short run, the weight is proportional to the steps. Above, it is
-    interpolated geometrically and reaches the paper's weight at the paper's number of steps.
+    Up to the number of steps of the short run, the weight is proportional to the number of steps.
+    Above it, the weight is interpolated geometrically and reaches the paper's weight at the paper's
+    number of steps.
     """
     short, paper = end_weights
     if steps < _SHORT_STEPS:

@@ -44,8 +44,8 @@ class DKD(PublishedMethod):
     alpha: Weight = 1.0
     beta: Weight = Field(
         8.0,
-        description="Weight of the non-target classes. Published: 8 in general, 6 for similar wide"
-        " networks and vgg, 2 for resnet56 to resnet20.",
+        description="Weight of the non-target classes. Published: 8 in general, 6 for pairs of"
+        " similar wide networks or VGGs, 2 for resnet56/resnet20 (teacher/student).",
     )
     warmup_epochs: int = Field(20, ge=0)
 
@@ -136,7 +136,7 @@ class VID(PublishedMethod):
 
 
 class RKD(PublishedMethod):
-    """Relational knowledge distillation (Park et al. 2019), weights: distances 25, angles 50."""
+    """Relational knowledge distillation (Park et al. 2019): weights 25 (distances), 50 (angles)."""
 
     source = "https://arxiv.org/abs/1904.05068"
 
@@ -247,8 +247,8 @@ class SSKD(PublishedMethod):
         0.75,
         ge=0,
         le=1,
-        description="Fraction to keep of the rows in which the teacher does not rank the view's own"
-        " image first",
+        description="Fraction of views to keep among those whose own image the teacher does not"
+        " rank first",
     )
 
     def _build_terms(self) -> list[LossParams]:
@@ -260,7 +260,7 @@ class SSKD(PublishedMethod):
 
 
 class SRRL(PublishedMethod):
-    """Softmax regression on the teacher's own classifier (Yang et al. 2021).
+    """Softmax regression with the teacher's own classifier (Yang et al. 2021).
 
     Published weights: features 1, regression 1.
     """
@@ -270,7 +270,7 @@ class SRRL(PublishedMethod):
     name: Literal["srrl"] = "srrl"
     features: Weight = 1.0
     regression: float = Field(
-        1.0, ge=0, le=1e6, description="Weight of the teacher's logits relative to the features"
+        1.0, ge=0, le=1e6, description="Weight of the logit error relative to the feature error"
     )
 
     def _build_terms(self) -> list[LossParams]:
@@ -285,8 +285,8 @@ class ReviewKD(PublishedMethod):
     name: Literal["reviewkd"] = "reviewkd"
     review: Weight = Field(
         5.0,
-        description="Weight of the term. Published: 5 in general, 8 for resnet32x4 to ShuffleV2, 1"
-        " for resnet110 to resnet32, 0.6 for resnet110 to resnet20.",
+        description="Weight of the term. Published: 5 in general, 8 for resnet32x4/ShuffleV2"
+        " (teacher/student), 1 for resnet110/resnet32, 0.6 for resnet110/resnet20.",
     )
     warmup_epochs: int = Field(20, ge=0)
 

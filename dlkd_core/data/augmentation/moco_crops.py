@@ -3,7 +3,8 @@
 MoCo v2: Chen et al. 2020, https://arxiv.org/abs/2003.04297. The published code applies torchvision
 transforms to each image. This module applies them to a whole batch on its device. Differences:
 
-- A crop that would extend beyond the image is cut off at the border instead of drawn again.
+- A crop that would extend beyond the image is cut off at the border instead of being drawn
+  again.
 - The order of the four color jitter steps is drawn once per batch instead of once per image.
 - The blur width, published for 224 pixels, is scaled to the image size, so that small images keep
   their content.
@@ -131,7 +132,7 @@ def _shift_hue(images: Tensor, shift: Tensor) -> Tensor:
 
 
 def _gaussian_blur(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Blur each image with a random width.
+    """Blur each image with a Gaussian of random width.
 
     The weights are normalized over the pixels inside the image.
     """

@@ -115,7 +115,7 @@ class MemberStream:
 
 
 def list_names(path: Path, limits: DatasetLimits) -> list[PurePosixPath]:
-    """Return the names of all regular files. Only a tar has to be read for this.
+    """Return the names of all regular files. Only a tar must be read completely to find them.
 
     Raises:
         ArchiveUnreadable: the path is neither a folder nor a complete zip or tar.

@@ -32,7 +32,7 @@ _IMAGE_SUFFIXES = {
 
 
 class Placement(NamedTuple):
-    """The split and label of an image, where the label of an unlabeled image is None."""
+    """An image's split and its label, which is None for an unlabeled image."""
 
     split: SplitName
     label: str | None

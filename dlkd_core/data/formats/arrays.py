@@ -53,7 +53,7 @@ def _build_dataset(arrays: dict[str, Any], read_options: ReadOptions) -> Decoded
     pairs = {split: _find_split(arrays, names) for split, names in _SPLIT_NAMES.items()}
     if pairs["train"] is None:
         raise LayoutInvalid(
-            f"There are no training images. The arrays are {', '.join(sorted(arrays)) or 'none'}.",
+            f"There are no training images. Arrays found: {', '.join(sorted(arrays)) or 'none'}.",
             hint="Name the arrays train_images, train_labels, val_images and val_labels.",
         )
     present = {split: pair for split, pair in pairs.items() if pair is not None}

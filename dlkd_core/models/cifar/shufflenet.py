@@ -21,7 +21,7 @@ _STEM_WIDTH = 24
 class ShuffleUnit(nn.Module):
     """A V1 block: grouped 1x1 convolution, channel shuffle, depthwise 3x3, grouped 1x1.
 
-    At stride 2, the pooled input is concatenated to the result. Otherwise, the input is added.
+    At stride 2, the pooled input is concatenated with the result. Otherwise, the input is added.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, groups: int) -> None:

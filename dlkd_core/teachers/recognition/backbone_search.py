@@ -1,6 +1,6 @@
 """Search for a known network inside a self-supervised checkpoint.
 
-The network's weights may have a prefix, and the checkpoint may contain other heads. MoCo stores the
+The network's weights may have a prefix, and the checkpoint may also contain heads. MoCo stores the
 query encoder under `encoder_q` and the key encoder under `encoder_k`. BYOL uses `online_...` and
 `target_...`, DINO uses `student` and `teacher`, SimCLR uses `encoder` or `backbone`. SwAV adds
 `projection_head` and `prototypes` to the layers. The search ignores such heads: it looks for the

@@ -43,7 +43,7 @@ class Fingerprint:
         classifier: Name of the classifier layer.
         digest: Digest of the names and shapes of the weights, excluding the classifier.
         values: Number of scalars in those weights.
-        parts: Number of weights for each first component of their names.
+        parts: Number of weights by the first component of their names.
     """
 
     architecture: str

@@ -234,7 +234,10 @@ def _unknown_message(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _similarity(variant: Fingerprint, tensors: Mapping[str, Tensor]) -> float:
-    """Return the share of weights whose names begin with the same component, in [0, 1]."""
+    """Return the share of weights that a network and a checkpoint have in common, in [0, 1].
+
+    Weights are compared only by the first component of their names.
+    """
     parts = fingerprints.count_parts(_shapes(tensors), variant.classifier)
     names = {*variant.parts, *parts}
     common = sum(min(variant.parts.get(name, 0), parts.get(name, 0)) for name in names)

@@ -24,8 +24,8 @@ ZIP = b"PK\x03\x04" + bytes(1000)  # begins with the signature of a zip archive
 class RouteCase:
     """The lowest role that may call a route, and the expected response status.
 
-    `foreign_status` is the status that operators and admins get for a row of another owner. Routes
-    that do not address a row with an owner have None.
+    `foreign_status` is the status that operators and admins get for a row of another owner. It
+    is None for routes that do not address a row with an owner.
     """
 
     least: Role

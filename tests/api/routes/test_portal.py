@@ -18,7 +18,8 @@ OWN_FILES = [
 ]
 MAX_LINES = 300
 MAX_COLUMNS = 100
-# Folders that modules may import from, by their own folder. Other folders are unrestricted.
+# Folders that a module may import from, keyed by the module's folder. Other folders are
+# unrestricted.
 ALLOWED_IMPORTS = {"lib": {"lib", "vendor"}, "ui": {"lib", "ui", "vendor"}}
 
 

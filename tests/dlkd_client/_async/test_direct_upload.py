@@ -66,7 +66,7 @@ class CountingTransport(httpx.HTTPTransport):
 class FailingStoreTransport(httpx.HTTPTransport):
     """Transport to the store that fails for some parts.
 
-    `failures` is a dictionary from the offset of a part to its number of failures. A failure is a
+    `failures` maps the offset of each part to its number of failures. A failure is a
     response with `status`, or a connection error if `status` is None.
     """
 

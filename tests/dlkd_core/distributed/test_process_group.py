@@ -1,6 +1,6 @@
 """Tests for distributed runs.
 
-A distributed run makes the same steps as a run in a single process and writes one set of files.
+A distributed run takes the same steps as a run in a single process and writes one set of files.
 Any number of processes can resume it.
 """
 
@@ -168,7 +168,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory, stripes: Path) -> Path:
 def single_process_run(
     tmp_path_factory: pytest.TempPathFactory, stripes: Path, teacher: Path
 ) -> Path:
-    """Make the run in a single process and return the output folder."""
+    """Perform the run in a single process and return the output folder."""
     folder = tmp_path_factory.mktemp("single")
     spec = write_spec(folder / "spec.json", stripes, teacher=teacher)
     assert main([str(spec), str(folder / "out")]) == 0

@@ -1,4 +1,4 @@
-"""Program for torchrun that makes training steps in float64 and saves each process's results.
+"""Program for torchrun that takes training steps in float64 and saves each process's results.
 
 Usage: `torchrun ... torchrun_program.py FOLDER METHOD...`
 """
@@ -34,7 +34,7 @@ def run_step(
     micro_batches: int = 1,
     steps: int = 1,
 ) -> dict[str, Tensor]:
-    """Make the first `steps` steps of a run and return the results of the last one.
+    """Take the first `steps` steps of a run and return the results of the last one.
 
     The results are the loss, the loss terms, the gradients, and the weights and buffers after the
     step.

@@ -26,7 +26,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_to_report(
     folder: Path, dataset: Path, *, resume_from: Path | None = None, **changes: Any
 ) -> dict[str, Any]:
-    """Make a short run and return its report. Keyword arguments replace parts of the spec."""
+    """Perform a short run and return its report. Keyword arguments replace parts of the spec."""
     training = {
         "epochs": 3,
         "batch_size": 32,
@@ -66,7 +66,7 @@ def trained(
 
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> dict[str, Any]:
-    """Return the report of a student that has made only one step, at a tiny learning rate."""
+    """Return the report of a student that was trained for one step, at a tiny learning rate."""
     training = {"max_steps": 1, "learning_rate": 1e-12}
     return run_to_report(
         tmp_path_factory.mktemp("untrained"), digits, training=training, evaluation=BOTH_PROTOCOLS

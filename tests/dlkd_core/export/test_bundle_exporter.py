@@ -20,7 +20,7 @@ from registry.models.bundles import open_bundle
 
 
 def export_bundle(stripes: Path, folder: Path, *formats: str) -> tuple[Path, dict[str, Any]]:
-    """Make a short run and return the folder of the unpacked bundle and the report."""
+    """Perform a short run and return the folder of the unpacked bundle and the report."""
     spec = {
         "name": "stripes",
         "student": {"architecture": "resnet8"},

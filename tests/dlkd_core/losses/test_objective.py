@@ -1,4 +1,4 @@
-"""Tests for the objectives of all methods in the catalog. Each objective makes a step."""
+"""Tests for the objectives of all methods in the catalog. Each objective takes a step."""
 
 import pytest
 import torch

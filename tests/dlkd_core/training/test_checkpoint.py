@@ -14,7 +14,7 @@ from tests.dlkd_core.training.small_run import collect_tensors, make_run, tensor
 
 
 def train_state(directory: Path) -> TrainingState:
-    """Make a short run and return its state, with loss heads, batch statistics and momentum."""
+    """Perform a short run and return its state, with loss heads, batch statistics and momentum."""
     run = make_run(directory, "dlkd", epochs=1)
     list(train(run))
     return run.state

@@ -1,4 +1,4 @@
-"""Tests for the checks that a spec, a dataset and a teacher fit together."""
+"""Tests for checking that a spec, a dataset and a teacher fit together."""
 
 from pathlib import Path
 from typing import Any

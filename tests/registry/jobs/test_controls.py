@@ -39,7 +39,7 @@ ACTIONS = {"cancel": cancel, "pause": pause, "resume": resume, "retry": retry}
 
 
 def make_job_in_state(harness: RegistryHarness, status: str) -> str:
-    """Create a job and bring it into the given status."""
+    """Create a job and move it to the given status."""
     if status == "validating":
         return harness.submit(dataset={"id": harness.upload_dataset()})
     job_id = harness.submit()

@@ -76,9 +76,9 @@ def _serve(settings: Settings, database: Database, sockets: list[socket.socket] 
 
 
 def _require_key_for_public_host(settings: Settings, database: Database) -> None:
-    """Refuse to serve a public address before the first API key exists.
+    """Refuse to serve on a public address before the first API key exists.
 
-    Such a service would seem to work, but would reject every request.
+    Without a key, the service would seem to work but reject every request.
     """
     if is_loopback(settings.host):
         return

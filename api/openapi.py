@@ -28,9 +28,9 @@ student architecture, and download a small model that you can ship.
 
 
 def install_openapi(app: FastAPI) -> None:
-    """Serve the document, with error responses, at /openapi.json.
+    """Serve the OpenAPI document at /openapi.json.
 
-    The document is built on the first request.
+    It also describes the error responses. It is built on the first request.
     """
 
     def openapi() -> dict[str, Any]:

@@ -166,10 +166,10 @@ def problem_from_validation_error(error: RequestValidationError) -> Problem:
 
 
 def validate_body(model: type[ModelT], body: dict[str, Any]) -> ModelT:
-    """Validate data that the route assembled, and report errors as for a request body.
+    """Validate data that the route has assembled, and report errors as if it were the request body.
 
     Raises:
-        RequestValidationError: The data is invalid. Locations point into the body.
+        RequestValidationError: The data is invalid. The error locations refer to the body.
     """
     try:
         return model.model_validate(body)
@@ -251,7 +251,7 @@ def _get_allowed_methods(request: Request) -> str:
 
 
 def _iter_field_problems(errors: Sequence[Any], body: Any) -> Iterator[dict[str, str]]:
-    """Yield the pointer or parameter, code and message of each pydantic error."""
+    """Yield the location (pointer or parameter), code and message of each pydantic error."""
     for error in errors:
         source, *path = error["loc"]
         context = error.get("ctx", {})

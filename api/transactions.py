@@ -21,7 +21,10 @@ Operation = Callable[[Session, QueueHints], BaseModel]
 
 
 def fingerprint(action: str, subject: str, **options: Any) -> bytes:
-    """Return bytes that identify a request, to detect a reused Idempotency-Key."""
+    """Return bytes that identify a request.
+
+    With these bytes, the reuse of an Idempotency-Key for a different request is detected.
+    """
     return json.dumps([action, subject, options], sort_keys=True).encode()
 
 
@@ -72,9 +75,10 @@ def run_idempotent(
 
 
 def delete_with_files(services: Services, delete_rows: Callable[[Session], list[str]]) -> None:
-    """Delete rows, and then those of their files that no other row references.
+    """Delete database rows, and then each of their files unless another row references it.
 
-    `delete_rows` returns the digests of the files. Each file is deleted in a separate transaction.
+    `delete_rows` deletes the rows and returns the digests of their files. Each file is deleted in
+    a separate transaction.
     """
     with services.database.write() as session:
         digests = delete_rows(session)

@@ -1,4 +1,4 @@
-"""Reproduces the paper's table, and prints and plots it with the published accuracies.
+"""Reproduces the table of the DLKD paper, and prints and plots it with the published accuracies.
 
 Usage: python -m benchmarks.paper_reproduction --data cifar100.zip --pairs wrn_40_2/wrn_16_2
     --methods plain,kd,crd,dlkd --seeds 3

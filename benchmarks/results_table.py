@@ -34,7 +34,7 @@ class TableCell:
 
 
 def format_header(pairs: Sequence[str], sources: dict[str, Sequence[str]]) -> str:
-    """Return the header: a column per pair, followed by a column for each of the pair's sources."""
+    """Return the header: per pair, a column for our accuracy and one per published source."""
     columns = [name for pair in pairs for name in (pair.replace("/", " → "), *sources[pair])]
     return f"| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}"
 

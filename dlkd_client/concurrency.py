@@ -1,6 +1,6 @@
-"""Helpers for sleeping, threads and concurrency, for both clients.
+"""Helpers for sleeping, threads and concurrency, used by both clients.
 
-`make sync` removes the prefix `async_` from names.
+`make sync` generates the synchronous client and removes the prefix `async_` from these names.
 """
 
 import time

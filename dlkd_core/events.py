@@ -18,7 +18,7 @@ VAL_PREFIX = "val/"
 
 
 class Phase(LiteralEnum):
-    """A phase of a run, in the order in which they start."""
+    """The phases of a run, in the order in which they start."""
 
     READING = "reading"
     VERIFYING_TEACHER = "proving"

@@ -1,4 +1,7 @@
-"""Memory limits of this machine, container and process. This module is torch-free."""
+"""Memory limits of this machine, container and process.
+
+This module does not import torch.
+"""
 
 import os
 import re

@@ -1,7 +1,7 @@
 """Reads and writes the header of safetensors files.
 
 A file consists of the header's length in 8 bytes, the header as JSON, and the tensors' bytes. See
-https://huggingface.co/docs/safetensors. This module is torch-free.
+https://huggingface.co/docs/safetensors. This module does not import torch.
 """
 
 from pathlib import Path
@@ -26,7 +26,7 @@ def read_header(path: Path) -> tuple[bytes, int]:
     with path.open("rb") as file:
         length = header_length(file.read(_LENGTH_BYTES))
         if length > min(MAX_HEADER_BYTES, size - _LENGTH_BYTES):
-            raise ValueError(f"the header claims {length} bytes and the file has {size}")
+            raise ValueError(f"the header claims {length} bytes in a file of {size} bytes")
         return file.read(length), _LENGTH_BYTES + length
 
 

@@ -1,8 +1,9 @@
 """Specs, which describe what a run should do.
 
-The same class serves as request body, JSON column and function argument. `BaseSpec` holds the
-shared fields. A `JobSpec`, which a client submits, refers to its teacher and dataset by id. A
-`DistillationSpec`, which the core runs, refers to them by file path, so clients never supply paths.
+The classes are used in request bodies, in the database (as JSON) and as function arguments.
+`BaseSpec` holds the shared fields. A `JobSpec`, which a client submits, refers to its teacher and
+dataset by id. A `DistillationSpec`, which the core runs, refers to them by file path, so clients
+never supply paths.
 """
 
 from pathlib import Path

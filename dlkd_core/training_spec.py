@@ -46,15 +46,15 @@ class LearningRateSchedule(FrozenModel):
     name: ScheduleName = ScheduleName.STEP
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (150 / 240, 180 / 240, 210 / 240),
-        description="Fractions of the run after which the rate is multiplied by gamma."
-        " Applies to step only.",
+        description="Fractions of the run after which the learning rate is multiplied by"
+        " gamma. Applies only to the schedule step.",
     )
     gamma: float = Field(0.1, gt=0, le=1)
     warmup_epochs: float = Field(0, ge=0)
 
 
 class TrainingSpec(FrozenModel):
-    """Training options. The defaults are those of the paper for CIFAR-100."""
+    """Training options. The defaults are the CIFAR-100 settings of Ding et al. (2024)."""
 
     epochs: int = Field(240, ge=1, le=100_000)
     batch_size: int = Field(
@@ -66,7 +66,7 @@ class TrainingSpec(FrozenModel):
     seed: int = Field(0, ge=0, lt=2**31)
     optimizer: OptimizerName = Field(
         OptimizerName.SGD,
-        description="The paper uses sgd. adamw needs a learning_rate of about 0.001.",
+        description="The DLKD paper uses sgd. adamw needs a learning_rate of about 0.001.",
     )
     learning_rate: float = Field(0.05, gt=0, le=100)
     momentum: float = Field(
@@ -96,15 +96,15 @@ class TrainingSpec(FrozenModel):
         None,
         gt=0,
         lt=1,
-        description="Fraction of each class's training images to use, chosen with the seed."
-        " Default: all images.",
+        description="Fraction of each class's training images to use. The seed determines"
+        " which images are used. Default: all images.",
     )
     label_noise: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="Fraction of the training images to select with the seed. Their labels are"
-        " shuffled among the selected images.",
+        description="Fraction of the training images whose labels are shuffled among them."
+        " The seed determines which images these are.",
     )
     max_steps: int | None = Field(
         None,
@@ -112,7 +112,9 @@ class TrainingSpec(FrozenModel):
         description="Maximum number of steps, regardless of the epochs. The learning rate schedule"
         " is scaled to it.",
     )
-    evaluate_every: int = Field(1, ge=1, description="Epochs between evaluations on the val split")
+    evaluate_every: int = Field(
+        1, ge=1, description="Number of epochs between evaluations on the val split."
+    )
     ema: float | None = Field(
         None,
         gt=0,

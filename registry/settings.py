@@ -164,8 +164,8 @@ class Settings(BaseSettings):
     )
     oidc_default_role: Role | None = Field(
         None,
-        description="Role for tokens whose role claim has no mapped value. If unset, such tokens "
-        "are rejected.",
+        description="Role for tokens whose role claim contains none of the mapped values. If "
+        "unset, such tokens are rejected.",
     )
 
     oidc_client_id: str | None = Field(
@@ -243,7 +243,8 @@ class Settings(BaseSettings):
     queues: str = Field(
         "checks,train,train-cpu,train-cuda",
         description="Comma-separated queues that this worker serves: `checks` for upload checks, "
-        "`train`, `train-cpu` and `train-cuda` for jobs with device auto, cpu and cuda.",
+        "and `train`, `train-cpu` and `train-cuda` for training jobs that request the device auto, "
+        "cpu or cuda, respectively.",
     )
     trainer_threads: int | None = Field(
         None,
@@ -445,7 +446,7 @@ class Settings(BaseSettings):
             self.port,
         ):
             raise ValueError(
-                "DLKD_WORKER_METRICS_PORT is the port of the API (DLKD_PORT). Use another port."
+                "DLKD_WORKER_METRICS_PORT must differ from the port of the API (DLKD_PORT)."
             )
         return self
 

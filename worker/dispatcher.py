@@ -1,4 +1,4 @@
-"""The dispatcher loop of a worker. The loop of the elected leader also manages all jobs."""
+"""The dispatcher loop of a worker. The elected leader's loop also does the work for all workers."""
 
 import logging
 from collections.abc import Callable
@@ -30,8 +30,8 @@ _GARBAGE_SECONDS = 3600.0
 class Dispatcher(Thread):
     """A thread that regularly reports that this worker is alive.
 
-    If this worker is the leader, the thread also expires leases, sends hints and webhooks, and
-    removes old data.
+    If this worker is the leader, the thread also expires leases, wakes workers that have jobs
+    waiting, sends webhooks and removes old data.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Dispatcher(Thread):
             membership.register(session, self._context.worker_id, self._worker_info)
 
     def stop(self) -> None:
-        """End the loop and release the leadership, so that another worker can lead at once."""
+        """End the loop and give up leadership, so that another worker can take over at once."""
         self._stop_event.set()
         self.join()
         try:

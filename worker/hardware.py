@@ -42,7 +42,10 @@ def list_capacity(settings: Settings, devices: list[dict[str, Any]]) -> list[Que
 
 
 def add_trainer_memory(settings: Settings, device: dict[str, Any]) -> dict[str, Any]:
-    """Add a trainer's memory limit to a CPU's description. Claims compare it with job needs."""
+    """Add a trainer's memory limit to a CPU's description.
+
+    Before a job is claimed, this limit is compared with the memory that the job needs.
+    """
     return (
         {**device, "trainer_bytes": trainer_memory_bytes(settings)}
         if device["kind"] == "cpu"

@@ -65,7 +65,7 @@ class Slots:
         )
 
     def drain(self) -> None:
-        """Stop claiming and wait until all running jobs are checkpointed and requeued."""
+        """Stop claiming jobs, and wait until all running jobs are checkpointed and requeued."""
         self._drain_event.set()
         for slot in self._slots:
             slot.wake_event.set()
@@ -76,7 +76,7 @@ class Slots:
 class _IdleSlots:
     """Tracks which slots of one kind are idle. A job may take several slots.
 
-    A slot holds `lock` from reading the idle slots until it has made its claim.
+    A slot takes `lock` before it reads the idle slots, and holds it until it has claimed a job.
     """
 
     def __init__(self, count: int, gpus: int) -> None:
@@ -85,7 +85,7 @@ class _IdleSlots:
         self._gpus = gpus or count
 
     def count_available(self, first: int, queues: Iterable[str]) -> dict[str, int]:
-        """Return how many slots a job claimed by slot `first` can take, for each queue."""
+        """Return, for each queue, how many slots a job can take if slot `first` claims it."""
         slot_counts: dict[str, int] = {
             QueueName.TRAIN_CPU: len(self.slots),
             QueueName.TRAIN_CUDA: len(self._one_per_gpu(first)),

@@ -55,7 +55,10 @@ class TrainerProcess:
         return self._process.poll() is None
 
     def send_request(self, request: TrainerRequest) -> None:
-        """Send the request. If the process has already died, `next_line` returns None."""
+        """Send the request.
+
+        This does not fail if the process has already died, but `next_line` then returns None.
+        """
         self._send(request.model_dump_json().encode() + b"\n")
 
     def start_keep_alive(self, interval: float, holds_lease: Callable[[], bool]) -> None:

@@ -44,7 +44,7 @@ def get_session_token(headers: Headers) -> str | None:
 def authenticate_bearer(database: Database, header: str, issuer: Issuer | None = None) -> Principal:
     """Return the principal that the key or token in an Authorization header identifies.
 
-    The last use of a key is recorded at most once a minute.
+    The time at which a key was last used is updated at most once a minute.
 
     Raises:
         Unauthenticated: The header, key or token is missing or invalid.

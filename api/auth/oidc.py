@@ -133,7 +133,7 @@ class Issuer:
             return jwt.decode(token, keys, algorithms=_ALGORITHMS)
 
     def _get_keys(self, max_age: float) -> tuple[KeySet, float]:
-        """Return keys that are at most `max_age` seconds old, and the time of their fetch."""
+        """Return keys at most `max_age` seconds old, and the time at which they were fetched."""
         with self._lock:
             if self._keys is None or monotonic() - self._fetched_at > max_age:
                 self._keys = self._fetch_keys()
@@ -168,7 +168,7 @@ class Issuer:
             roles.append(self._settings.oidc_default_role)
         if not roles:
             raise RoleTooLow(
-                f"The claim {self._settings.oidc_role_claim} of the token grants no role in this "
+                f"The token's {self._settings.oidc_role_claim} claim grants no role in this "
                 "service."
             )
         return max(roles, key=list(Role).index)
@@ -184,5 +184,5 @@ def _get_json(client: httpx.Client, url: str) -> dict[str, Any]:
 def _get_text_claim(claims: Mapping[str, Any], name: str) -> str:
     value = claims.get(name)
     if not isinstance(value, str) or not value or len(value) > _MAX_CLAIM_LENGTH:
-        raise TokenInvalid(f"The token has no valid claim {name}.")
+        raise TokenInvalid(f"The token has no valid {name} claim.")
     return value

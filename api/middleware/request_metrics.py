@@ -1,6 +1,7 @@
 """Prometheus metrics of requests.
 
-They are labeled with the route template. A label for the path would create a series per path.
+They are labeled with the route template, because labels with the actual path would create a time
+series for every path that is requested.
 """
 
 from time import perf_counter
@@ -41,7 +42,10 @@ class RequestMetrics:
 
 
 class RequestMetricsMiddleware:
-    """Records every response. It must be outermost to see responses as clients do."""
+    """Records every response.
+
+    It must be the outermost middleware, so that it sees each response as the client receives it.
+    """
 
     def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self.app = app

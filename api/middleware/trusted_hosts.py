@@ -20,8 +20,8 @@ class TrustedHostsMiddleware:
     ) -> None:
         """Set the accepted host names, and paths for which the Host header is not checked.
 
-        Exempt paths are for callers that use IP addresses instead of host names. Exempt only paths
-        for which browsers have no credentials.
+        These paths are meant for callers that use an IP address instead of a host name. List only
+        paths for which browsers hold no credentials.
         """
         self.app = app
         self.allowed_hosts = frozenset(name.lower() for name in allowed_hosts)
@@ -37,7 +37,7 @@ class TrustedHostsMiddleware:
                 400,
                 "host_unknown",
                 "The Host header does not name this server.",
-                hint="Use the address of this server. The operator can add names to "
+                hint="Use a host name that this server accepts. The operator can add names to "
                 "DLKD_ALLOWED_HOSTS.",
             )
             await send_problem(problem, scope, receive, send)

@@ -104,7 +104,7 @@ def _build_job_gauge(stats: ServiceStats) -> Metric:
 
 
 def _fill_missing_queues(stats: ServiceStats, values: Mapping[str, float]) -> dict[str, float]:
-    """Return a value for every queue, so that an empty queue's series does not end."""
+    """Return a value for every queue, so that the time series of an empty queue continues at 0."""
     names = {*map(str, QueueName), *(queue for queue, _ in stats.jobs)}
     return {name: values.get(name, 0.0) for name in sorted(names)}
 

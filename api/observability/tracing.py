@@ -20,7 +20,7 @@ _EXCLUDED_URLS = "livez,readyz,metrics"  # polled every few seconds
 def trace_app(
     settings: Settings, engine: Engine, app: FastAPI, exporter: "SpanExporter | None" = None
 ) -> Iterator[None]:
-    """Trace the application, database and queue within the `with` block if enabled.
+    """Trace the application, database and queue within the `with` block if tracing is enabled.
 
     Raises:
         TracingUnavailable: Tracing is enabled, but the extra `otel` is not installed.

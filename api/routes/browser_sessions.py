@@ -25,7 +25,9 @@ def create_session(
     """
     # A session that could create another session would never end.
     if "authorization" not in request.headers:
-        raise Unauthenticated("Signing in requires the API key itself.")
+        raise Unauthenticated(
+            "Signing in requires an API key or token. A session cookie is not enough."
+        )
     token, expires_at = start_session(request, response, services, caller)
     return SessionOut(
         me=CallerOut.model_validate(caller),

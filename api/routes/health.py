@@ -80,7 +80,7 @@ def build_probe_runner(services: Services) -> ProbeRunner:
     def check_workers() -> None:
         with services.database.read() as session:
             if not membership.list_alive(session, within=WORKER_TIMEOUT):
-                raise RuntimeError("no worker has sent a heartbeat recently; jobs wait")
+                raise RuntimeError("no worker has sent a heartbeat recently, so jobs have to wait")
 
     checks = {
         "database": lambda: check_revision(services.database.engine),

@@ -86,7 +86,7 @@ def parse_cursor(cursor: str | None) -> int:
     """Return the number that the cursor contains, or 0 if there is no cursor.
 
     Raises:
-        CursorInvalid: The cursor is not from a numbered list.
+        CursorInvalid: The cursor is not a number.
     """
     if cursor is None:
         return 0
@@ -102,7 +102,7 @@ def parse_cursor(cursor: str | None) -> int:
 def _read_events(
     services: Services, job_id: str, after: int, limit: int
 ) -> tuple[list[EventOut], bool]:
-    """Return the events numbered above `after`, and whether the job had ended before the read."""
+    """Return the events with numbers above `after`, and whether the job had already ended."""
     with services.database.read() as session:
         ended = queries.get(session, job_id).status in TERMINAL
         rows = queries.list_events(session, job_id, after=after, limit=limit)

@@ -187,7 +187,7 @@ def submit_job(
     *,
     cloned_from: str | None = None,
 ) -> Job:
-    """Submit a job, and verify that its owner's quotas allow it."""
+    """Submit a job, and fail if this exceeds its owner's quotas."""
     job = submission.submit(
         session,
         caller,

@@ -171,7 +171,10 @@ def _iter_bundle_members(
 
 
 def _compute_bundle_etag(model: Model, files: Iterable[ModelFile]) -> str:
-    """Return the bundle's ETag. It is weak, because other releases may write different bytes."""
+    """Return the ETag of a model's bundle.
+
+    It is a weak ETag, because another release of the service may write different bytes.
+    """
     contents = "\n".join([model.id, *(f"{file.name} {file.sha256}" for file in files)])
     return f'W/"{sha256(contents.encode()).hexdigest()}"'
 

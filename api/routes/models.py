@@ -58,7 +58,7 @@ def compare_models(
     references = [reference.strip() for reference in ids.split(",") if reference.strip()]
     if not 2 <= len(references) <= MAX_COMPARED:
         raise ComparisonSizeInvalid(
-            f"A comparison takes 2 to {MAX_COMPARED} models, but got {len(references)}."
+            f"A comparison takes 2 to {MAX_COMPARED} models, not {len(references)}."
         )
     with services.database.read() as session:
         models = [find_model(session, caller, reference) for reference in references]

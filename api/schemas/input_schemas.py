@@ -75,7 +75,7 @@ class SampleGridOut(ResponseModel):
     width: int = Field(description="Tile width in pixels.")
     height: int = Field(description="Tile height in pixels.")
     classes: list[int | None] = Field(
-        description="Class index of each row. Null for images without labels."
+        description="Class index of each row. Null for a row of images without labels."
     )
 
 

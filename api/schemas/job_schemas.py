@@ -123,7 +123,7 @@ class ModelEstimateOut(ResponseModel):
 
     parameters: int
     weight_bytes: int = Field(description="Size of the float32 weights in bytes.")
-    exact: bool = Field(description="False if the parameters of the classifier are not included.")
+    exact: bool = Field(description="Whether the parameters of the classifier are included.")
     teacher_parameters: int | None
     compression: float | None = Field(
         description="Parameter count of the teacher divided by that of the student."
@@ -154,7 +154,7 @@ class LogLineOut(ResponseModel):
 
     id: int = Field(
         validation_alias="seq",
-        description="Line number, counted from 1 over all attempts of the job.",
+        description="Line number. Lines are numbered from 1 across all attempts of the job.",
     )
     attempt: int = Field(description="Number of the attempt.")
     at: datetime

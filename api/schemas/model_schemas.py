@@ -158,8 +158,8 @@ class LineageNodeOut(ResponseModel):
     name: str
     facts: dict[str, Any]
     deleted: bool = Field(
-        description="Whether the object was deleted. If so, its name and facts come from the "
-        "job's record."
+        description="Whether the model, teacher or dataset has been deleted. If so, `name` and "
+        "`facts` were recorded by the job that used it."
     )
 
 
@@ -222,7 +222,7 @@ class ComparedClassOut(ResponseModel):
     name: str
     top1: list[float | None] = Field(description="Top-1 accuracy of each model, from 0 to 1.")
     difference: list[float | None] = Field(
-        description="Difference between each accuracy and that of the first model."
+        description="Accuracy of each model minus that of the first model."
     )
 
 
@@ -247,7 +247,7 @@ class ModelCardOut(ResponseModel):
     metrics: dict[str, Any] = Field(description="Metrics of the student and its teacher.")
     files: list[ModelFileOut]
     lineage: dict[str, Any] = Field(
-        description="Method, seed, digest, code version and device of the run."
+        description="Origin of the model: run digest, method, seed, software versions and device."
     )
 
 

@@ -65,7 +65,7 @@ class DeliveryOut(ResponseModel):
     status: str = Field(description="`pending`, `delivered` or `failed`.")
     attempts: int = Field(description="Number of attempts so far.")
     next_at: datetime | None = Field(
-        description="Earliest time of the next attempt of a pending delivery."
+        description="Earliest time at which a pending delivery will be attempted again."
     )
     code: int | None = Field(description="HTTP status of the last response.")
     error: str | None = Field(description="Reason why the last attempt received no response.")

@@ -135,7 +135,10 @@ def drain_on_error(body: Iterator[bytes]) -> Iterator[None]:
 
 
 def iter_body(request: Request) -> Iterator[bytes]:
-    """Yield the chunks of the request body. They are received on the event loop."""
+    """Yield the chunks of the request body in a worker thread.
+
+    The event loop receives the chunks.
+    """
     stream = request.stream()
 
     async def next_chunk() -> bytes | None:

@@ -37,7 +37,7 @@ MetadataHeader = Annotated[
     Header(
         alias="Upload-Metadata",
         max_length=4096,
-        description="Comma-separated pairs of a key and its base64 value. The keys "
+        description="Comma-separated pairs of a key and its base64 value. Only the keys "
         "`filename` and `sha256` are used.",
     ),
 ]
@@ -84,7 +84,7 @@ class Chunk:
 
 
 def require_version(version: VersionHeader = None) -> None:
-    """Reject a request for another protocol version with status 412."""
+    """Reject a request that uses another protocol version. The status is 412."""
     if version != VERSION:
         raise HTTPException(
             412, f"The header Tus-Resumable must be {VERSION}.", {"Tus-Version": VERSION}

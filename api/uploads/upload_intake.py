@@ -1,4 +1,4 @@
-"""Creation of teachers and datasets from uploaded files, and of their check jobs."""
+"""Creates teachers and datasets from uploaded files, and the jobs that check them."""
 
 import json
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Writer for resumable uploads.
 
-A request stores bytes as they arrive, and holds a lease on the upload in the meantime. The request
-that completes the file also assembles it.
+Each request stores its bytes as they arrive, and holds a lease on the upload until it ends. The
+request that completes the file also assembles it.
 """
 
 import hashlib
@@ -159,7 +159,7 @@ class UploadWriter:
 
     @contextmanager
     def _renew_lease_in_background(self) -> Iterator[None]:
-        """Keep renewing the lease within the `with` block, which may outlast the lease.
+        """Keep renewing the lease within the `with` block, which may take longer than the lease.
 
         If the lease is lost, the next write after the block fails.
         """

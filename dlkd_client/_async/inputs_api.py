@@ -31,9 +31,9 @@ class AsyncInputsAPI(AsyncBaseClient):
     ) -> Teacher:
         """Upload a teacher checkpoint.
 
-        The service detects parameters that are omitted. Use `wait_until_ready` to wait until the
-        service has checked the file. A large file is sent in chunks. If the upload is interrupted,
-        call this again to resume it.
+        The service detects the architecture, the number of classes and the normalization if you
+        omit them. Use `wait_until_ready` to wait until the service has checked the file. A large
+        file is sent in chunks. If the upload is interrupted, call this method again to resume it.
 
         Args:
             path: Path of the checkpoint file.

@@ -235,7 +235,7 @@ class AsyncJobsAPI(AsyncBaseClient):
 
         Args:
             job_id: Id of the job.
-            tail: Return only the last lines, at most this many.
+            tail: Return only the last `tail` lines.
             attempt: Return only the lines of the attempt with this number.
         """
         params: dict[str, Any] = {"attempt": attempt} if attempt is not None else {}

@@ -57,7 +57,7 @@ async def upload_file(
             if failures == _MAX_FAILURES:
                 raise ServiceUnreachable(
                     f"The upload failed repeatedly ({error}). {before} bytes were sent. "
-                    "Run it again to resume."
+                    "Start the upload again to resume it."
                 ) from error
             await async_sleep(retry_delay(failures))
             offset = await _get_offset(client, upload_path)

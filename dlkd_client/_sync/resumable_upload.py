@@ -53,7 +53,7 @@ def upload_file(client: BaseClient, path: Path, on_bytes: ByteCallback | None = 
             if failures == _MAX_FAILURES:
                 raise ServiceUnreachable(
                     f"The upload failed repeatedly ({error}). {before} bytes were sent. "
-                    "Run it again to resume."
+                    "Start the upload again to resume it."
                 ) from error
             sleep(retry_delay(failures))
             offset = _get_offset(client, upload_path)

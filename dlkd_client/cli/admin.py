@@ -87,7 +87,7 @@ def copy_files(
 ) -> None:
     """Copy a store for a backup, restore or move.
 
-    Copies the stored files and checkpoints that are missing in the target, and checks each file
+    Copies the stored files and checkpoints that are missing from the target, and checks each file
     against its sha256. Prints the size and name of each file. The exit status is 1 if a file could
     not be copied.
     """

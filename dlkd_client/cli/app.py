@@ -113,7 +113,7 @@ def distill(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a spec here, without the service."""
+    """Run a spec on this machine, without the service."""
     try:
         from dlkd_core.__main__ import main
     except ModuleNotFoundError as error:

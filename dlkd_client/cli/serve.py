@@ -41,7 +41,9 @@ def up(
     *,
     as_json: Annotated[
         bool,
-        typer.Option("--json", help='When ready, print only one line: {"url", "api_key"}.'),
+        typer.Option(
+            "--json", help='When ready, print only one line of JSON, with "url" and "api_key".'
+        ),
     ] = False,
 ) -> None:
     """Start the whole service on this machine. Ctrl-C stops it."""

@@ -69,7 +69,7 @@ class ChildProcess:
         return self.process.poll() if self.process else None
 
     def record_exit(self) -> bool:
-        """Record an exit. Return whether the process has exited too often to be restarted."""
+        """Record that the process has exited. Return whether to stop restarting it."""
         now = monotonic()
         self.exit_times.append(now)
         while now - self.exit_times[0] > _EXIT_WINDOW_SECONDS:
@@ -89,7 +89,7 @@ class ChildProcess:
             self.process.terminate()
 
     def wait(self, timeout: float) -> None:
-        """Wait for the process to exit and kill its session after `timeout` seconds."""
+        """Wait for the process to exit. After `timeout` seconds, kill its whole session."""
         if self.process is None:
             return
         try:
@@ -118,7 +118,7 @@ def stop_all(children: Sequence[ChildProcess], timeout: float) -> None:
 
 
 def exit_with_parent(parent: int) -> None:
-    """Ask Linux for SIGTERM when the parent dies. Other systems have no equivalent."""
+    """Let Linux send this process SIGTERM when the parent dies. Other systems cannot do this."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # the parent died before the request

@@ -56,7 +56,7 @@ class DemoConfig:
 
 @dataclass(frozen=True)
 class TeacherInfo:
-    """The teacher's reference for job specs, and its figures for the result table."""
+    """What job specs say about the teacher, and the teacher's figures for the result table."""
 
     spec: dict[str, Any]
     architecture: str
@@ -91,7 +91,7 @@ def _start_service(data: Path, slots: int) -> Iterator[Client]:
             line = process.stdout.readline() if process.stdout else ""
             if not line:
                 raise StepFailed(
-                    f"Start the service: it exited with status {process.wait()}. "
+                    f"Start the service: `dlkd up` exited with status {process.wait()}. "
                     f"See {data / 'logs'}."
                 )
             ready = json.loads(line)
@@ -171,7 +171,7 @@ def _train_teacher(
 def _train_students(
     config: DemoConfig, dataset: Dataset, teacher: TeacherInfo, client: Client, console: Console
 ) -> tuple[list[Model], list[Model]]:
-    """Train one distilled student and one without a teacher for each seed."""
+    """Train two students for each seed: one distilled from the teacher, one on labels alone."""
     variants: dict[str, dict[str, Any]] = {
         config.method["name"]: {"teacher": teacher.spec, "method": config.method},
         "alone": {"teacher": None},

@@ -16,7 +16,7 @@ _BATCH, _WARM_UP, _REPEATS = 256, 10, 50
 
 @dataclass(frozen=True)
 class OnnxEvaluation:
-    """Top-1 accuracy in [0, 1] over `images` images, and the median latency of one image."""
+    """Top-1 accuracy in [0, 1] on `images` images, and the median latency for one image."""
 
     top1: float
     images: int
@@ -24,7 +24,7 @@ class OnnxEvaluation:
 
 
 def evaluate_onnx(model_path: Path, data_path: Path) -> OnnxEvaluation:
-    """Measure a model's accuracy on the val split of a folder or archive, and its latency."""
+    """Measure a model's latency, and its accuracy on the val split of a folder or archive."""
     val = open_dataset(data_path).val
     labels = val.labels.numpy()
     session = onnxruntime.InferenceSession(model_path, providers=["CPUExecutionProvider"])

@@ -140,7 +140,7 @@ def _restart_loop(
 
 @contextmanager
 def _handle_signals(stop: Event) -> Iterator[None]:
-    """Set the event on the first SIGINT or SIGTERM. A second signal has its default effect."""
+    """Set `stop` on the first SIGINT or SIGTERM. A second signal has its default effect."""
 
     def handle(number: int, _frame: FrameType | None) -> None:
         stop.set()
@@ -156,13 +156,14 @@ def _handle_signals(stop: Event) -> Iterator[None]:
 
 @contextmanager
 def _lock_data_folder(data: Path) -> Iterator[None]:
-    """Allow only one `dlkd up` for each data folder."""
+    """Allow only one running `dlkd up` for each data folder."""
     with (data / "up.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise CannotStart(
-                f"A service is already running on {data}. Choose another folder with --data."
+                f"A service is already running with the data folder {data}. "
+                "Choose another folder with --data."
             ) from error
         yield
 

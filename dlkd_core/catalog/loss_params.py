@@ -1,5 +1,6 @@
 """Parameters of the loss terms. A method's loss is a weighted sum of terms.
 
+In the descriptions of the terms, "the networks" are the student and its teacher.
 The terms are implemented in `dlkd_core.losses`.
 """
 
@@ -73,8 +74,8 @@ class AlignmentParams(LossParams):
 class CorrelationParams(LossParams):
     """KL divergence between the networks' similarities within the batch.
 
-    For each view except the first, they are softmax(cosine / temperature) with the first views of
-    all images.
+    The similarities of a view, other than the first, are softmax(cosine / temperature) over the
+    first views of all images.
     """
 
     target = "dlkd_core.losses.correlation:CorrelationLoss"
@@ -115,7 +116,8 @@ class DKDParams(LossParams):
 class DISTParams(LossParams):
     """Pearson correlation between the networks' predictions (Huang et al. 2022).
 
-    The first views are compared, both over the classes of an image and over the images of a class.
+    The predictions for the first views are correlated twice: over the classes of each image and
+    over the images for each class.
     """
 
     target = "dlkd_core.losses.dist:DISTLoss"
@@ -154,7 +156,10 @@ class SPParams(LossParams):
 
 
 class NSTParams(LossParams):
-    """Squared maximum mean discrepancy of paired blocks' channels (Huang and Wang 2017)."""
+    """Squared maximum mean discrepancy between the channels of paired blocks.
+
+    Source: Huang and Wang 2017.
+    """
 
     target = "dlkd_core.losses.nst:NSTLoss"
     needs_feature_maps = True
@@ -163,7 +168,10 @@ class NSTParams(LossParams):
 
 
 class FitNetParams(LossParams):
-    """Distance between the outputs of middle blocks, via a regressor (Romero et al. 2015)."""
+    """Distance between the outputs of two middle blocks (Romero et al. 2015).
+
+    A trained regressor maps the student's output to the shape of the teacher's output.
+    """
 
     target = "dlkd_core.losses.fitnet:FitNetLoss"
     needs_feature_maps = True
@@ -181,7 +189,7 @@ class VIDParams(LossParams):
 
 
 class RKDParams(LossParams):
-    """Huber loss between the networks' distances and angles among samples (Park et al. 2019)."""
+    """Huber loss that matches the distances and angles between samples (Park et al. 2019)."""
 
     target = "dlkd_core.losses.rkd:RKDLoss"
 
@@ -249,8 +257,8 @@ class SSKDLogitsParams(LossParams):
 class SSKDParams(LossParams):
     """KL divergence between the networks' similarities of views (Xu et al. 2020).
 
-    The similarities are those of the other views to the first views. The views that are hardest for
-    the teacher are excluded.
+    Each view other than the first is compared with the first views of all images. The views that
+    are hardest for the teacher are excluded.
     """
 
     target = "dlkd_core.losses.sskd:SSKDLoss"
@@ -261,15 +269,16 @@ class SSKDParams(LossParams):
         0.75,
         ge=0,
         le=1,
-        description="Fraction of views to keep among those whose own image the teacher does not"
-        " rank first",
+        description="Fraction to keep of the views that the teacher finds most similar to another"
+        " image",
     )
 
 
 class SRRLParams(LossParams):
-    """Squared errors of student features and of the teacher's logits for them (Yang et al. 2021).
+    """Squared errors of the student's features and of their logits (Yang et al. 2021).
 
-    The logits are those of the teacher's own classifier.
+    The features are compared with the teacher's features. The logits are what the teacher's own
+    classifier predicts from the student's features; they are compared with the teacher's logits.
     """
 
     target = "dlkd_core.losses.srrl:SRRLLoss"

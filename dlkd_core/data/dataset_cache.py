@@ -35,10 +35,10 @@ def cache_path(path: Path, cache_dir: Path, read_options: ReadOptions) -> Path:
 
 
 def _source_digest(path: Path) -> bytes:
-    """Return the digest of an archive's bytes, or of a folder's file names, sizes and times.
+    """Return a digest of an archive's bytes, or of the names, sizes and times of a folder's files.
 
-    The contents of a folder are not hashed, because reading all files takes about half as long as
-    decoding them.
+    The times are those of the last modification. The contents of these files are not hashed,
+    because reading all of them takes about half as long as decoding them.
     """
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())

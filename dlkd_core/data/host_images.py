@@ -32,7 +32,7 @@ class HostImages:
         return self.shape[0]
 
     def __getitem__(self, index: Index) -> Tensor:
-        """Return copies of the images that a slice or indices (M,) select, (M, 3, H, W)."""
+        """Return copies (M, 3, H, W) of the images that a slice or indices (M,) select."""
         requested = index if isinstance(index, slice) else index.cpu().numpy()
         rows = requested if self.rows is None else self.rows[requested]
         pixels = self.pixels[rows]

@@ -17,7 +17,7 @@ def inspect_dataset(
     """Check a folder or archive and return a report.
 
     Writes `packed.safetensors` and a contact sheet into `directory`. The report contains the
-    classes, the number of images in each split, in total and per class (zeros if the split is
+    classes, the total number of images in each split, the number per class (0 if the split is
     unlabeled), the image size, the layout of the contact sheet and the notices.
 
     Raises:

@@ -1,8 +1,8 @@
 """The packed file: a dataset as safetensors (https://huggingface.co/docs/safetensors).
 
-This module can write and read the file without holding the images in memory. The functions of the
-safetensors library take and return whole tensors, and they write the metadata in random order. Its
-`safe_open` can read the files that this module writes.
+This module can write and read the file without holding the images in memory. The safetensors
+library is not used for this, because its functions take and return whole tensors and write the
+metadata in random order. It can, however, read the files that this module writes.
 """
 
 import json
@@ -36,7 +36,7 @@ class StoredSplit(NamedTuple):
 
 @dataclass(frozen=True)
 class DatasetMetadata:
-    """Metadata of a packed dataset. The fields are those of `ImageDataset`."""
+    """Metadata of a packed dataset. The fields have the same meaning as in `ImageDataset`."""
 
     classes: tuple[str, ...]
     notices: tuple[str, ...] = ()

@@ -54,7 +54,7 @@ class DatasetLimits:
     too_large_hint: str | None = None
 
     def for_arrays(self, memory_bytes: int) -> "DatasetLimits":
-        """Return the limits for formats that keep all images in one file, which is read whole."""
+        """Return the limits for formats whose image file is read into memory as a whole."""
         return replace(
             self,
             file_bytes=min(memory_bytes, self.packed_bytes),

@@ -1,4 +1,4 @@
-"""Data-parallel forward passes: each process runs its shard and returns all outputs."""
+"""Data-parallel forward passes: each process computes its shard and gathers all outputs."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,9 +16,10 @@ _MAX_SEED = 2**62
 
 
 def parallelize_teacher(teacher: ForwardFn, world: World) -> ForwardFn:
-    """Return a teacher that runs its shard of the images (N, 3, H, W) and returns all outputs.
+    """Return a teacher whose forward pass on images (N, 3, H, W) is split among the processes.
 
-    The teacher is frozen, so the images of a batch do not influence each other.
+    Each process runs the teacher on its shard and returns the outputs for all images. The teacher
+    is frozen, so the images of a batch do not influence each other.
     """
 
     def forward(images: Tensor) -> Outputs:
@@ -30,11 +31,12 @@ def parallelize_teacher(teacher: ForwardFn, world: World) -> ForwardFn:
 
 
 def parallelize_student(student: ForwardFn, world: World) -> ForwardFn:
-    """Return a student that runs its shard of the images (N, 3, H, W) and returns all outputs.
+    """Return a student whose forward pass on images (N, 3, H, W) is split among the processes.
 
-    Gradients flow to the shard of this process. Batch norm uses the statistics of all images.
-    Random numbers inside the network (dropout, stochastic depth) differ between processes, so a
-    network with such layers does not train exactly as in a single process.
+    Each process runs the student on its shard and returns the outputs for all images. Gradients
+    flow only to the shard of this process. Batch norm uses the statistics of all images. Random
+    numbers inside the network (dropout, stochastic depth) differ between processes, so a network
+    with such layers does not train exactly as in a single process.
     """
 
     def forward(images: Tensor) -> Outputs:
@@ -48,7 +50,7 @@ def parallelize_student(student: ForwardFn, world: World) -> ForwardFn:
 class _LazyFeatureMaps(Sequence[Tensor]):
     """Feature maps that are gathered only when a loss uses them.
 
-    Most losses use none, and feature maps are the largest outputs.
+    Feature maps are the largest outputs, and most losses do not use them.
     """
 
     def __init__(self, shards: Sequence[Tensor], total: int, world: World) -> None:

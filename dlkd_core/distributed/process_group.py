@@ -40,7 +40,7 @@ class World:
     Args:
         rank: Index of this process in the run, from 0.
         size: Number of processes.
-        local_rank: Index of this process on its machine, which selects the GPU.
+        local_rank: Index of this process on its machine. It determines which GPU the process uses.
     """
 
     rank: int = 0
@@ -191,5 +191,5 @@ def _yield_from_leader(event: Event, world: World) -> Iterator[Event]:
 
 
 def get_clock(world: World) -> Clock:
-    """Return the local clock of a single process, or the leader's clock for several processes."""
+    """Return the leader's clock if there are several processes, and the local clock otherwise."""
     return time.monotonic if world.size == 1 else world.clock

@@ -1,7 +1,7 @@
-"""Batch normalization with statistics of the whole batch, of which each process has a shard.
+"""Batch normalization with the statistics of the whole batch when each process has only a shard.
 
-`torch.nn.SyncBatchNorm` runs only on GPUs and would have to replace every batch norm class of every
-library. All these classes call `F.batch_norm`, so this module overrides that function instead.
+`torch.nn.SyncBatchNorm` runs only on GPUs, and each library's own batch norm classes would have to
+be replaced by it. All these classes call `F.batch_norm`, so this module overrides that function.
 Networks and their state dicts do not change.
 """
 

@@ -1,4 +1,4 @@
-"""Evaluates a network: accuracy, calibration, parameters, multiply-accumulates and latency."""
+"""Evaluation of a network: accuracy, calibration, parameters, multiply-accumulates and latency."""
 
 from dlkd_core.evaluation.accuracy import Scores, predict, score_network
 from dlkd_core.evaluation.classification_metrics import top1_agreement

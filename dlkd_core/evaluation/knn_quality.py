@@ -65,7 +65,7 @@ def measure_knn_top1(network: Callable[[Tensor], Outputs], data: ImageDataset) -
 
 
 def compute_top1(votes: Tensor, labels: Tensor) -> float:
-    """Return the share of queries whose largest vote (N, classes) is for the right class."""
+    """Return the share of queries for which the right class has the largest vote (N, classes)."""
     return (votes.argmax(dim=1) == labels.cpu()).double().mean().item()
 
 

@@ -51,7 +51,7 @@ def measure_median_latency_ms(forward: LogitsFn, image: Tensor) -> float:
 
 
 def _time_repeats(forward: LogitsFn, images: Tensor, warmup: int, repeats: int) -> list[float]:
-    """Return how many seconds each repeat took. The warm-up repeats are not included."""
+    """Return the seconds that each repetition took, excluding the warm-up."""
     seconds = []
     for _ in range(warmup + repeats):
         start = perf_counter()

@@ -29,7 +29,8 @@ def measure_agreement(logits: Tensor, teacher: Tensor) -> dict[str, float]:
     """Compare a student's logits (N, classes) with the teacher's.
 
     Returns:
-        The share of images with the same top-1 class, and the mean cross-entropy in nats.
+        The share of images with the same top-1 class, and the mean cross-entropy of the student
+        with respect to the teacher, in nats.
     """
     expected = teacher.double().softmax(dim=1)
     return {

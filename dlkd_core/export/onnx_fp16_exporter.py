@@ -1,4 +1,4 @@
-"""ONNX exporter in half precision: the file is half as large, but input and output stay float32."""
+"""Half-precision ONNX exporter. The file is half as large; input and output stay float32."""
 
 from pathlib import Path
 

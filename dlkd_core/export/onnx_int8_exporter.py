@@ -1,4 +1,4 @@
-"""ONNX exporter in int8: quantizes the graph statically with onnxruntime, in QDQ form.
+"""Int8 ONNX exporter: quantizes the graph statically with onnxruntime, in QDQ form.
 
 Weights are quantized per channel. Activations are quantized with ranges that are calibrated on
 training images. If quantizing all layers loses too much accuracy, the layers whose quantization

@@ -1,4 +1,4 @@
-"""Safetensors exporter: writes weights under the network's keys and the rest as metadata."""
+"""Safetensors exporter: writes the state dict as tensors and everything else as metadata."""
 
 import json
 from pathlib import Path

@@ -19,8 +19,8 @@ class LossContext:
         student_shapes: shapes of the student's outputs.
         teacher_shapes: shapes of the teacher's outputs, or None in a run without a teacher.
         num_classes: number of classes in the dataset.
-        num_views: number of views per image. They are adjacent in the batch, and the least
-            augmented one comes first.
+        num_views: number of views per image. An image's views are adjacent in the batch, starting
+            with the least augmented one.
         num_images: number of images in the training split.
         labels: labels of the training split, (num_images,).
         teacher_classifier: the teacher's own classifier, from pooled features (N, width) to logits
@@ -77,7 +77,7 @@ def check_same_classes(context: LossContext) -> None:
     """
     student, teacher = context.student_shapes.classes, context.require_teacher().classes
     if student != teacher:
-        raise ClassesDoNotFit(f"The teacher gives {teacher} logits and the student {student}.")
+        raise ClassesDoNotFit(f"The teacher has {teacher} logits, but the student has {student}.")
 
 
 def group_by_image(rows: Tensor, num_views: int) -> Tensor:
@@ -88,7 +88,7 @@ def group_by_image(rows: Tensor, num_views: int) -> Tensor:
     """
     if rows.shape[0] % num_views:
         raise ValueError(
-            f"{rows.shape[0]} rows are not a whole number of images of {num_views} views each"
+            f"{rows.shape[0]} rows cannot be divided into images with {num_views} views each"
         )
     return rows.reshape(-1, num_views, *rows.shape[1:])
 
@@ -99,7 +99,7 @@ def first_view(rows: Tensor, num_views: int) -> Tensor:
 
 
 def other_views(rows: Tensor, num_views: int) -> Tensor:
-    """Return the rows of all views but each image's first, (batch * (views - 1), ...)."""
+    """Return the rows of all views except each image's first, (batch * (views - 1), ...)."""
     return group_by_image(rows, num_views)[:, 1:].flatten(0, 1)
 
 

@@ -33,7 +33,8 @@ def pair_block_shapes(context: LossContext) -> list[tuple[tuple[int, ...], tuple
     if not pairs:
         raise SpecError(
             "The method compares block outputs, but one of the networks exposes none.",
-            hint="Use a method on logits or features: kd, dkd, dist, dlkd, crd, pkt or rkd.",
+            hint="Use a method that compares logits or features: kd, dkd, dist, dlkd, crd, pkt or "
+            "rkd.",
             pointer="/method",
         )
     return pairs

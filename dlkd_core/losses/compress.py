@@ -1,8 +1,9 @@
 """Compressed representations: Koohpayegani et al. 2020, https://arxiv.org/abs/2010.14713, eq. 1-3.
 
 The implementation matches https://github.com/UMBCvision/CompRess without momentum: the student
-itself fills its queue. The main script of that project fills the queue with a moving average of the
-student (0.999). This is not possible here, because a loss term sees only the networks' outputs.
+itself fills its queue. The main script of that project instead fills the queue with the outputs of
+a moving average of the student (momentum 0.999). This is not possible here, because a loss term
+sees only the networks' outputs.
 """
 
 import torch.nn.functional as F

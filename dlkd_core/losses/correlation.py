@@ -19,7 +19,7 @@ from dlkd_core.network_outputs import Outputs, Targets
 
 
 class CorrelationLoss(DistillationLoss):
-    """KL divergence between the networks' similarities of views, averaged over queries.
+    """KL divergence between the networks' view similarities, averaged over queries.
 
     L = mean KL( softmax(S_T / t) || softmax(S_S / t) ), S are cosines between queries and keys
 

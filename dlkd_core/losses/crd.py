@@ -2,8 +2,8 @@
 
 Implements eq. 10, 11 and 17 to 19, as in RepDistiller's mode "exact": the positive is the same
 image, and the negatives are images of other classes. There are two differences. Negatives are drawn
-with replacement, which gives the same mean. Embeddings are multiplied by the whole memory before
-the drawn rows are selected, which is many times faster.
+with replacement, which does not change the expected loss. Embeddings are multiplied by the whole
+memory before the drawn rows are selected, which is many times faster.
 """
 
 import torch

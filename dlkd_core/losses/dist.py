@@ -19,7 +19,7 @@ _EPSILON = 1e-8
 
 
 class DISTLoss(DistillationLoss):
-    """Pearson correlation between the predictions, per image and per class, on the first view.
+    """Pearson distance between the predictions, per image and per class, on the first view.
 
     L = tau^2 ( beta (1 - mean_i rho(Y_S[i, :], Y_T[i, :]))
                 + gamma (1 - mean_c rho(Y_S[:, c], Y_T[:, c])) ), Y = softmax(z / tau)

@@ -1,6 +1,7 @@
 """FitNets hints: Romero et al. 2015, https://arxiv.org/abs/1412.6550, eq. 3.
 
-The hint is trained together with the student, as in RepDistiller (hint layer 2).
+As in RepDistiller, the hint loss is minimized together with the student's other losses instead of
+in a separate first stage, and the second pair of blocks is compared.
 """
 
 import torch.nn.functional as F

@@ -11,7 +11,10 @@ from dlkd_core.network_outputs import Outputs, Targets
 
 
 class Objective(nn.Module):
-    """Weighted loss terms by name. Its parameters are the trainable heads of the terms."""
+    """The weighted loss terms of a method, by name.
+
+    The parameters of this module are those of the terms' trainable heads.
+    """
 
     def __init__(self, terms: dict[str, DistillationLoss]) -> None:
         super().__init__()

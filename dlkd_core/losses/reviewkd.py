@@ -19,7 +19,7 @@ _POOLED_SIZES = (4, 2, 1)  # sizes in pixels to which maps are pooled for furthe
 
 
 class ReviewKDLoss(DistillationLoss):
-    """Hierarchical context loss of fused student stages and teacher stages, summed over stages.
+    """Hierarchical context loss between the fused student stages and the teacher stages.
 
     L = sum_l HCL( ABF(F_S), F_T )
 

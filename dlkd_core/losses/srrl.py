@@ -19,13 +19,14 @@ from dlkd_core.network_outputs import Outputs, Targets
 
 
 class SRRLLoss(DistillationLoss):
-    """Squared errors of the features and of the teacher's logits for them, on the first view.
+    """Squared errors of the projected features and of the logits computed from them.
 
     L = L_FM + w L_SR = mean ( p - f_T )^2 + w mean ( W_T p - z_T )^2, p = pooled mean of r(F_S)
 
-    r is a 1x1 convolution to the teacher's width, followed by batch norm and ReLU. F_S is the
-    feature map of the student's last block if it is as wide as the student's features, and the
-    features otherwise. W_T is the teacher's own classifier, which is frozen.
+    Both terms are computed on the first view. r is a 1x1 convolution to the teacher's width,
+    followed by batch norm and ReLU. F_S is the feature map of the student's last block if it is as
+    wide as the student's features, and the features otherwise. W_T is the teacher's own classifier,
+    which is frozen.
     """
 
     params: SRRLParams
@@ -61,8 +62,8 @@ def _require_classifier(context: LossContext) -> Callable[[Tensor], Tensor]:
         raise SpecError(
             "The srrl term needs the teacher's own linear classifier, but this teacher exposes "
             "none.",
-            hint="Use a teacher with weights of a catalog architecture instead of an ONNX graph, "
-            "or use dlkd or crd.",
+            hint="Use a teacher with a catalog architecture instead of an ONNX graph, or use the "
+            "method dlkd or crd.",
             pointer="/method",
         )
     return context.teacher_classifier

@@ -25,7 +25,7 @@ from dlkd_core.network_outputs import Outputs, Targets
 
 
 class SSKDLogitsLoss(DistillationLoss):
-    """KL divergence between the networks' softened logits, averaged over all but the first view.
+    """KL divergence between the networks' softened logits, averaged over all but the first views.
 
     L = T^2 * KL( softmax(z_T / T) || softmax(z_S / T) )
 
@@ -46,10 +46,10 @@ class SSKDLogitsLoss(DistillationLoss):
 
 
 class SSKDLoss(DistillationLoss):
-    """KL divergence between the networks' similarities of views, averaged over the kept rows.
+    """KL divergence between the networks' view similarities, averaged over the kept rows.
 
     L = t^2 * mean KL( softmax(S_T / t) || softmax(S_S / t) ),
-    S_ij = cosine of other view i and first view j
+    S_ij = cosine between the features of other view i and first view j
 
     S_S is computed on the outputs of a linear - ReLU - linear head. Each row belongs to one view. A
     row is kept if the teacher ranks the image of that view first. Of the other rows, the fraction
@@ -94,7 +94,8 @@ def select_well_ranked_rows(cosines: Tensor, keep_fraction: float) -> Tensor:
 def _require_several_views(context: LossContext) -> None:
     if context.num_views < 2:
         raise SpecError(
-            "Self-supervision compares several views of an image, but there is one per image.",
+            "Self-supervision compares several views of an image, but there is only one view per "
+            "image.",
             hint="Set method.views to rotation4 or moco.",
             pointer="/method/views",
         )

@@ -44,7 +44,7 @@ class SupConLoss(DistillationLoss):
         images, views = group_by_image(features, self.context.num_views).shape[:2]
         if labels.shape != (images,):
             raise ValueError(
-                f"{tuple(labels.shape)} labels for {images} images of {views} views each"
+                f"labels of shape {tuple(labels.shape)} for {images} images with {views} views each"
             )
         row_labels = labels.repeat_interleave(views).repeat(2)
         return row_labels[:, None] == row_labels[None, :]

@@ -1,6 +1,7 @@
 """Network architectures, one family per file.
 
-`build_network` builds a network by its catalog name. `FeatureExtractor` exposes its outputs.
+`build_network` builds a network by its catalog name. `FeatureExtractor` wraps it to return not only
+logits but also features and feature maps.
 """
 
 from dlkd_core.models.feature_extractor import FeatureExtractor

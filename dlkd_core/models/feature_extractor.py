@@ -59,7 +59,7 @@ class FeatureExtractor(nn.Module):
 
 
 class HeadlessFeatureExtractor(FeatureExtractor):
-    """An extractor for backbones with an untrained classifier. Its logits are (N, 0)."""
+    """An extractor for backbones with an untrained classifier. It returns empty logits, (N, 0)."""
 
     def forward(self, images: Tensor) -> Outputs:
         """Return the outputs for images (N, 3, H, W), float in [0, 1]."""

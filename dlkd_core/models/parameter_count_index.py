@@ -1,9 +1,9 @@
-"""Generator of the parameter counts in `dlkd_core/catalog/architectures/parameter_counts.json`.
+"""Generates the parameter counts in `dlkd_core/catalog/architectures/parameter_counts.json`.
 
 Run this module to regenerate the file, which takes half a minute. Each network is built on the meta
 device with two different numbers of classes and, if it has a width option, with three widths. The
-number of channels is proportional to the width, so the parameter count is a quadratic polynomial of
-the width, and three counts determine it.
+number of channels is proportional to the width, so the parameter count is a quadratic polynomial in
+the width, which is determined by three counts.
 """
 
 import json
@@ -35,10 +35,10 @@ def indexed_architectures() -> list[Architecture]:
 
 
 def parameter_polynomials(entry: Architecture) -> dict[str, list[int]]:
-    """Return polynomials of the width for a network's number of parameters.
+    """Return the polynomials in the width that give a network's number of parameters.
 
-    "base" counts the parameters that do not depend on the number of classes, and "class" those per
-    class. Each polynomial is given as its coefficients, with the constant first.
+    "base" gives the number that does not depend on the classes, and "class" the number that each
+    class adds. Each polynomial is given by its coefficients, with the constant first.
     """
     widths = (1, 2, 3) if issubclass(entry.options, CifarResNetOptions) else (1,)
     counts = [_base_and_class_parameters(entry, width) for width in widths]

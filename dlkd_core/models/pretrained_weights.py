@@ -119,8 +119,8 @@ def _translate_errors(architecture: str, pointer: str) -> Iterator[None]:
         raise WeightsUnavailable(
             f"The pretrained weights of {architecture} do not match the network: "
             f"{_first_line(error)}.",
-            hint="Remove the file from the cache, or remove options that the weights may not "
-            "support.",
+            hint="Delete the cached file so that it is downloaded again, or omit options that the "
+            "weights may not support.",
             pointer=pointer,
         ) from error
 

@@ -1,4 +1,4 @@
-"""Generator of the timm index, `dlkd_core/catalog/architectures/timm_architectures.json`.
+"""Generates the timm index, `dlkd_core/catalog/architectures/timm_architectures.json`.
 
 Run this module to regenerate the index from the installed timm, which takes some minutes. Each
 network is built and run on the meta device at growing image sizes, so everything in the index is

@@ -49,7 +49,7 @@ def build_pretrained(name: str, options: FrozenModel) -> PretrainedNetwork:
 
 
 def create_timm_module(name: str, options: FrozenModel, **arguments: Any) -> Any:
-    """Call `timm.create_model` for a catalog name, with the image size of the options.
+    """Call `timm.create_model` for a catalog name, with the image size from `options`.
 
     Typed as Any because timm adds attributes to the module.
     """
@@ -61,7 +61,7 @@ def create_timm_module(name: str, options: FrozenModel, **arguments: Any) -> Any
 def wrap_timm_module(module: Any, *, maps: bool) -> Network:
     """Wrap a timm module in a `Network` with the names of its layers.
 
-    Set `maps` to false if the blocks return no feature maps. The result then has no blocks.
+    Set `maps` to false if the blocks return no feature maps. The result then names no blocks.
     """
     blocks = find_stages(module) if maps else ()
     layout: TensorLayout = "NHWC" if getattr(module, "output_fmt", None) == "NHWC" else "NCHW"

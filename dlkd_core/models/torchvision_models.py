@@ -80,7 +80,7 @@ def build(name: str, num_classes: int, options: ArchitectureOptions) -> Network:
 
 
 def build_pretrained(name: str, options: ArchitectureOptions) -> PretrainedNetwork:
-    """Build a network with torchvision's weights, from the torch.hub cache or downloaded.
+    """Build a network with torchvision's weights, downloading them if they are not cached.
 
     Raises:
         SpecError: torchvision publishes no weights for these options.
@@ -132,7 +132,7 @@ def _find_blocks(name: str, module: nn.Module) -> tuple[str, ...]:
 
 
 def _find_stages(sequence: str, module: nn.Module) -> tuple[str, ...]:
-    """Return the names of the last layer and of the layers before each downsampling layer."""
+    """Return the names of the layer before each downsampling layer and of the last layer."""
     layers = [*module.get_submodule(sequence).named_children()]
     ends = [name for (name, _), (_, after) in pairwise(layers) if _is_downsampling(after)]
     last_name, last_layer = layers[-1]

@@ -62,6 +62,7 @@ def verify_by_neighbors(
         raise TeacherAtChance(
             f"The nearest neighbors in the teacher's feature space classify {top1:.1%} of "
             f"{len(queries)} images correctly. {describe_chance(num_classes, sample_top1)}",
-            hint="Check teacher.normalization, and that the checkpoint is of a trained network.",
+            hint="Check teacher.normalization, and make sure that the checkpoint contains a "
+            "trained network.",
         )
     return Verification(chosen, torch.empty(len(data.val), 0), None, sample_top1, knn_top1=top1)

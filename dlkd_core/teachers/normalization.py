@@ -46,7 +46,7 @@ def candidate_normalizations(
 
 
 def choose_best(losses: dict[str, Tensor]) -> str:
-    """Return the name of the first normalization whose losses are not clearly worse than the best.
+    """Return the name of the first normalization with losses not clearly worse than the best ones.
 
     This keeps chance from deciding between normalizations that are equally good.
     """
@@ -55,7 +55,7 @@ def choose_best(losses: dict[str, Tensor]) -> str:
 
 
 def _is_clearly_worse(losses: Tensor, best: Tensor) -> bool:
-    """Check whether the mean paired difference exceeds two of its standard errors."""
+    """Return whether the mean paired difference exceeds twice its standard error."""
     difference = losses - best
     return bool(difference.mean() > 2 * difference.std() / sqrt(len(difference)))
 

@@ -65,8 +65,8 @@ class OnnxTeacher(nn.Module):
         expected, actual = self._graph.image_size, images.shape[2:]
         if any(want not in (None, have) for want, have in zip(expected, actual, strict=True)):
             raise ImagesDoNotFit(
-                f"The ONNX teacher takes images of {expected[0]} x {expected[1]} pixels; "
-                f"these have {' x '.join(str(side) for side in actual)}."
+                f"The ONNX teacher takes images of {expected[0]} x {expected[1]} pixels, "
+                f"but these images have {' x '.join(str(side) for side in actual)}."
             )
 
 

@@ -57,7 +57,7 @@ def _headless_notice(name: str, num_classes: int, data_classes: int) -> str:
     if not num_classes:
         return f"The pretrained {name} has no classifier. The student learns from its features."
     return (
-        f"The pretrained {name} has {num_classes} classes and the dataset has {data_classes}. "
+        f"The pretrained {name} has {num_classes} classes, but the dataset has {data_classes}. "
         "The teacher's classifier is ignored, and the student learns from its features. "
         "Set class_map to use the classifier."
     )

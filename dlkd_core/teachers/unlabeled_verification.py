@@ -30,8 +30,8 @@ def verify_unlabeled(
     The teacher's own classes, or those of `class_map`, become the dataset's classes.
 
     The normalization is the requested one if given. Otherwise, it is the first candidate whose
-    answers are not clearly less informative than those of the best. This works because a network is
-    most confident, without always giving the same answer, on images like its training images.
+    answers are not clearly less informative than those of the best. This works because a network
+    gives confident but varied answers if the images are normalized as in its training.
 
     Raises:
         ClassesDoNotFit: The teacher has no classifier, so the number of classes is unknown.
@@ -53,7 +53,7 @@ def verify_unlabeled(
     val_logits = map_logits(own_logits, classes, class_map)
     if (val_logits.argmax(dim=1) == val_logits[0].argmax()).all():
         raise TeacherAtChance(
-            f"The teacher answers class {int(val_logits[0].argmax())} for each of the "
+            f"The teacher predicts class {int(val_logits[0].argmax())} for each of the "
             f"{len(val_logits)} evaluation images, so a student cannot learn from it."
         )
     confidence = {
@@ -83,7 +83,7 @@ def _check_finite(logits: Tensor) -> Tensor:
         raise class_count_unknown_error()
     if not torch.isfinite(logits).all():
         raise TeacherAtChance(
-            "The teacher's answers are not finite numbers.",
+            "The teacher's logits are not finite numbers.",
             hint="Check the checkpoint and teacher.normalization.",
         )
     return logits

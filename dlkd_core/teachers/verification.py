@@ -98,7 +98,7 @@ def map_logits(
     if class_map is None:
         if num_own != len(classes):
             raise ClassesDoNotFit(
-                f"The teacher has {num_own} classes and the dataset {len(classes)}.",
+                f"The teacher has {num_own} classes, but the dataset has {len(classes)}.",
                 pointer="/teacher/class_map",
             )
         return logits
@@ -118,7 +118,7 @@ def is_at_chance(top1: float, classes: int, images: int) -> bool:
 
 
 def describe_chance(classes: int, top1: dict[str, float]) -> str:
-    """Return the sentences of the error message about chance and the normalizations tried."""
+    """Return the end of the error message: the chance accuracy and the normalizations tried."""
     tried = ", ".join(f"{name} {value:.1%}" for name, value in top1.items())
     return (
         f"Random guessing among {classes} classes gets {1 / classes:.1%}. "
@@ -139,7 +139,7 @@ def class_count_unknown_error() -> ClassesDoNotFit:
 def _suggest_class_map(
     candidate_logits: Iterable[Tensor], labels: Tensor, classes: tuple[str, ...]
 ) -> str | None:
-    """Return a hint with a class_map that explains the teacher's answers, or None."""
+    """Return a hint with a class_map that explains the teacher's answers, or None if none does."""
     orders = [_find_class_order(logits, labels, len(classes)) for logits in candidate_logits]
     # Repeated classes are excluded: a teacher with a constant answer would "explain" every image.
     permutations = [
@@ -155,7 +155,10 @@ def _suggest_class_map(
 
 
 def _find_class_order(logits: Tensor, labels: Tensor, classes: int) -> tuple[float, list[int]]:
-    """Return the teacher's most frequent answer per class, and the share of images it explains."""
+    """Return the share of images that the teacher's top answers explain, and these answers.
+
+    The top answer for a class is the one that the teacher gives most often for its images.
+    """
     votes = torch.zeros(classes, logits.shape[1], dtype=torch.int64)
     votes.index_put_(
         (labels, logits.argmax(dim=1)), torch.ones(1, dtype=torch.int64), accumulate=True

@@ -25,7 +25,7 @@ _MEASURED_STEPS = 20
 class CompiledForward:
     """The forward pass of a student, eager or compiled.
 
-    Call `record_step` after each step that uses it.
+    Call `record_step` after each training step that uses this forward pass.
 
     Args:
         student: The network.
@@ -62,7 +62,9 @@ class CompiledForward:
             message = f"The student cannot be compiled on this machine: {first_line}"
             if self._mode == CompileMode.ALWAYS:
                 raise SpecError(
-                    message, hint="Leave compile out.", pointer="/training/compile"
+                    message,
+                    hint="Remove training.compile from the spec.",
+                    pointer="/training/compile",
                 ) from error
         self._stop_measuring(message, revert=True)
         return self(images)

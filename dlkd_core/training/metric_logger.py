@@ -29,7 +29,7 @@ class MetricLogger:
         """Add the loss values of a finished step, and yield their means if a point is due.
 
         Raises:
-            TrainingDiverged: A value since the last point is not finite.
+            TrainingDiverged: A value added since the last recorded point is not finite.
         """
         self.pending.append((step, values))
         if step % self.log_interval and not last:
@@ -47,7 +47,7 @@ class MetricLogger:
         )
 
     def check_losses(self) -> None:
-        """Check that all loss values since the last point are finite.
+        """Check that all loss values added since the last recorded point are finite.
 
         Raises:
             TrainingDiverged: A value is not finite. The message lists all such values of the first
@@ -74,7 +74,8 @@ class MetricLogger:
     def check_weights(self, state: TrainingState, step: int) -> None:
         """Check that all weights are finite.
 
-        A finite loss can have a gradient that is not finite.
+        Checking the losses is not enough, because the gradient of a finite loss can contain NaN or
+        infinity.
 
         Raises:
             TrainingDiverged: A weight is not finite.

@@ -9,10 +9,10 @@ from dlkd_core.training_spec import LearningRateSchedule, ScheduleName
 def learning_rate_factor(
     schedule: LearningRateSchedule, step: int, steps: int, steps_per_epoch: int
 ) -> float:
-    """Return the factor for the base learning rate at `step` (counted from 0) of `steps` steps.
+    """Return the factor by which the base learning rate is multiplied at `step` (counted from 0).
 
-    The milestones and the cosine span the whole run. The paper's schedule multiplies the rate by
-    0.1 after epochs 150, 180 and 210 of 240.
+    The milestones and the cosine span all `steps` steps, including the warm-up. The schedule of
+    Ding et al. multiplies the rate by 0.1 after epochs 150, 180 and 210 of 240.
     """
     warmup_steps = schedule.warmup_epochs * steps_per_epoch
     if step < warmup_steps:

@@ -26,7 +26,8 @@ class TrainingStep:
         state: The training state to update.
         student: Forward pass of the state's student.
         teacher: Forward pass of the teacher, or None for a run without a teacher.
-        micro_batches: Number of micro-batches per batch. Ignored if the state already has a number.
+        micro_batches: Number of micro-batches per batch. Ignored if the state already holds such a
+            number, for example from a checkpoint.
         world: Processes that share each micro-batch. If one of them runs out of memory, the run
             ends, because the others are in the middle of the step and cannot be notified.
     """

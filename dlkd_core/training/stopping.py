@@ -41,7 +41,7 @@ class StoppingCriteria:
         return Metric.AGREEMENT
 
     def needs_evaluation(self, epoch: int) -> bool:
-        """Return whether the evaluation after `epoch` epochs is missing and patience needs it.
+        """Return whether `patience` needs the evaluation after `epoch` epochs, but it is missing.
 
         The evaluation is missing if the run was closed just before it.
         """

@@ -38,8 +38,8 @@ class TeacherCache:
     Args:
         forward: Deterministic function from images (N, 3, H, W) to `Outputs`.
         path: SQLite database, created if it does not exist. Several processes can share it.
-        namespace: Text that identifies the weights, the normalization and the precision, which also
-            determine the outputs.
+        namespace: Text that identifies the weights, the normalization and the precision. Apart from
+            the images, only these determine the outputs.
         max_bytes: Maximum file size in bytes. Nothing is added once it is reached.
     """
 

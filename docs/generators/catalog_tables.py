@@ -41,7 +41,7 @@ def evaluation_table() -> str:
 
 @cache
 def cifar_architecture_table() -> str:
-    """Return the table of the paper's networks with parameter counts, MACs and file sizes.
+    """Return the table of the DLKD paper's networks with parameter counts, MACs and file sizes.
 
     The networks are built and measured when the site is built, for 100 classes and images of
     32 x 32 pixels.
@@ -74,7 +74,7 @@ def cifar_architecture_table() -> str:
 
 
 def other_architectures() -> str:
-    """Return a summary of the torchvision and timm networks and their names."""
+    """Return a text that lists the torchvision networks and the largest timm families."""
     names = sorted(entry.name for entry in ARCHITECTURES.values() if entry.family == "torchvision")
     families = Counter(
         name.removeprefix("timm/").split("_")[0].split(".")[0] for name in TIMM_MODEL_INFO

@@ -66,5 +66,5 @@ def curl_command(method: str, path: str, operation: dict[str, Any]) -> str:
 
 
 def _quote_json(body: Any) -> str:
-    """Return the body as JSON for a double-quoted shell string, where variables are expanded."""
+    """Return the body as JSON for use between double quotes, where the shell expands variables."""
     return json.dumps(body).replace('"', '\\"')

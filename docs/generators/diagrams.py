@@ -147,7 +147,7 @@ def _render_arrow(start: Box, end: Box) -> str:
 
 
 def _render_label(start: Box, end: Box, text: str) -> str:
-    """Return the arrow's label at its midpoint, raised above a horizontal arrow."""
+    """Return the label at the arrow's midpoint, or above it if the arrow is horizontal."""
     (x1, y1), (x2, y2) = _edge_point(start, end), _edge_point(end, start)
     x, y = (x1 + x2) / 2, (y1 + y2) / 2 + (-6 if y1 == y2 else 4)
     return f'<text x="{x:.0f}" y="{y:.0f}" class="label">{escape(text)}</text>'

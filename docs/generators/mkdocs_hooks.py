@@ -1,6 +1,6 @@
 """MkDocs hooks.
 
-A line `<!-- generated: NAME ARGUMENTS -->` of a page is replaced by the output of the generator
+A line `<!-- generated: NAME ARGUMENTS -->` on a page is replaced by the output of the generator
 with that name. Formulas become MathML, which browsers render without scripts or fonts from
 another host.
 """
@@ -62,7 +62,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - MkDocs passes all arguments by name
-    """Return the page with generated parts, formulas as MathML, and links into the site."""
+    """Fill in the generated parts, convert formulas to MathML and make links lead to site pages."""
     if page.file.src_uri.startswith(source_pages.SOURCE_FOLDER):
         return markdown
     # The theme would load Mermaid from another host, so the site draws the diagram itself.

@@ -33,14 +33,20 @@ def generate_pages(root: Path, docs: Path) -> dict[str, str]:
 
 
 def link_to_sources(markdown: str, page: str) -> str:
-    """Return the text of a `docs` page, in which links to files lead to the files' pages."""
+    """Return the text of a `docs` page. Links to repository files lead to those files' pages."""
     if page in _ROOT_PAGES.values():
         return markdown
     return rewrite_links(markdown, f"docs/{page}", page)
 
 
 def rewrite_links(markdown: str, file: str, page: str) -> str:
-    """Return the text of a repository file with its links adapted to its place in the site."""
+    """Return the text of a repository file with its links rewritten for the site.
+
+    Args:
+        markdown: Text of the file.
+        file: Path of the file in the repository.
+        page: Path of the file's page in the site.
+    """
 
     def rewrite(link: re.Match[str]) -> str:
         target = _resolve(link[1], file)

@@ -27,7 +27,10 @@ _INDEXES = {
 
 
 def _columns() -> dict[str, list[sa.Column]]:
-    """Build the new columns by table. Each column object can be used in one operation only."""
+    """Build the new columns of each table, anew for each call.
+
+    SQLAlchemy allows only one use of each column object.
+    """
     return {
         "attempts": [
             sa.Column("resumed_step", sa.BigInteger(), nullable=True),
@@ -80,7 +83,7 @@ def upgrade() -> None:
 
 
 def _fill_method_and_student() -> None:
-    """Fill the new columns of existing jobs from their spec."""
+    """Fill the new columns `method` and `student` of existing jobs from their specs."""
     names = ("id", "kind", "method", "student")
     jobs = sa.table("jobs", *(sa.column(name) for name in names), sa.column("spec", JSON))
     connection = op.get_bind()

@@ -17,7 +17,10 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def _columns() -> dict[str, list[sa.Column]]:
-    """Build the new columns by table. Each column object can be used in one operation only."""
+    """Build the new columns of each table, anew for each call.
+
+    SQLAlchemy allows only one use of each column object.
+    """
     return {
         "api_keys": [
             sa.Column("role", sa.String(length=16), server_default="viewer", nullable=False),

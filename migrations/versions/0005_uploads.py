@@ -1,7 +1,7 @@
-"""Add resumable uploads, and allow models without a job of this service.
+"""Add resumable uploads, and allow models that no job of this service has produced.
 
-Revision 0005, after 0004. On SQLite, making `job_id` nullable copies `models`, so the rows that
-reference it are set aside meanwhile.
+Revision 0005, after 0004. On SQLite, `models` must be copied to make its `job_id` nullable.
+Meanwhile, the rows that reference `models` are set aside.
 """
 
 from collections.abc import Iterator
@@ -61,9 +61,9 @@ def downgrade() -> None:
 
 @contextmanager
 def _tables_set_aside() -> Iterator[None]:
-    """Remove the rows that reference models during the block, and insert them again afterwards.
+    """Remove the rows that reference models, and insert them again after the `with` block.
 
-    Only used on SQLite, because SQLite drops the original table after copying it.
+    This is done only on SQLite, where the original table is dropped after it has been copied.
     """
     if op.get_bind().dialect.name != "sqlite":
         yield

@@ -1,4 +1,4 @@
-"""Add version, queues and draining state of workers, and jobs that use several slots.
+"""Add the version, queues and draining state of workers, and allow jobs to use several slots.
 
 Revision 0006, after 0005.
 """

@@ -78,7 +78,8 @@ def check_jobs(session: Session, owner: str, defaults: QuotaLimits) -> None:
     Call this after adding a job.
 
     Raises:
-        QuotaExceeded: The owner has too many waiting jobs, or has used the month's device seconds.
+        QuotaExceeded: The owner has too many waiting jobs, or has used up the device seconds for
+            this month.
     """
     limits = _lock_limits(session, owner, defaults)
     if limits.queued_jobs is not None:
@@ -97,7 +98,7 @@ def check_bytes(session: Session, owner: str, defaults: QuotaLimits) -> None:
     Call this after adding a file.
 
     Raises:
-        QuotaExceeded: The owner's files are too large in total.
+        QuotaExceeded: The total size of the owner's files exceeds the limit.
     """
     limits = _lock_limits(session, owner, defaults)
     if limits.stored_bytes is not None:
@@ -107,7 +108,7 @@ def check_bytes(session: Session, owner: str, defaults: QuotaLimits) -> None:
 
 
 def can_start_job(session: Session, owner: str, default_running_limit: int | None) -> bool:
-    """Return whether another job of the owner may start. The answer holds until the commit."""
+    """Return whether the owner may start another job. The answer stays valid until the commit."""
     defaults = QuotaLimits(running_jobs=default_running_limit)
     limit = _lock_limits(session, owner, defaults).running_jobs
     return limit is None or _count_jobs(session, owner, lifecycle.LEASED) < limit
@@ -163,7 +164,10 @@ def set_limits(session: Session, owner: str, limits: dict[str, int | None]) -> N
 
 
 def _lock_limits(session: Session, owner: str, defaults: QuotaLimits) -> QuotaLimits:
-    """Return the limits that apply to the owner. If any are set, lock them until the commit."""
+    """Return the limits that apply to the owner, and lock the owner's row until the commit.
+
+    Nothing is locked if no limit applies.
+    """
     session.flush()
     limits = _merge_limits(session.get(Quota, owner, populate_existing=True), defaults)
     if limits == QuotaLimits():
@@ -198,8 +202,8 @@ def _count_jobs(session: Session, owner: str, statuses: frozenset[JobStatus]) ->
 def _count_bytes(session: Session, owner: str) -> int:
     """Sum the sizes of the owner's teachers, datasets, unfinished uploads and model files.
 
-    A file that several rows share is counted once per row, so that deleting a row always frees the
-    file's size.
+    A file that several rows share is counted once per row, so that deleting a row always reduces
+    the owner's usage by the size of the file.
     """
     model_files = (
         select(func.sum(ModelFile.size))

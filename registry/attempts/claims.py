@@ -341,8 +341,8 @@ def fail(
 ) -> PostCommitWork:
     """End the attempt with an error.
 
-    If another attempt may help, the job is queued again after `retry_after`, which doubles with
-    each failed attempt. Otherwise it fails.
+    If another attempt may help, the job is queued again after the delay `retry_after`, which
+    doubles with each failed attempt. Otherwise it fails.
 
     Raises:
         LeaseLost: The attempt no longer holds the job.

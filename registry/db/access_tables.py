@@ -1,4 +1,4 @@
-"""Tables of access control: API keys, browser sessions, audit log, quotas and secrets."""
+"""Tables for access control: API keys, browser sessions, audit log, quotas and secrets."""
 
 from datetime import datetime
 from typing import Any
@@ -81,7 +81,7 @@ class AuditEvent(Base):
 
 
 class IdempotencyKey(Base):
-    """The stored response to a request with an ``Idempotency-Key``, for replay."""
+    """The response to a request with an ``Idempotency-Key``, for when the request is repeated."""
 
     __tablename__ = "idempotency_keys"
 

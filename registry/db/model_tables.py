@@ -11,7 +11,7 @@ from registry.db.column_types import PlainText
 
 
 class Model(Base):
-    """A model: one version of a model name. A training job produces at most one.
+    """A model: one version of a model name. A training job produces at most one model.
 
     A model that was imported from a bundle has no job. Its `imported` column holds the digest of
     the archive, the name that the model has in the bundle, and the result of the import check.

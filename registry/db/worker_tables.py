@@ -1,4 +1,4 @@
-"""Tables of worker processes, and of roles such as leader that only one of them may hold."""
+"""Tables of worker processes, and of roles, such as leader, that only one process may hold."""
 
 from datetime import datetime
 from typing import Any

@@ -45,8 +45,8 @@ def get_samples_digest(session: Session, dataset_id: str) -> str:
     if digest is None:
         raise NotFound(
             f"The dataset {dataset_id} has no sample image.",
-            hint="The check of the upload creates it. Datasets uploaded to an earlier version of "
-            "the service have none.",
+            hint="The sample image is created when the upload is checked. Datasets uploaded to an "
+            "earlier version of the service have none.",
         )
     return digest
 

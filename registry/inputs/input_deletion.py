@@ -38,7 +38,8 @@ def delete_input(
 
     Raises:
         NotFound: There is no such row.
-        TeacherInUse, DatasetInUse: A job that has not ended needs it, or its check is running.
+        TeacherInUse, DatasetInUse: A job that has not ended needs the input, or the check
+            of the input is running.
         TeacherInLineage, DatasetInLineage: A model's lineage contains it and `force` is not set.
     """
     row, check = _lock_row(session, table, row_id)
@@ -103,7 +104,7 @@ def _refuse_in_lineage(session: Session, row: Teacher | Dataset) -> None:
 
 
 def _uses_input(row: Teacher | Dataset) -> ColumnElement[bool]:
-    """Return the SQL condition for jobs that train with the input or evaluate on it."""
+    """Return the SQL condition that selects jobs that train with the input or evaluate on it."""
     if isinstance(row, Teacher):
         return Job.teacher_id == row.id
     evaluation_ids = [

@@ -40,7 +40,7 @@ _TEACHER_SUFFIXES = {"torch": ".pt", "safetensors": ".safetensors", "onnx": ".on
 
 
 def resolve_model_name(session: Session, request: _SpecT, owner: str) -> _SpecT:
-    """Replace a teacher reference such as ``name@champion`` with the model's id."""
+    """Return the request with a teacher such as ``name@champion`` replaced by the model's id."""
     teacher = request.teacher
     if (
         teacher is None

@@ -24,7 +24,10 @@ INPUT_ROLES = (
 
 
 def transfer_datasets(spec: Mapping[str, Any]) -> dict[str, str]:
-    """Return the ids of the other datasets on which a job evaluates its student, by role."""
+    """Return the ids of the datasets that the evaluation protocols of a job select, by role.
+
+    Protocols that do not select a dataset use the job's own dataset and are left out.
+    """
     return {
         protocol_role(index): protocol["dataset"]["id"]
         for index, protocol in enumerate(spec.get("evaluation", ()))

@@ -27,7 +27,7 @@ def check(deadline: datetime | None, at: datetime) -> None:
 
 
 def start_time_limit(job: Job, at: datetime) -> None:
-    """Apply the time limit to the expiry time of a job that starts for the first time."""
+    """If the job starts for the first time, set its expiry time according to its time limit."""
     if job.started_at is None and job.max_seconds is not None:
         end = at + timedelta(seconds=job.max_seconds)
         job.expires_at = end if job.deadline is None else min(job.deadline, end)

@@ -31,7 +31,11 @@ def update_job(session: Session, job_id: str, changes: Mapping[str, Any], *, act
     job = queries.lock(session, job_id)
     if "priority" in changes and changes["priority"] != job.priority:
         if job.status not in lifecycle.WAITING:
-            raise JobNotWaiting(f"Job {job_id} is {job.status}.", pointer="/priority")
+            raise JobNotWaiting(
+                f"The priority of job {job_id} cannot be changed, because its status is"
+                f" {job.status}.",
+                pointer="/priority",
+            )
         job.priority = changes["priority"]
     if "name" in changes:
         job.name = changes["name"]
@@ -67,7 +71,7 @@ def delete_job(session: Session, job_id: str, *, actor: str, with_model: bool = 
         raise JobNotEnded(f"Job {job_id} is still {job.status}.")
     model = session.execute(select(Model).where(Model.job_id == job_id)).scalar_one_or_none()
     if model is not None and not with_model:
-        raise JobHasModel(f"Job {job_id} made the model {model.id}.")
+        raise JobHasModel(f"Job {job_id} produced the model {model.id}.")
     digests = model_deletion.delete_model(session, model, actor=actor) if model is not None else []
     for table in _CHILD_TABLES:
         session.execute(delete(table).where(table.job_id == job_id))

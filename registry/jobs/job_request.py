@@ -75,12 +75,15 @@ class Resources(FrozenModel):
     def _check_process_counts(self) -> Self:
         if self.gpus > 1 and self.device != "cuda":
             raise PydanticCustomError(
-                "gpus_unused", "Several GPUs require device cuda.", {"pointer": "/gpus"}
+                "gpus_unused",
+                "Training on more than one GPU requires the device cuda.",
+                {"pointer": "/gpus"},
             )
         if self.processes > 1 and self.device != "cpu":
             raise PydanticCustomError(
                 "processes_unused",
-                "Several processes require device cpu. To use several GPUs, set gpus instead.",
+                "Running more than one process requires the device cpu. To use several GPUs, set"
+                " gpus instead.",
                 {"pointer": "/processes"},
             )
         return self

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class QueueName(StrEnum):
-    """A job queue. One is for short checks, the others for training on a kind of device."""
+    """A job queue: either for upload checks, or for training jobs that request a certain device."""
 
     CHECKS = "checks"
     TRAIN = "train"  # on any device that the worker has

@@ -43,7 +43,9 @@ def lock_name(session: Session, owner: str, name: str) -> ModelName:
 def set_alias(
     session: Session, owner: str, name: str, alias: str, model_id: str, *, actor: str
 ) -> str | None:
-    """Point an alias to a version of its model name and return the previous model id, if any.
+    """Point an alias to a version of its model name.
+
+    Returns the id of the model to which the alias pointed before, or None for a new alias.
 
     Raises:
         NotFound: The owner has no models with that name.

@@ -212,7 +212,7 @@ def _read_manifest(archive: zipfile.ZipFile) -> Manifest:
         or {*listed_names, MANIFEST_FILE} != archived_names
     ):
         raise BundleInvalid(
-            f"The files of the archive are not the files that {MANIFEST_FILE} lists."
+            f"The archive does not contain exactly the files that {MANIFEST_FILE} lists."
         )
     for file in manifest.files:
         if file.format is None and file.size > _MAX_TEXT_BYTES:

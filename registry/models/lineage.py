@@ -47,7 +47,7 @@ class Relation(StrEnum):
 class LineageNode:
     """A node of the lineage graph.
 
-    The facts about a deleted node were recorded by the jobs that used it.
+    If the node's object has been deleted, its facts come from the records of the jobs that used it.
     """
 
     id: str
@@ -59,7 +59,7 @@ class LineageNode:
 
 @dataclass(frozen=True)
 class LineageEdge:
-    """A directed edge between two nodes, by their ids."""
+    """A directed edge. `source` and `target` are the ids of its two nodes."""
 
     source: str
     target: str
@@ -120,7 +120,7 @@ def _add_model_and_job(nodes: dict[str, LineageNode], model: Model, job: Job) ->
 def _add_import(
     nodes: dict[str, LineageNode], model: Model, imported: dict[str, Any]
 ) -> LineageEdge:
-    """Add an imported model. Its origin is known only from what the bundle states."""
+    """Add an imported model. All that is known about its origin is what the bundle states."""
     import_id = f"import:{imported['sha256']}"
     facts = {**imported, **_run_facts(model)}
     nodes[model.id] = _model_node(model)

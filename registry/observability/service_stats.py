@@ -43,8 +43,8 @@ DURATION_BUCKETS = (
 class DurationHistogram:
     """Histogram of the durations of ended jobs that have the same kind and status.
 
-    `bucket_counts` are cumulative: each counts the jobs whose duration is at most the bound of the
-    same index in `DURATION_BUCKETS`. `seconds` is the sum of all durations.
+    `bucket_counts` are cumulative: the count at each index includes all jobs whose duration is at
+    most the bound at the same index in `DURATION_BUCKETS`. `seconds` is the sum of all durations.
     """
 
     kind: str

@@ -22,7 +22,7 @@ class TracingUnavailable(Exception):
 
 
 def is_enabled(settings: Settings) -> bool:
-    """Return whether the settings or OpenTelemetry's own variables enable tracing."""
+    """Return whether the settings or OpenTelemetry's environment variables enable tracing."""
     return settings.tracing or any(os.environ.get(name) for name in _ENDPOINT_VARIABLES)
 
 

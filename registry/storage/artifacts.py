@@ -25,7 +25,7 @@ Problem = Literal["missing", "size differs", "bytes differ"]
 def record(session: Session, store: Store, stored: StoredFile) -> None:
     """Record a stored file. Call this in the transaction that adds the row referring to it.
 
-    The file then cannot be deleted before the reference is committed.
+    This prevents the file from being deleted before the reference is committed.
 
     Raises:
         StoredFileMissing: The file was deleted after it had been stored. This is rare.
@@ -71,7 +71,7 @@ def find_unreferenced(
 ) -> list[Artifact]:
     """List recorded files that no row refers to, oldest first.
 
-    They are left over when a process dies between two transactions.
+    Such files are left over when a process dies between two transactions.
     """
     referenced = _referenced_digests().subquery()
     query = (

@@ -55,7 +55,7 @@ def find_unrecorded_files(
 ) -> Iterator[GarbageItem]:
     """Yield stored files that were never recorded.
 
-    They are left over when a process dies between storing a file and recording it.
+    Such files are left over when a process dies between storing a file and recording it.
     """
     for entries in _old_batches(store, OBJECTS_PREFIX, now(session) - grace):
         sizes = {entry.key.rpartition("/")[2]: entry.size for entry in entries}

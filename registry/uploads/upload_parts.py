@@ -106,7 +106,7 @@ class LocalUploadParts(UploadParts):
         self._folder = root / PARTS_PREFIX
 
     def write(self, upload_id: str, offset: int, data: bytes | bytearray) -> None:
-        """Write the bytes in place. A complete file has exactly the size that the row states."""
+        """Write the bytes in place. Once all bytes are written, the file has the declared size."""
         self._folder.mkdir(exist_ok=True)
         descriptor = os.open(self._folder / upload_id, os.O_WRONLY | os.O_CREAT, 0o666)
         try:
@@ -151,7 +151,8 @@ class RemoteUploadParts(UploadParts):
     def assemble(self, upload_id: str, expected: ExpectedFile) -> StoredFile:
         """Assemble the file in a local temporary folder.
 
-        The file's key is its digest, and S3 requires the key before the bytes.
+        The file's key is its digest, which is known only after all bytes have been read. S3 needs
+        the key before the first byte, so the bytes cannot be sent to it directly.
         """
         keys = self._collect_keys(upload_id, expected)
         with self._store.writer(limit=expected.size) as writer:

@@ -42,7 +42,7 @@ class DeliveryStatus(StrEnum):
 
 
 def enqueue_job_event(session: Session, job: Job) -> None:
-    """Queue deliveries of the job's current status to all webhooks that subscribe to it."""
+    """Queue a delivery of the job's new status to each webhook that subscribes to this event."""
     subject = _CHECK_SUBJECTS.get(job.kind)
     if job.kind == JobKind.DISTILL:
         data = {

@@ -67,14 +67,14 @@ def worker_capacities(
 def count_slots_by_queue(row: WorkerRow) -> dict[str, int]:
     """Return the number of the worker's slots that serve each queue.
 
-    Training queues share their slots.
+    All training queues share the same slots, so these slots are counted for each of the queues.
     """
     capacities = worker_capacities(row.slots, row.devices, row.queues)
     return {capacity.queue: row.slots[slot_kind(capacity.queue)] for capacity in capacities}
 
 
 def fits_any(capacities: Sequence[QueueCapacity]) -> ColumnElement[bool]:
-    """Return the SQL condition for jobs that fit at least one of the capacities."""
+    """Return the SQL condition that selects jobs that fit at least one of the capacities."""
     return or_(*(_fits_one(capacity) for capacity in capacities))
 
 
@@ -98,7 +98,10 @@ def can_run(capacity: QueueCapacity, job: Job) -> bool:
 def explain_waiting(
     session: Session, jobs: Sequence[Job], *, alive_within: timedelta
 ) -> dict[str, str]:
-    """Return what each waiting job waits for, other than its turn, by job id."""
+    """Return what each waiting job is waiting for, by job id.
+
+    Jobs that are only waiting for their turn are left out.
+    """
     reasons = {job.id: reason for job in jobs if (reason := _wait_reason(job))}
     queued = [job for job in jobs if job.status == JobStatus.QUEUED and job.id not in reasons]
     if not queued:

@@ -84,7 +84,8 @@ def get_drain_mode(session: Session, worker_id: str) -> DrainMode | None:
 def set_drain_mode(session: Session, worker_id: str, mode: DrainMode | None) -> WorkerRow:
     """Ask a worker to drain.
 
-    If `mode` is None, ask it to take jobs again. This has no effect if it has already stopped.
+    If `mode` is None, ask the worker to take jobs again. This has no effect if its process has
+    already stopped.
     """
     row = get(session, worker_id)
     row.draining = mode
@@ -151,9 +152,9 @@ def prune(session: Session, *, silent_for: timedelta) -> None:
 
 
 def acquire_leadership(session: Session, name: str, holder: str, ttl: timedelta) -> bool:
-    """Acquire or renew the leadership `name` for `ttl`. Return whether `holder` now has it.
+    """Acquire or renew the role `name` for the duration `ttl`. Return whether `holder` now has it.
 
-    Another holder's leadership can be taken over once it has expired.
+    A role that another process holds can be taken over once it has expired.
     """
     at = now(session)
     available = (Leader.name == name) & ((Leader.holder == holder) | (Leader.expires_at <= at))
@@ -165,5 +166,5 @@ def acquire_leadership(session: Session, name: str, holder: str, ttl: timedelta)
 
 
 def release_leadership(session: Session, name: str, holder: str) -> None:
-    """Give up the leadership, so that another holder need not wait for it to expire."""
+    """Give up the role `name`, so that another process need not wait for it to expire."""
     session.execute(delete(Leader).where(Leader.name == name, Leader.holder == holder))

@@ -28,7 +28,7 @@ DOCUMENT = create_app(
 
 
 class LazyApp:
-    """Placeholder during test collection. It forwards to the real application in the tests."""
+    """Stands in for the application while tests are collected, and forwards to it later."""
 
     app: ASGIApp
 

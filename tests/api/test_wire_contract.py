@@ -34,7 +34,7 @@ _CONSTRAINTS = (
 def contract_lines(document: dict[str, Any]) -> list[str]:
     """Return the wire contract of an OpenAPI document as sorted lines.
 
-    The contract does not include descriptions and component names.
+    The contract does not include descriptions or component names.
     """
     lines = set[str]()
     for path, operations in document["paths"].items():

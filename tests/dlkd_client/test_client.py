@@ -219,9 +219,9 @@ def test_a_download_is_verified_and_moved_into_place(
 
 
 class InterruptingTransport(httpx.HTTPTransport):
-    """Transport that breaks the connection of each download after some bytes.
+    """Transport that breaks the connection of each download after a given number of bytes.
 
-    `after` contains one number of bytes per download. Further downloads use the last number.
+    `after` contains one number per download. The last number also applies to later downloads.
     """
 
     def __init__(self, *after: int) -> None:

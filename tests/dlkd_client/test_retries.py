@@ -31,7 +31,7 @@ def respond_with(status: int, **headers: str) -> Fault:
 
 
 class FaultyTransport(httpx.HTTPTransport):
-    """Transport that runs `faults` for the first requests and then loses `lost` responses.
+    """Transport that answers the first requests with `faults` and then loses `lost` responses.
 
     If a fault is None, the request reaches the service.
     """

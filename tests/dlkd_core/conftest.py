@@ -13,9 +13,9 @@ MakeSpec = Callable[..., DistillationSpec]
 
 @pytest.fixture
 def make_spec(stripes: Path) -> MakeSpec:
-    """Return a function that makes the spec of a short `plain` run on the stripes.
+    """Return a function that makes the spec of a short `plain` run on the stripes dataset.
 
-    The keyword arguments of the function replace parts of the spec.
+    The keyword arguments of that function replace parts of the spec.
     """
 
     def make(**parts: Any) -> DistillationSpec:

@@ -43,7 +43,7 @@ def load_student_weights(directory: Path) -> dict[str, Tensor]:
 
 
 def train_stripes_teacher(stripes: Path, directory: Path, architecture: str) -> Path:
-    """Train a network on the stripes and return the path of the exported safetensors file."""
+    """Train a network on the stripes dataset and return the path of the safetensors file."""
     spec = DistillationSpec.model_validate(
         {
             "student": {"architecture": architecture},

@@ -28,7 +28,7 @@ from tests.dlkd_core.run_helpers import (
 
 @pytest.fixture(scope="session")
 def teacher(tmp_path_factory: pytest.TempPathFactory, stripes: Path) -> Path:
-    """Train a teacher on the stripes and return the path of its weights."""
+    """Train a teacher on the stripes dataset and return the path of its weights."""
     return train_stripes_teacher(stripes, tmp_path_factory.mktemp("teacher"), "resnet20")
 
 

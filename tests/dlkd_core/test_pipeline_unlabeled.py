@@ -27,12 +27,12 @@ NO_LABEL_TERM = {"labels": 0}
 
 @pytest.fixture(scope="session")
 def teacher(tmp_path_factory: pytest.TempPathFactory, stripes: Path) -> Path:
-    """Train a teacher on the stripes and return the path of its weights."""
+    """Train a teacher on the stripes dataset and return the path of its weights."""
     return train_stripes_teacher(stripes, tmp_path_factory.mktemp("teacher"), "resnet8")
 
 
 def remove_labels(stripes: Path, path: Path, splits: tuple[str, ...]) -> Path:
-    """Write a copy of the stripes that has no class folders in the given splits."""
+    """Write a copy of the stripes dataset without class folders in the given splits."""
     with zipfile.ZipFile(stripes) as labeled, zipfile.ZipFile(path, "w") as archive:
         for name in labeled.namelist():
             split, label, file = name.split("/")
@@ -43,13 +43,13 @@ def remove_labels(stripes: Path, path: Path, splits: tuple[str, ...]) -> Path:
 
 @pytest.fixture
 def half_labeled(stripes: Path, tmp_path: Path) -> Path:
-    """Return a copy of the stripes that has labels only in the val split."""
+    """Return a copy of the stripes dataset that has labels only in the val split."""
     return remove_labels(stripes, tmp_path / "half.zip", ("train",))
 
 
 @pytest.fixture
 def unlabeled(stripes: Path, tmp_path: Path) -> Path:
-    """Return a copy of the stripes without labels."""
+    """Return a copy of the stripes dataset without labels."""
     return remove_labels(stripes, tmp_path / "none.zip", ("train", "val"))
 
 
@@ -167,8 +167,8 @@ def test_patience_without_labels_watches_the_agreement(
 def change_weights(teacher: Path, path: Path, shape: tuple[int, ...], value: float) -> Path:
     """Write a copy of the teacher in which one classifier tensor is replaced.
 
-    The tensor with the given shape gets `value` at index 0 and zeros elsewhere. The teacher then
-    predicts the same class for all images, or its logits are not finite.
+    The tensor with the given shape gets `value` at index 0 and zeros elsewhere. Depending on the
+    value, the teacher then predicts the same class for all images, or its logits are not finite.
     """
     with safe_open(teacher, framework="pt") as file:
         metadata = file.metadata()

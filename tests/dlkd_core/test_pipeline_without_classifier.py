@@ -45,7 +45,7 @@ def to_moco_checkpoint(weights: dict[str, torch.Tensor]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory, stripes: Path) -> Path:
-    """Train a backbone on the stripes, save it as a MoCo checkpoint and return the path."""
+    """Train a backbone on the stripes dataset, save it as a MoCo checkpoint and return the path."""
     directory = tmp_path_factory.mktemp("teacher")
     weights = load_file(train_stripes_teacher(stripes, directory, "resnet20"))
     path = directory / "moco.pth.tar"

@@ -1,4 +1,4 @@
-"""Tests for specs: the paper's defaults, and an error for every invalid field."""
+"""Tests for specs: defaults as in the DLKD paper, and an error for every invalid field."""
 
 import json
 from pathlib import Path

@@ -66,9 +66,10 @@ def fill_hf_cache(
 
 
 def train_cached_model(stripes: Path, folder: Path) -> dict[str, Tensor]:
-    """Train `TIMM` on the stripes and return weights with a classifier for a thousand classes.
+    """Train the network `TIMM` on the stripes dataset and return its weights.
 
-    The outputs `CLASS_MAP` of the classifier stand for the classes of the stripes.
+    The classifier is enlarged to a thousand classes. Its outputs with the indices in `CLASS_MAP`
+    stand for the classes of the stripes dataset.
     """
     training = {"epochs": 12, "batch_size": 16, "learning_rate": 0.05, "flip": False}
     spec = {

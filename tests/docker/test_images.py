@@ -1,4 +1,4 @@
-"""Tests of the Dockerfiles: hadolint rules, image contents, and the user of the processes."""
+"""Tests of the Dockerfiles: hadolint rules, image contents, and the user that runs processes."""
 
 import re
 import shutil

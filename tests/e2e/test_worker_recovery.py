@@ -1,4 +1,4 @@
-"""Tests that a job continues after its worker is killed or stopped, with the same weights."""
+"""Tests that a job whose worker is killed or stopped continues and yields the same weights."""
 
 import signal
 import time

@@ -411,7 +411,7 @@ def test_jobs_may_reference_deleted_inputs_until_the_downgrade(empty_url: str) -
 
 
 def test_a_migration_that_breaks_a_foreign_key_is_rolled_back(tmp_path: Path) -> None:
-    """While a migration copies tables, SQLite does not check foreign keys. The migration does."""
+    """SQLite does not check foreign keys while tables are copied, so the migration checks them."""
     url = f"sqlite:///{tmp_path / 'broken.db'}"
     upgrade(url, "0008")
     engine = make_engine(url)

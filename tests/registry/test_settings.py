@@ -89,7 +89,7 @@ def test_an_empty_value_means_the_default(monkeypatch: pytest.MonkeyPatch) -> No
         ({"metrics_token": "0123456789abcdef"}, "has no effect with DLKD_METRICS=loopback"),
         ({"metrics": "token", "metrics_token": "short"}, "at least 16"),
         ({"store_public_url": "https://files.example.org"}, "requires an s3:// store"),
-        ({"worker_metrics_port": 8000}, "is the port of the API"),
+        ({"worker_metrics_port": 8000}, "must differ from the port of the API"),
     ],
 )
 def test_contradictory_settings_are_refused(values: dict[str, Any], message: str) -> None:

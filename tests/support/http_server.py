@@ -1,4 +1,4 @@
-"""A small HTTP server that stands for an external service, such as a webhook receiver."""
+"""A small HTTP server that stands in for an external service, such as a webhook receiver."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -58,7 +58,7 @@ class OIDCProvider:
     def exchange_code(self, form: dict[str, str], authorization: str) -> dict[str, Any] | None:
         """Return the tokens for a code, or None if the request is invalid (RFC 6749, RFC 7636).
 
-        A code can be used once. The request must come from the client, and it must contain the
+        A code can be used only once. The request must come from the client, and it must contain the
         redirect URL of the sign-in and the verifier that matches the code challenge.
         """
         request = self.codes.pop(form["code"], None)

@@ -152,7 +152,7 @@ def harness(settings: Settings) -> Iterator[WorkerHarness]:
 
 @pytest.fixture
 def stripes_harness(harness: WorkerHarness, stripes: Path) -> WorkerHarness:
-    """Return a harness that stores the stripes for every uploaded dataset."""
+    """Return a harness whose datasets all contain the images of the stripes dataset."""
 
     def store_stripes(content: bytes | None = None) -> StoredFile:
         return harness.store.put([content or stripes.read_bytes()])

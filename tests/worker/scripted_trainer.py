@@ -22,7 +22,7 @@ def emit(kind: str, **fields: Any) -> None:
 
 
 def read_message() -> dict[str, Any]:
-    """Return the supervisor's next message, or exit if there is none."""
+    """Return the supervisor's next message, or exit if the supervisor has closed the pipe."""
     line = sys.stdin.readline()
     if not line:
         sys.exit(0)

@@ -150,7 +150,7 @@ def test_a_lease_that_cannot_be_renewed_counts_as_lost(
 
 
 def make_transaction(claim: Claim, attempted: Flag) -> Callable[[Session], str]:
-    """Return a transaction that sets `attempted` each time it is tried."""
+    """Return a transaction that sets the flag `attempted` each time it starts."""
 
     def write(session: Session) -> str:
         attempted.set()

@@ -1,4 +1,4 @@
-"""Tests that teacher cache files keep to their size limit and do not change the weights."""
+"""Tests that teacher cache files keep to their size limit and do not affect trained weights."""
 
 import os
 from pathlib import Path

@@ -56,7 +56,7 @@ def wait_for_end(harness: WorkerHarness, job_id: str) -> Job:
 
 
 def trainers_by_rank() -> dict[str, psutil.Process]:
-    """Return the trainers that torchrun has started below this process, keyed by rank."""
+    """Return this process's descendants that torchrun has started as trainers, keyed by rank."""
     trainers = {}
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):

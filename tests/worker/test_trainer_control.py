@@ -28,9 +28,9 @@ def context(stripes_harness: WorkerHarness) -> WorkerContext:
 
 @pytest.fixture
 def submit(stripes_harness: WorkerHarness, context: WorkerContext) -> Callable[..., str]:
-    """Return a function that submits a training job on the stripes.
+    """Return a function that submits a training job on the stripes dataset.
 
-    A real trainer has already checked the dataset.
+    The fixture uploads the dataset and lets a real trainer check it.
     """
     dataset_id = stripes_harness.upload_dataset()
     assert stripes_harness.run_next_job(context, QueueName.CHECKS).status == "succeeded"

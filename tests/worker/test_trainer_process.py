@@ -22,7 +22,7 @@ def python_command(code: str) -> tuple[str, ...]:
 
 
 def parent_command(code: str, *, then: str) -> tuple[str, ...]:
-    """Return the command of a parent that starts a child and then runs `then` itself.
+    """Return the command of a parent process that starts a child and then runs the code `then`.
 
     The child runs `code` and prints its own process id.
     """

@@ -1,4 +1,4 @@
-"""Tests for the results that the worker makes if a trainer crashes or the worker fails."""
+"""Tests for the results that the worker itself creates if a trainer crashes or the worker fails."""
 
 import signal
 

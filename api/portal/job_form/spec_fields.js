@@ -128,8 +128,8 @@ export function JobFields({ value, onChange, errorFor, schemas }) {
           value=${labels.join(", ")} onChange=${setLabels} aria-describedby="labels-about" />
         <span id="labels-about">
           <span class="field-error">${errorFor("/labels")}</span>${" "}
-          <span class="hint">Comma-separated key: value pairs. You can filter the job list by
-            them.</span>
+          <span class="hint">Enter labels as key: value, separated by commas. You can filter the
+            job list by label.</span>
         </span>
       </div>
     </div>

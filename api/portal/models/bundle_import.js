@@ -12,7 +12,7 @@ import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 
 const CHECKING_TEXT = "Checking every file against the manifest…";
 const BUNDLE_LABEL =
-  "Choose a bundle: the zip of a model, or the student.zip of an export";
+  "Choose a bundle: a zip file downloaded from a model page, or the student.zip of an export";
 
 /** Opens the model's page on success. After an error, the form and the upload are kept. */
 export function ImportBundleDialog({ onClose }) {
@@ -47,7 +47,7 @@ export function ImportBundleDialog({ onClose }) {
         : html`<${BundlePicker} file=${file} onSelect=${setFile} />`}
       ${!hasFieldError && html`<${ErrorNotice} error=${error} />`}
       <${FormField} id="import-name" label="Name"
-        hint="Defaults to the name in the bundle. The model becomes the name's next version."
+        hint="Default: the name in the bundle. The model becomes the next version of that name."
         ...${fieldProps("name")} />
       <${FormField} id="import-notes" label="Notes" long ...${fieldProps("notes")} />
       <div class="actions">

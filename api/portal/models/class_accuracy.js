@@ -23,8 +23,8 @@ export function ClassAccuracy({ model }) {
   if (!rows.length) {
     return html`<${Panel} label="Classes">
       <${EmptyState} title="No accuracy by class">
-        It requires a classifier and labels on the val split. Without them, student and teacher are
-        only compared with each other.
+        Accuracy by class requires a classifier and labels on the val split. Without them, student
+        and teacher are only compared with each other.
       </${EmptyState}>
     </${Panel}>`;
   }
@@ -123,7 +123,7 @@ function ConfusionPanel({ classes, student, teacher }) {
     ${pairs.length
       ? html`<h3 class="space-above">Most frequent confusions</h3>
           <ol class="confusion-list">${items}</ol>`
-      : html`<p class="muted">No image of the val split was predicted as another class.</p>`}
+      : html`<p class="muted">No image of the val split was misclassified.</p>`}
   </${Panel}>`;
 }
 

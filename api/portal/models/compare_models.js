@@ -22,7 +22,7 @@ export function Page({ query }) {
   const models = useAllPages(`/v1/models${queryString({ limit: 200, dataset: query.dataset })}`);
   return html`
     <${PageHeader} title="Compare"
-      about=${`All models as points, and up to ${MAX_COMPARED} of them side by side.`} />
+      about=${`All models in two charts, and up to ${MAX_COMPARED} of them side by side.`} />
     <${AsyncContent} query=${models}>${(items) => html`<div class="stack">
       <${CompareFilters} query=${query} models=${items} />
       ${items.length

@@ -56,7 +56,8 @@ export function CreateKeyDialog({ onClose }) {
     <${FormField} id="key-days" label="Expires" options=${EXPIRY_OPTIONS}
       ...${fieldProps("days")} />
     ${enums && html`<${CheckboxGroup} label="Scopes" options=${enums.scopes}
-      hint="Select none to allow everything that the role allows." ...${fieldProps("scopes")} />`}
+      hint="If you select no scopes, the key can do everything that its role allows."
+      ...${fieldProps("scopes")} />`}
   </${ConfirmDialog}>`;
 }
 

@@ -1,4 +1,4 @@
-"""Architectures by name, from the paper, torchvision, timm and installed packages."""
+"""Architectures by name, from the DLKD paper, torchvision, timm and installed packages."""
 
 from difflib import get_close_matches
 from functools import cache

@@ -58,7 +58,8 @@ class ResizableOptions(ArchitectureOptions):
         None,
         ge=4,
         le=4096,
-        description="Image side in pixels. Default: the size of the dataset's images.",
+        description="Height and width of the images in pixels. Default: the size of the"
+        " dataset's images.",
     )
 
 
@@ -75,15 +76,16 @@ class Architecture(FrozenModel):
     family: str
     target: str
     options: type[ArchitectureOptions] = ArchitectureOptions
-    min_size: int = Field(DEFAULT_MIN_SIZE, description="Smallest image side in pixels")
+    min_size: int = Field(DEFAULT_MIN_SIZE, description="Smallest image height and width in pixels")
     max_size: int | None = Field(
         None,
-        description="Largest image side in pixels, if limited. If equal to min_size, the network"
-        " accepts only this size.",
+        description="Largest image height and width in pixels, if limited. If equal to min_size,"
+        " the network accepts only this size.",
     )
     default_image_size: int | None = Field(
         None,
-        description="Default image side in pixels of a network that can be built for any size",
+        description="Default image height and width in pixels, for networks that can be built for"
+        " any size",
     )
     source: str = ""
     weights_target: str | None = None

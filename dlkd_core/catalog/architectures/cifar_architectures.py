@@ -1,4 +1,4 @@
-"""The paper's CIFAR networks, named as in its tables, and a wide ResNet of any size."""
+"""The CIFAR networks of the DLKD paper, named as in its tables, and a wide ResNet of any size."""
 
 from dlkd_core.catalog.architectures.architecture import (
     DEFAULT_MIN_SIZE,

@@ -41,7 +41,7 @@ def load_installed_architectures(existing_names: Collection[str]) -> list[Archit
             raise PackageInvalid(
                 f"{_describe_entry_point(point)} declares an architecture called {entry.name!r},"
                 " but this name already exists.",
-                hint="Rename its architecture, or uninstall one of the packages.",
+                hint="Rename the architecture, or uninstall one of the packages that declare it.",
             )
         installed[entry.name] = entry
     return list(installed.values())

@@ -64,7 +64,7 @@ class Method(FrozenModel):
 
 
 class PublishedMethod(Method):
-    """A published method that combines the labels with a loss term, as in its published code."""
+    """A published method whose loss is the cross-entropy with the labels plus one other term."""
 
     labels: Weight = 1.0
 

@@ -74,10 +74,10 @@ class DLKDAuto(Method):
     """DLKD with weights and views that depend on the number of steps.
 
     The published weights are meant for 188,000 steps. In a run of a few hundred steps, they
-    outweigh the labels (docs/benchmarks.md; all trials are in docs/log.md). The best weights were
-    determined by experiment for 790 steps (alignment 5, correlation 1) and for a third as many
-    steps (a third of the weights). Between 790 steps and the paper's number of steps, where nothing
-    was measured, the weights are interpolated over the logarithm of the steps.
+    outweigh the labels (docs/benchmarks.md; all trials are in docs/log.md). Experiments determined
+    the best weights for 790 steps (alignment 5, correlation 1). For a third as many steps, a third
+    of these weights was best. Nothing was measured between 790 steps and the paper's number of
+    steps. There, the weights are interpolated over the logarithm of the number of steps.
     """
 
     source = DLKD.source
@@ -108,9 +108,8 @@ class DLKDAuto(Method):
 def _interpolate_weight(end_weights: tuple[float, float], steps: int) -> float:
     """Interpolate the weight for a number of steps.
 
-    Up to the number of steps of the short run, the weight is proportional to the number of steps.
-    Above it, the weight is interpolated geometrically and reaches the paper's weight at the paper's
-    number of steps.
+    Up to `_SHORT_STEPS`, the weight is proportional to the number of steps. Above, it is
+    interpolated geometrically, so that it reaches the paper's weight at `_PAPER_STEPS`.
     """
     short, paper = end_weights
     if steps < _SHORT_STEPS:

@@ -136,7 +136,10 @@ class VID(PublishedMethod):
 
 
 class RKD(PublishedMethod):
-    """Relational knowledge distillation (Park et al. 2019): weights 25 (distances), 50 (angles)."""
+    """Relational knowledge distillation (Park et al. 2019).
+
+    Published weights: distances 25, angles 50.
+    """
 
     source = "https://arxiv.org/abs/1904.05068"
 
@@ -247,8 +250,8 @@ class SSKD(PublishedMethod):
         0.75,
         ge=0,
         le=1,
-        description="Fraction of views to keep among those whose own image the teacher does not"
-        " rank first",
+        description="Fraction to keep of the views that the teacher finds most similar to another"
+        " image",
     )
 
     def _build_terms(self) -> list[LossParams]:

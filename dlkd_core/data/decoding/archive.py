@@ -115,7 +115,7 @@ class MemberStream:
 
 
 def list_names(path: Path, limits: DatasetLimits) -> list[PurePosixPath]:
-    """Return the names of all regular files. Only a tar must be read completely to find them.
+    """Return the names of all regular files. For this, a tar must be read completely.
 
     Raises:
         ArchiveUnreadable: the path is neither a folder nor a complete zip or tar.
@@ -139,7 +139,7 @@ def _archive_errors() -> Iterator[None]:
 
 
 def _guard_entries(entries: Iterator[Entry]) -> Iterator[Entry]:
-    """Translate errors raised by the archive, but not those raised by the code that uses it."""
+    """Translate the errors of reading the archive, but not those of the code that iterates."""
     while True:
         with _archive_errors():
             entry = next(entries, None)

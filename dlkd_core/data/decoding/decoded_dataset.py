@@ -48,7 +48,7 @@ class DecodedDataset:
 def choose_holdout(labels: Sequence[int] | Labels) -> npt.NDArray[np.bool_]:
     """Return a mask of the training rows to hold out as the evaluation split.
 
-    The mask selects a tenth of each class, but at least one image. It is the same every time.
+    The mask selects a tenth of each class, but at least one image. The selection is deterministic.
 
     Raises:
         LayoutInvalid: a class has only one image, so nothing can be held out.
@@ -197,6 +197,7 @@ def _resolve_class_names(
     missing = sorted(set(range(count)) - set.intersection(*labeled))
     if missing:
         raise LayoutInvalid(
-            f"{len(missing)} class(es) have no image in train or in val. The first is {missing[0]}."
+            f"{len(missing)} class(es) have no image in one of the splits. The first is "
+            f"{missing[0]}."
         )
     return tuple(classes) if classes else tuple(str(label) for label in range(count))

@@ -1,4 +1,4 @@
-"""Decodes one image to a uint8 RGB array. Only some formats are allowed, up to a pixel limit."""
+"""Decodes one image to a uint8 RGB array. The format and the number of pixels are restricted."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -51,7 +51,8 @@ def dataset_from_files(
     Args:
         open_members: function that returns an iterator over the files. It is called once per pass.
         read_options: options for reading the dataset.
-        classes: class names in label order. If set, class folders are zero-padded class indices.
+        classes: class names in label order. If set, the class folders are expected to be named by
+            zero-padded class indices.
         scan: an existing scan of the files. If given, the first pass is skipped.
 
     Raises:
@@ -120,7 +121,7 @@ def _decode_into(
     scan: DatasetScan,
     read_options: ReadOptions,
 ) -> None:
-    """Decode each file into its row. Record files that cannot be decoded in the scan."""
+    """Decode each file into its row. Add files that cannot be decoded to `scan.broken_files`."""
     size = images["train"].shape[2], images["train"].shape[3]
     for name, content in members:
         if name in plan.rows and name not in scan.broken_files:

@@ -1,1 +1,1 @@
-"""Dataset formats, one per module. Each has a `read` function and an entry in the catalog."""
+"""Dataset formats, one per module. Each module has a `read` function and a catalog entry."""

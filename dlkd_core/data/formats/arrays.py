@@ -36,7 +36,7 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
 
 
 def _load_arrays(content: bytes, name: PurePosixPath) -> Any:
-    """Return the arrays of an .npz file by name, or the array of an .npy file."""
+    """Return a dictionary of the arrays in an .npz file, or the single array in an .npy file."""
     try:
         file = np.load(io.BytesIO(content), allow_pickle=False)
         if isinstance(file, np.lib.npyio.NpzFile):
@@ -70,7 +70,10 @@ def _build_dataset(arrays: dict[str, Any], read_options: ReadOptions) -> Decoded
 def _find_split(
     arrays: dict[str, Any], split_names: tuple[str, ...]
 ) -> tuple[Any, Any | None] | None:
-    """Return the images and labels of a split, with None as labels if the split is unlabeled."""
+    """Return the images and labels of a split, or None if the split has no images.
+
+    The labels are None if the split is unlabeled.
+    """
     for split_name in split_names:
         for images_pattern, labels_pattern in _NAME_PATTERNS:
             images = images_pattern.format(split_name)

@@ -61,11 +61,12 @@ def _read_cifar_files(path: Path, limits: DatasetLimits) -> list[tuple[PurePosix
 
 
 def _parse_records(content: bytes, name: PurePosixPath) -> npt.NDArray[np.uint8]:
-    """Return the records of a file, (N, bytes per record)."""
+    """Return the records in a file as an array (N, bytes per record)."""
     width = _PIXEL_BYTES + (2 if _CIFAR100_FILE.fullmatch(name.name) else 1)
     if not content or len(content) % width:
         raise ArchiveUnreadable(
-            f"{name} is not a whole number of records of {width} bytes. It may be truncated.",
+            f"The size of {name} is not a multiple of {width} bytes, the size of one record. "
+            "The file may be truncated.",
             hint="Upload the file again.",
         )
     return np.frombuffer(content, np.uint8).reshape(-1, width)

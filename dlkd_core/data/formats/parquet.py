@@ -54,7 +54,8 @@ def _iter_images(path: Path, read_options: ReadOptions) -> Iterator[Member]:
             content = image.get("bytes") if isinstance(image, dict) else image
             if content is None or label is None or label < smallest:
                 raise LayoutInvalid(
-                    f"Row {row} of {name} has no image or no label.", hint="Remove such rows."
+                    f"Row {row} of {name} lacks an image or a valid label.",
+                    hint="Remove rows that lack an image or a label of at least 0.",
                 )
             folder = UNLABELED_FOLDER if columns.labels is None else f"{label:0{INDEX_DIGITS}}"
             yield PurePosixPath(split, folder, *name.parts, f"{row:09}"), content
@@ -83,7 +84,7 @@ def _iter_rows(table: pq.ParquetFile, columns: _Columns) -> Iterator[tuple[Any, 
 
 
 def _find_columns(schema: Any, name: PurePosixPath) -> _Columns:
-    """Return the image column and the label column.
+    """Return the image column and, if there is one, the label column.
 
     Raises:
         LayoutInvalid: the file does not have exactly one image column.

@@ -30,7 +30,8 @@ def decode_dataset(path: Path, read_options: ReadOptions) -> DecodedDataset:
 def _decode_tar(path: Path, read_options: ReadOptions) -> DecodedDataset:
     """Decode a tar in two passes: first the file names and image headers, then the pixels.
 
-    A tar has no index and may be compressed, so listing its names would require a separate pass.
+    A tar has no index and may be compressed, so listing the file names takes a full pass. The image
+    headers are read in the same pass.
     """
     names, scan = [], DatasetScan()
     for name, stream in open_members(path, read_options.limits):

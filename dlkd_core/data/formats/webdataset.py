@@ -1,7 +1,7 @@
 """WebDataset: tar files in which the files of a sample share a key, as in `cat.jpg` and `cat.cls`.
 
-See https://github.com/webdataset/webdataset. The shards may be in folders named train and val, or
-the names of the tar files may contain the split.
+See https://github.com/webdataset/webdataset. The split of a shard is given by its folder (train or
+val) or by the name of the tar file.
 """
 
 import tarfile
@@ -98,6 +98,7 @@ def _parse_label(content: bytes, name: PurePosixPath) -> int:
         ) from error
     if not 0 <= label < 10 ** (INDEX_DIGITS - 2):
         raise LayoutInvalid(
-            f"{name} contains the class index {label}.", hint="Count the classes from 0."
+            f"{name} contains {label}, which is not a valid class index.",
+            hint="Number the classes 0, 1, 2 and so on.",
         )
     return label

@@ -34,7 +34,7 @@ class WideBlock(nn.Module):
 
 
 class WideStage(nn.Module):
-    """A stage of blocks. They are stored in `layer`, as in the published code."""
+    """A stage of blocks, which are stored in the attribute `layer` as in the published code."""
 
     def __init__(self, inputs: int, outputs: int, blocks: int, stride: int) -> None:
         super().__init__()

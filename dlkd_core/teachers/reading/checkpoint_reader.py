@@ -85,7 +85,7 @@ def _check_dtype(name: str, tensor: Tensor) -> None:
     if tensor.is_quantized or tensor.dtype not in _ALLOWED_DTYPES:
         dtype = str(tensor.dtype).removeprefix("torch.")
         raise CheckpointRefused(
-            f"{name} holds values of type {dtype}.",
+            f"{name} holds values of the unsupported type {dtype}.",
             hint="Send the weights in float32 or float16, not quantized.",
         )
     if tensor.layout != torch.strided or tensor.device.type != "cpu":
@@ -107,12 +107,12 @@ def _check_extent(tensors: Mapping[str, Tensor], size: int) -> None:
     for name, tensor in tensors.items():
         if tensor.nbytes > tensor.untyped_storage().nbytes():
             raise CheckpointRefused(
-                f"{name} repeats values of a smaller tensor.",
+                f"{name} is a view that repeats the values of a smaller tensor.",
                 hint="Save a copy of it: tensor.contiguous() or tensor.clone().",
             )
     if sum(tensor.nbytes for tensor in tensors.values()) > size:
         raise CheckpointRefused(
-            "The tensors claim more values than the file has bytes for.",
+            "The tensors claim to contain more values than the file can hold.",
             hint="Save a copy of each tensor: tensor.clone().",
         )
 

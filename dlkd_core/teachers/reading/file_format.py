@@ -1,6 +1,6 @@
 """Detection of a checkpoint's format from its first bytes.
 
-This module is torch-free: the API calls it before the rest of an upload has arrived.
+The API checks an upload with this module before all of it has arrived, so it does not import torch.
 """
 
 import re
@@ -38,8 +38,8 @@ _COMMON_MISTAKES = (
 def detect_format(head: bytes) -> CheckpointFormat:
     """Detect the format from a file's first bytes.
 
-    16 bytes are enough to recognize a checkpoint. Naming the type of any other file in the error
-    message takes a few hundred.
+    The first 16 bytes are enough to recognize a checkpoint. If the file is something else, a few
+    hundred bytes are needed to name its type in the error message.
 
     Raises:
         CheckpointUnreadable: The bytes are not the beginning of a checkpoint.

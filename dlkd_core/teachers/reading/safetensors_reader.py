@@ -53,7 +53,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         previous_end = end
     if previous_end != data_length:
         raise _damaged_error(
-            f"the header describes {previous_end} bytes of values and the file has {data_length}"
+            f"the header describes {previous_end} bytes of values, but the file has {data_length}"
         )
     try:
         return load_file(path)
@@ -105,10 +105,11 @@ def _parse_span(name: str, entry: Any) -> tuple[int, int, str]:
         dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
         numbers, item_size = [begin, end, *shape], _DTYPE_BYTES.get(dtype)
     except (TypeError, KeyError, ValueError) as error:
-        raise _damaged_error(f"{name} has no dtype, shape and data_offsets") from error
+        raise _damaged_error(f"{name} must have dtype, shape and data_offsets") from error
     if item_size is None:
         raise CheckpointRefused(
-            f"{name} holds values of type {dtype}.", hint="Send the weights in float32 or float16."
+            f"{name} holds values of the unsupported type {dtype}.",
+            hint="Send the weights in float32 or float16.",
         )
     is_valid = (
         all(type(number) is int and number >= 0 for number in numbers)

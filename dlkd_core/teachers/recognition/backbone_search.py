@@ -4,7 +4,7 @@ The network's weights may have a prefix, and the checkpoint may also contain hea
 query encoder under `encoder_q` and the key encoder under `encoder_k`. BYOL uses `online_...` and
 `target_...`, DINO uses `student` and `teacher`, SimCLR uses `encoder` or `backbone`. SwAV adds
 `projection_head` and `prototypes` to the layers. The search ignores such heads: it looks for the
-layers of the network itself and lists the remaining tensors.
+layers of the network itself and lists all other tensors as ignored.
 """
 
 from collections import Counter

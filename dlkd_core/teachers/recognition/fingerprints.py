@@ -1,7 +1,7 @@
 """Architecture fingerprints: digests of weight names and shapes that identify a network.
 
-The networks of the paper and of installed packages are built on the meta device when first needed.
-torchvision and timm take seconds or minutes to import and build, so their fingerprints are
+The networks of the DLKD paper and of installed packages are built on the meta device when first
+needed. torchvision and timm take seconds or minutes to import and build, so their fingerprints are
 stored in `torchvision_fingerprints.json` and `timm_fingerprints.json`. Regenerate them with
 `python -m dlkd_core.teachers.recognition.fingerprints torchvision timm`. Tests compare the files
 with the networks.
@@ -55,7 +55,7 @@ class Fingerprint:
 
 
 def all_fingerprints() -> tuple[Fingerprint, ...]:
-    """Return the fingerprint of every variant in the catalog, the paper's families first."""
+    """Return the fingerprint of every variant in the catalog, the DLKD paper's families first."""
     return (*_built_fingerprints(), *_indexed_fingerprints())
 
 

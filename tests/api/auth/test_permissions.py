@@ -1,4 +1,4 @@
-"""Access of every role to every route, with rows of the caller and rows of another owner."""
+"""Which roles may call which routes, for the caller's own rows and for another owner's rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

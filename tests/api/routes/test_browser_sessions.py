@@ -1,4 +1,4 @@
-"""Browser sessions. A session has the permissions of the API key, and other sites cannot use it."""
+"""Browser sessions. They have the permissions of an API key, and other sites cannot use them."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

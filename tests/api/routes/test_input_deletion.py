@@ -40,7 +40,7 @@ def test_deleted_inputs_are_gone_with_their_files(
 def test_an_input_whose_check_is_queued_is_deleted_at_once(
     client: TestClient, settings: Settings
 ) -> None:
-    """No worker needs to be running. A user who uploaded the wrong file can delete it directly."""
+    """No worker needs to be running. Users can delete a wrong file as soon as they notice it."""
     created = client.post("/v1/teachers", files={"file": ("wrong.th", CHECKPOINT)}).json()
     assert client.delete(f"/v1/teachers/{created['id']}").status_code == 204
     assert list_stored_files(settings) == []

@@ -226,7 +226,7 @@ def remove_member(contents: Contents, name: str) -> Contents:
 
 
 def with_report(report: Any) -> Contents:
-    """Return the members of a bundle with this report, whose size and digest are correct."""
+    """Return the members of a bundle with this report and its size and digest in the manifest."""
     contents = bundle_members()
     report_bytes = report if isinstance(report, bytes) else json.dumps(report).encode()
     files = json.loads(contents["manifest.json"])["files"]
@@ -369,7 +369,7 @@ def test_a_zip_bomb_is_rejected_before_it_is_unpacked(client: TestClient, tmp_pa
 
 
 def test_an_archive_with_a_huge_directory_is_rejected(client: TestClient) -> None:
-    """To parse such a directory, the service would need many times as much memory as its size."""
+    """Parsing such a zip directory would take many times as much memory as the directory itself."""
     response = import_bundle(client, zip_members({f"{number:0200}": b"" for number in range(6000)}))
     assert (response.status_code, response.json()["code"]) == (422, "bundle_invalid")
     assert "directory" in response.json()["detail"]

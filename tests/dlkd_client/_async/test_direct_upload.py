@@ -45,7 +45,7 @@ def checkpoint(tmp_path: Path) -> Path:
 class CountingTransport(httpx.HTTPTransport):
     """Transport that counts the bytes sent to the service.
 
-    It loses the first response to a path that ends with `lose_response_of`.
+    It loses the response to the first request whose path ends with `lose_response_of`.
     """
 
     def __init__(self, *, lose_response_of: str = "") -> None:
@@ -66,7 +66,7 @@ class CountingTransport(httpx.HTTPTransport):
 class FailingStoreTransport(httpx.HTTPTransport):
     """Transport to the store that fails for some parts.
 
-    `failures` maps the offset of each part to its number of failures. A failure is a
+    `failures` maps the offset of each such part to how often its upload fails. A failure is a
     response with `status`, or a connection error if `status` is None.
     """
 

@@ -32,7 +32,7 @@ def store(data: Path) -> Store:
 
 @pytest.fixture
 def files(store: Store) -> list[StoredFile]:
-    """Store files with a teacher for each and return them. The first file has two teachers."""
+    """Store files and return them. The first belongs to two teachers, every other one to one."""
     database, stored = (
         Database(Settings().database_url),
         [store.put([content]) for content in CONTENTS],

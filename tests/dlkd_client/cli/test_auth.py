@@ -1,4 +1,4 @@
-"""Login, and shell completion with values from the service of the saved login."""
+"""Login, and shell completion with values from the service to which the user is logged in."""
 
 import json
 from pathlib import Path

@@ -122,7 +122,7 @@ def prefix_message(name: str) -> Callable[[str], str]:
 
 
 def write_spec(path: Path, stripes: Path, *, teacher: Path | None = None, **training: Any) -> Path:
-    """Write the spec of a short run: 120 images in batches of 18, and 12 in the last batch."""
+    """Write the spec of a short run on 120 images, in batches of 18 and a last batch of 12."""
     settings = {
         "epochs": 3,
         "batch_size": 18,
@@ -168,7 +168,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory, stripes: Path) -> Path:
 def single_process_run(
     tmp_path_factory: pytest.TempPathFactory, stripes: Path, teacher: Path
 ) -> Path:
-    """Perform the run in a single process and return the output folder."""
+    """Perform a run in a single process, for comparison, and return the output folder."""
     folder = tmp_path_factory.mktemp("single")
     spec = write_spec(folder / "spec.json", stripes, teacher=teacher)
     assert main([str(spec), str(folder / "out")]) == 0

@@ -30,7 +30,7 @@ MAPS = {
 
 
 def make_shapes(width: int, classes: int = CLASSES) -> OutputShapes:
-    """Return the output shapes of the student or the teacher, chosen by feature width."""
+    """Return the output shapes of the network with this feature width (student or teacher)."""
     return OutputShapes(classes, width, MAPS[width])
 
 
@@ -65,9 +65,9 @@ def make_targets(labels: Tensor, *, epoch: int = 1) -> Targets:
 
 
 def example_method(name: str) -> Method:
-    """Return the named method with its default settings for a run as long as the paper's.
+    """Return the named method with its default settings for a run as long as in the DLKD paper.
 
-    The method `combine` is returned with every loss term.
+    If the name is `combine`, the method contains every loss term.
     """
     if name == "combine":
         return Combine(views="rotation4", terms=tuple(term() for term in TERMS.values()))

@@ -78,7 +78,7 @@ def test_with_one_view_the_loss_is_the_divergence_over_the_other_rows(
 
 
 def test_an_incomplete_image_is_an_error(make_outputs: MakeOutputs, build_loss: BuildLoss) -> None:
-    with pytest.raises(ValueError, match="6 rows are not a whole number of images of 4 views"):
+    with pytest.raises(ValueError, match="6 rows cannot be divided into images with 4 views"):
         build_loss(CorrelationParams())(make_outputs(6), make_outputs(6, TEACHER_WIDTH), TARGETS)
 
 

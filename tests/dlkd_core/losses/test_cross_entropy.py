@@ -28,5 +28,5 @@ def test_rotated_views_are_ignored(make_outputs: MakeOutputs, build_loss: BuildL
 
 
 def test_an_incomplete_image_is_an_error(make_outputs: MakeOutputs, build_loss: BuildLoss) -> None:
-    with pytest.raises(ValueError, match="7 rows are not a whole number of images of 4 views"):
+    with pytest.raises(ValueError, match="7 rows cannot be divided into images with 4 views"):
         build_loss(CrossEntropyParams())(make_outputs(7), None, make_targets(torch.tensor([3])))

@@ -23,7 +23,7 @@ def test_shifting_and_stretching_the_probabilities_within_a_class_costs_nothing(
 def test_a_class_without_variance_counts_as_no_correlation(
     make_outputs: MakeOutputs, build_loss: BuildLoss
 ) -> None:
-    """Without the epsilon of the published code, this would divide by a number close to zero."""
+    """The published code adds an epsilon to avoid dividing by a number close to zero."""
     loss = build_loss(DISTParams(beta=0.0, temperature=1.0), views=1, teacher=STUDENT_WIDTH)
     flat = make_outputs(4)._replace(logits=1e-7 * make_outputs(4).logits)
     flat.logits.requires_grad_()

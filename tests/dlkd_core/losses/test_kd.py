@@ -34,5 +34,5 @@ def test_a_gradient_step_moves_the_student_toward_the_teacher(
 
 
 def test_different_numbers_of_classes_are_an_error_that_names_both(build_loss: BuildLoss) -> None:
-    with pytest.raises(ClassesDoNotFit, match="teacher gives 1000 logits and the student 10"):
+    with pytest.raises(ClassesDoNotFit, match="teacher has 1000 logits, but the student has 10"):
         build_loss(KDParams(), classes=1000)

@@ -1,4 +1,4 @@
-"""Tests for the objectives of all methods in the catalog. Each objective takes a step."""
+"""Tests for the objectives of all methods in the catalog. Each is optimized for one step."""
 
 import pytest
 import torch

@@ -130,7 +130,7 @@ def _check_one_step(
     Args:
         params: parameters of the loss.
         arrays: arrays of one entry in the reference file.
-        heads: our state-dict prefix of each head, keyed by the published prefix.
+        heads: maps the prefix of each head's weights in the published code to our prefix.
         views: number of views per image.
         rename: function that maps published weight names to ours.
         adapt: function that modifies the loss before the weights are loaded.

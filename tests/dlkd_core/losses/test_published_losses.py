@@ -57,7 +57,7 @@ class Entry:
         compares: network output that the loss uses: features (arrays f_s and f_t), logits (z_s
             and z_t) or feature_maps (m_s and m_t).
         views: number of views per image.
-        heads: our state-dict prefix of each head, keyed by the published prefix.
+        heads: maps the prefix of each head's weights in the published code to our prefix.
     """
 
     name: str

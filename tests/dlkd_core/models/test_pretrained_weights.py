@@ -1,4 +1,4 @@
-"""Tests for pretrained weights. The tests fill the caches and use no network."""
+"""Tests for pretrained weights. The tests fill the weight caches and download nothing."""
 
 import os
 import subprocess

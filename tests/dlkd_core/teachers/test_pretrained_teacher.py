@@ -51,7 +51,7 @@ def test_with_other_classes_than_the_data_set_only_the_features_are_used(
     loaded = teacher.loaded
     assert (loaded.architecture, loaded.num_classes, loaded.format) == (TIMM, 0, "pretrained")
     assert loaded.parameters == 372_688
-    assert "has 1000 classes and the dataset has 3" in loaded.notices[0]
+    assert "has 1000 classes, but the dataset has 3" in loaded.notices[0]
     assert next(iter(teacher.verification.normalization_scores)) == "weights"
     assert teacher.verification.knn_top1 is not None
     assert teacher.verification.knn_top1 > 0.8

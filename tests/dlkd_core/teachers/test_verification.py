@@ -34,7 +34,7 @@ def normalize(images: Tensor, choice: Normalization) -> Tensor:
 def make_trained_logits(own: Normalization, order: tuple[int, ...] = (0, 1, 2, 3)) -> LogitsFactory:
     """Return a teacher that recognizes the classes if the images are normalized with `own`.
 
-    Output i of the teacher is the dataset's class `order[i]`.
+    Output i of the teacher stands for the dataset's class `order[i]`.
     """
     centers = normalize((LEVELS / 255).view(-1, 1, 1, 1).expand(-1, 3, 4, 4), own).mean(
         dim=(1, 2, 3)
@@ -175,7 +175,7 @@ def test_a_class_map_selects_among_more_classes() -> None:
     assert map_logits(logits, CLASSES, (5, 0, 2, 2)).tolist() == [[5, 0, 2, 2], [11, 6, 8, 8]]
     assert map_logits(logits[:, :4], CLASSES, None) is not None
     with pytest.raises(
-        ClassesDoNotFit, match="The teacher has 6 classes and the dataset 4"
+        ClassesDoNotFit, match="The teacher has 6 classes, but the dataset has 4"
     ) as caught:
         map_logits(logits, CLASSES, None)
     assert caught.value.pointer == "/teacher/class_map"

@@ -123,7 +123,7 @@ def test_outputs_need_no_gradient_and_do_not_depend_on_the_batch(
 def test_without_a_class_map_it_is_refused_and_with_a_wrong_one_it_is_at_chance(
     teacher: Path, data: ImageDataset
 ) -> None:
-    with pytest.raises(ClassesDoNotFit, match="The teacher has 5 classes and the dataset 3"):
+    with pytest.raises(ClassesDoNotFit, match="The teacher has 5 classes, but the dataset has 3"):
         load_teacher(TeacherFile(path=teacher), data, CPU)
     with pytest.raises(TeacherAtChance, match=r"class_map \[4, 0, 2\]|guessing among 3 classes"):
         load_teacher(TeacherFile(path=teacher, normalization=OWN, class_map=(0, 2, 4)), data, CPU)

@@ -27,7 +27,7 @@ PROJECTION = torch.randn(3 * 8 * 8, FEATURE_WIDTH, generator=torch.Generator().m
 
 
 def teacher(images: Tensor) -> Outputs:
-    """Return the outputs of the teacher: projected pixels as features, and the images as maps."""
+    """Return the teacher's outputs: projected pixels as features, the images as feature maps."""
     features = images.flatten(1) @ PROJECTION
     return Outputs(classify(features), features, (images,))
 

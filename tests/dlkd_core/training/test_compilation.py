@@ -24,7 +24,10 @@ Traced = list[nn.Module]
 
 @pytest.fixture
 def traced_graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Traced]:
-    """Yield a list of the networks that get compiled. They are traced without a C++ compiler."""
+    """Yield a list of the networks that get compiled.
+
+    They are only traced, not compiled to machine code, so no C++ compiler is needed.
+    """
     traced: Traced = []
     trace = partial(torch.compile, backend="aot_eager")
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""Tests for the optimizers: SGD as in the paper, and AdamW."""
+"""Tests for the optimizers: SGD as in the DLKD paper, and AdamW."""
 
 from pathlib import Path
 from typing import Any

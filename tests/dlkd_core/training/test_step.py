@@ -1,4 +1,4 @@
-"""Tests for steps in micro-batches: equal results, and recovery from running out of memory."""
+"""Tests for steps in micro-batches: unchanged results, and recovery when memory runs out."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tests that the teacher cache returns bit-identical outputs, and only for exact matches."""
+"""Tests that the teacher cache returns bit-identical outputs for the same batch and teacher."""
 
 from pathlib import Path
 

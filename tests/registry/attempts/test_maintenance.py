@@ -1,4 +1,4 @@
-"""Maintenance tasks: queue messages, stale checkpoints and pruning of old history."""
+"""Maintenance tasks: messages for queued jobs, stale checkpoints and pruning of old history."""
 
 from datetime import timedelta
 

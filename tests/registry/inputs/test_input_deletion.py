@@ -224,7 +224,7 @@ def get_inputs(harness: RegistryHarness, job_id: str) -> dict[str, Any]:
 def test_a_submission_and_a_deletion_wait_for_each_other(
     harness: RegistryHarness, use: str
 ) -> None:
-    """The second transaction waits until the first one has been committed, and sees the changes."""
+    """The second transaction waits for the first one to commit and then sees its changes."""
     own, teacher, other = (
         harness.add_ready_dataset(),
         harness.add_ready_teacher(),

@@ -26,7 +26,14 @@ def run_failing_attempt(
     lost: bool = False,
     error: dict[str, Any] = RETRYABLE_ERROR,
 ) -> Any:
-    """Run an attempt that fails and return the job. `saved` is the step of a checkpoint, if any."""
+    """Run an attempt that fails and return the job.
+
+    Args:
+        harness: Acts as client and worker.
+        saved: Step at which the attempt saves a checkpoint, or None for no checkpoint.
+        lost: Let the attempt fail by losing its lease, instead of with `error`.
+        error: The error with which the attempt fails.
+    """
     claim = harness.claim()
     if saved is not None:
         harness.run(claims.record_checkpoint, claim, f"checkpoints/{saved}", saved)

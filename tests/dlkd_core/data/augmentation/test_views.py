@@ -1,4 +1,4 @@
-"""Tests for views and batches: the paper's order, and reproducibility from the seed."""
+"""Tests for views and batches: their order, and reproducibility from the seed."""
 
 import pytest
 import torch

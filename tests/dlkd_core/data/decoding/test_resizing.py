@@ -14,7 +14,7 @@ RED, GRAY = [255, 0, 0], [200, 200, 200]
 
 
 def write_wide_images(path: Path) -> Path:
-    """Write a zip of 40 x 20 images with red ends, and one plain gray 20 x 20 image."""
+    """Write a zip of gray 40 x 20 images with red ends, plus one plain gray 20 x 20 image."""
     image = np.full((20, 40, 3), GRAY, np.uint8)
     image[:, :8] = image[:, 32:] = RED
     files = {

@@ -139,7 +139,7 @@ NUMBERED = {"keras": write_keras, "webdataset": write_webdataset, "shards": writ
 
 
 def by_content(dataset: ImageDataset) -> dict[str, set[tuple[bytes, int]]]:
-    """Return the set of (image, label) pairs in each split, to compare splits in any order."""
+    """Return the set of (image, label) pairs in each split. Their order does not matter."""
     splits = {"train": dataset.train, "val": dataset.val}
     return {
         name: {
@@ -208,7 +208,7 @@ def test_without_a_val_split_the_same_tenth_of_each_class_is_always_held_out(
 
 
 def make_damaged_files(train: int) -> dict[str, bytes]:
-    """Return image files: `train` training images with a truncated last one, and two val images."""
+    """Return `train` training images, of which the last one is truncated, and two val images."""
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     files = {f"train/{'ab'[row % 2]}/{row:03}.png": encode_png(image) for row in range(train)}
     last = max(files)
@@ -260,9 +260,7 @@ def test_invalid_arrays_are_refused_with_the_reason(
 
 
 def test_a_truncated_file_of_records_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(
-        ArchiveUnreadable, match=r"data_batch_1\.bin is not a whole number of records"
-    ):
+    with pytest.raises(ArchiveUnreadable, match=r"The size of data_batch_1\.bin is not a multiple"):
         open_dataset(write_zip(tmp_path / "cifar.zip", {"data_batch_1.bin": bytes(5000)}))
 
 

@@ -69,12 +69,12 @@ ONE = b'"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
         (
             {"a": float_entry(0, 4)},
             12,
-            "the header describes 4 bytes of values and the file has 12",
+            "the header describes 4 bytes of values, but the file has 12",
         ),
         (
             {"a": float_entry(0, 12)},
             4,
-            "the header describes 12 bytes of values and the file has 4",
+            "the header describes 12 bytes of values, but the file has 4",
         ),
         ({"a": float_entry(0, 8, shape=[3])}, 8, "bytes 0 to 8 of a do not match its shape"),
         ({"a": float_entry(0, 8, dtype="F16")}, 8, "do not match its shape"),
@@ -83,11 +83,15 @@ ONE = b'"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
         ({"a": float_entry(0, 4, shape=[1.0])}, 4, "do not match its shape"),
         ({"a": float_entry(0, 4, shape="1")}, 4, "do not match its shape"),
         ({"a": float_entry(0, 0, shape=[0, 1 << 62, 1 << 62])}, 0, "do not match its shape"),
-        ({"a": float_entry(0, 4, shape=1)}, 4, "no dtype, shape and data_offsets"),
-        ({"a": float_entry(0, 4, dtype=["F32"])}, 4, "no dtype, shape and data_offsets"),
-        ({"a": float_entry(0, 4, data_offsets=[0, 4, 8])}, 4, "no dtype, shape and data_offsets"),
-        ({"a": {"dtype": "F32", "shape": [1]}}, 4, "no dtype, shape and data_offsets"),
-        ({"a": None}, 4, "no dtype, shape and data_offsets"),
+        ({"a": float_entry(0, 4, shape=1)}, 4, "must have dtype, shape and data_offsets"),
+        ({"a": float_entry(0, 4, dtype=["F32"])}, 4, "must have dtype, shape and data_offsets"),
+        (
+            {"a": float_entry(0, 4, data_offsets=[0, 4, 8])},
+            4,
+            "must have dtype, shape and data_offsets",
+        ),
+        ({"a": {"dtype": "F32", "shape": [1]}}, 4, "must have dtype, shape and data_offsets"),
+        ({"a": None}, 4, "must have dtype, shape and data_offsets"),
         (b"{" + ONE + b"," + ONE + b"}", 4, "not JSON with unique keys"),
         (b'{"__metadata__":{"a":"1","a":"2"},' + ONE + b"}", 4, "not JSON with unique keys"),
         (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", 0, "not JSON with unique keys"),
@@ -133,5 +137,5 @@ def test_a_file_without_tensors_is_refused(tmp_path: Path, header: Any) -> None:
 
 def test_unsupported_dtypes_are_refused_by_name(tmp_path: Path) -> None:
     save_file({"a": torch.ones(4).to(torch.float8_e4m3fn)}, tmp_path / "a")
-    with pytest.raises(CheckpointRefused, match="a holds values of type F8_E4M3"):
+    with pytest.raises(CheckpointRefused, match="a holds values of the unsupported type F8_E4M3"):
         read_safetensors(tmp_path / "a")

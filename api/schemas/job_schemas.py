@@ -15,7 +15,7 @@ from registry.jobs.lifecycle import JobStatus
 
 
 class ProgressOut(ResponseModel):
-    """Progress of a job."""
+    """A job's progress."""
 
     phase: str | None
     epoch: int | None
@@ -194,7 +194,7 @@ class MetricPointOut(ResponseModel):
 
 
 class JobMetricsOut(ResponseModel):
-    """Metrics of a job."""
+    """A job's metrics."""
 
     series: dict[str, list[MetricPointOut]] = Field(
         description="Points of each metric, keyed by the metric's name."

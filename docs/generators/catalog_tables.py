@@ -74,7 +74,7 @@ def cifar_architecture_table() -> str:
 
 
 def other_architectures() -> str:
-    """Return a text that lists the torchvision networks and the largest timm families."""
+    """Return a list, as text, of the torchvision networks and the largest timm families."""
     names = sorted(entry.name for entry in ARCHITECTURES.values() if entry.family == "torchvision")
     families = Counter(
         name.removeprefix("timm/").split("_")[0].split(".")[0] for name in TIMM_MODEL_INFO

@@ -1,4 +1,4 @@
-"""Controls of existing jobs: cancel, pause, resume and retry."""
+"""Operations on existing jobs: cancel, pause, resume and retry."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""The job request: a spec, and an envelope with options that do not affect the model."""
+"""The job request: a spec, and job options such as priority that do not affect the model."""
 
 from datetime import UTC
 from typing import Annotated, Any, Literal, Self
@@ -89,7 +89,7 @@ class Resources(FrozenModel):
         return self
 
 
-class JobEnvelope(FrozenModel):
+class JobOptions(FrozenModel):
     """Options of a job that do not affect the model that it produces."""
 
     labels: Labels = Field(default_factory=dict)
@@ -116,11 +116,11 @@ class JobEnvelope(FrozenModel):
     resources: Resources = Resources()
 
 
-class JobRequest(JobEnvelope, JobSpec):
-    """The body of POST /v1/jobs: a spec and its envelope."""
+class JobRequest(JobOptions, JobSpec):
+    """The body of POST /v1/jobs: a spec, and job options such as priority, labels and deadline."""
 
     def dump_spec(self) -> dict[str, Any]:
-        """Return the spec as JSON, without the envelope."""
+        """Return the spec as JSON, without the job options."""
         return self.model_dump(mode="json", include=set(JobSpec.model_fields))
 
     def memory_bytes(self) -> int | None:

@@ -59,7 +59,7 @@ def run_command(command: list[str], folder: Path) -> str:
 
 
 def shorten_training(text: str) -> str:
-    """Replace every number of epochs in a text with 1."""
+    """Return the commands with every number of epochs replaced by 1."""
     return re.sub(r'"epochs": \d+', '"epochs": 1', text)
 
 

@@ -51,7 +51,7 @@ class Method(FrozenModel):
         return [term.name for term in self.active_terms() if term.needs_feature_maps]
 
     def summarize(self) -> str:
-        """Return a text that lists the weighted terms and the kind of views."""
+        """Return a one-line summary of the weighted terms and the view kind."""
         terms = " + ".join(f"{term.weight:.3g} {term.name}" for term in self.active_terms())
         return f"{terms}, views: {self.views}"
 

@@ -39,7 +39,7 @@ def job(client: TestClient, spec: Spec) -> str:
     return str(client.post("/v1/jobs", json=spec | {"labels": {"team": "vision"}}).json()["id"])
 
 
-def test_a_job_has_the_envelope_of_its_request(
+def test_a_job_has_the_options_of_its_request(
     client: TestClient, queue: InMemoryJobQueue, spec: Spec
 ) -> None:
     queue.sent.clear()
@@ -77,7 +77,7 @@ def test_a_job_has_the_envelope_of_its_request(
         ({"resources": {"gpus": 2}}, "/resources/gpus", "gpus_unused"),
     ],
 )
-def test_an_invalid_envelope_is_rejected_with_its_field(
+def test_an_invalid_option_is_rejected_with_its_field(
     client: TestClient, spec: Spec, change: Spec, pointer: str, code: str
 ) -> None:
     response = client.post("/v1/jobs", json=spec | change)

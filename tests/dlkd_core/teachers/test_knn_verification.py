@@ -33,8 +33,8 @@ DATA = ImageDataset(split(200), split(100), ("dark", "bright"))
 def features_under(*own: Normalization) -> Callable[[Normalization], Callable[[Tensor], Tensor]]:
     """Return a factory that makes a feature function for a normalization.
 
-    The features separate the classes if the normalization is one of `own`. Otherwise they are
-    random.
+    `own` are the normalizations with which the teacher was trained. Under these, its features
+    separate the classes. Under any other, they are random.
     """
 
     def features(normalization: Normalization) -> Callable[[Tensor], Tensor]:

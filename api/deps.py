@@ -18,7 +18,7 @@ from registry.storage.object_store import Store
 
 @dataclass(frozen=True)
 class Services:
-    """The shared services that `create_app` received, so that routes need no globals."""
+    """The shared services that `create_app` received. Routes use them instead of globals."""
 
     settings: Settings
     database: Database
@@ -29,7 +29,7 @@ class Services:
 
     @property
     def default_quotas(self) -> QuotaLimits:
-        """Quotas that apply to an owner unless others are set for this owner."""
+        """Quotas of every owner for whom no other quotas are set."""
         return QuotaLimits.from_settings(self.settings)
 
 

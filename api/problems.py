@@ -266,8 +266,8 @@ def _iter_field_problems(errors: Sequence[Any], body: Any) -> Iterator[dict[str,
 def _build_json_pointer(path: Sequence[str | int], body: Any, error_type: str) -> str:
     """Convert a pydantic location to a JSON pointer (RFC 6901) into the body that the client sent.
 
-    Locations also contain union tags. The pointer omits them, because they are not in the body. A
-    name that is not in the body is kept only if it is the missing field itself.
+    Locations also contain union tags, which are not in the body. The pointer therefore omits every
+    name that is not in the body, except the name of a field that is reported as missing.
     """
     if error_type == "json_invalid" and not isinstance(body, dict):
         return ""  # the location is the offset at which parsing failed

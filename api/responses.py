@@ -68,7 +68,7 @@ def stream_zip(members: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes
 class _ChunkBuffer(io.RawIOBase):
     """Write buffer that is emptied by `drain`.
 
-    The buffer is not seekable. `zipfile` therefore writes sizes after the data.
+    The buffer is not seekable. `zipfile` therefore writes the size of each member after its data.
     """
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ Operation = Callable[[Session, QueueHints], BaseModel]
 def fingerprint(action: str, subject: str, **options: Any) -> bytes:
     """Return bytes that identify a request.
 
-    With these bytes, the reuse of an Idempotency-Key for a different request is detected.
+    They are used to detect that an Idempotency-Key was reused for a different request.
     """
     return json.dumps([action, subject, options], sort_keys=True).encode()
 

@@ -1,6 +1,7 @@
 """Helpers for sleeping, threads and concurrency, used by both clients.
 
-`make sync` generates the synchronous client and removes the prefix `async_` from these names.
+When `make sync` generates the synchronous client, it removes the prefix `async_` from the names of
+the helpers.
 """
 
 import time
@@ -19,7 +20,7 @@ async_sleep = anyio.sleep
 
 
 def run_in_thread(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Call the function. The synchronous client needs no thread."""
+    """Call the function directly, because the synchronous client needs no thread."""
     return function(*args, **kwargs)
 
 

@@ -103,7 +103,7 @@ class ProgressLine:
         self.update(fraction, phase, describe_job(job))
 
     def show_bytes(self, done: int, size: int) -> None:
-        """Show the progress of a transfer. Pass it as `on_bytes` to uploads and downloads."""
+        """Show the progress of a transfer. Uploads and downloads take this method as `on_bytes`."""
         self.update(
             done / size if size else 1.0,
             "done" if done == size else "transferring",

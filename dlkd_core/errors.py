@@ -8,7 +8,7 @@ DistillationError
 │   └── LogitsNeeded            the method needs logits, but the teacher has no classifier
 ├── TeacherError                the checkpoint
 │   ├── CheckpointUnreadable
-│   ├── CheckpointRefused       readable only by unpickling code, or with unsupported content
+│   ├── CheckpointRefused       readable only by running pickled code, or with unsupported content
 │   ├── ArchitectureUnknown
 │   ├── KeysDoNotFit
 │   ├── ClassesDoNotFit

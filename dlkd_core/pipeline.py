@@ -281,8 +281,8 @@ def _evaluate_student(
 ) -> dict[str, float]:
     """Evaluate the student on the val split.
 
-    If the images have no labels, its predictions are compared with the teacher's. Each process runs
-    its shard of the images, and all processes return the same metrics.
+    If the images have no labels, the student's predictions are compared with the teacher's. Each
+    process runs the student on its shard of the images, and all processes return the same metrics.
     """
     student.eval()
     if not inputs.spec.method.trains_classifier:

@@ -234,13 +234,19 @@ class StudentSpec(FrozenModel):
 
 
 class TransferRef(Transfer):
-    """Transfer to a dataset in the service. Its images are resized to the student's image size."""
+    """Train and evaluate the linear probe on another dataset in the service.
+
+    The images of that dataset are resized to the student's image size.
+    """
 
     dataset: DatasetRef
 
 
 class TransferFile(Transfer):
-    """Transfer to a dataset on this machine. Its images are resized to the student's image size."""
+    """Train and evaluate the linear probe on another dataset on this machine.
+
+    The images of that dataset are resized to the student's image size.
+    """
 
     dataset: DatasetFile
 

@@ -41,13 +41,13 @@ class CompileMode(LiteralEnum):
 
 
 class LearningRateSchedule(FrozenModel):
-    """Learning rate schedule, which starts with `warmup_epochs` of linear warm-up."""
+    """Learning rate schedule that starts with a linear warm-up of `warmup_epochs` epochs."""
 
     name: ScheduleName = ScheduleName.STEP
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (150 / 240, 180 / 240, 210 / 240),
         description="Fractions of the run after which the learning rate is multiplied by"
-        " gamma. Applies only to the schedule step.",
+        " gamma. Applies only if name is step.",
     )
     gamma: float = Field(0.1, gt=0, le=1)
     warmup_epochs: float = Field(0, ge=0)
@@ -61,7 +61,8 @@ class TrainingSpec(FrozenModel):
         64,
         ge=2,
         le=65_536,
-        description="Images per step, each with all views that the method uses.",
+        description="Images per step. An image counts once, even if the method uses several views"
+        " of it.",
     )
     seed: int = Field(0, ge=0, lt=2**31)
     optimizer: OptimizerName = Field(
@@ -103,8 +104,8 @@ class TrainingSpec(FrozenModel):
         None,
         gt=0,
         le=1,
-        description="Fraction of the training images whose labels are shuffled among them."
-        " The seed determines which images these are.",
+        description="Label noise: the labels of this fraction of the training images are shuffled"
+        " among these images. The seed determines which images these are.",
     )
     max_steps: int | None = Field(
         None,
@@ -130,7 +131,7 @@ class TrainingSpec(FrozenModel):
         le=100_000,
         description="End the run after this many epochs without an improvement in val top-1. The"
         " last weights are exported, not the best ones. The val split then influences training, so"
-        " its accuracy is optimistic. Measure the final accuracy on other images.",
+        " the accuracy on it is optimistic. Measure the final accuracy on other images.",
     )
     max_seconds: float | None = Field(
         None,

@@ -18,7 +18,7 @@ from registry.settings import Settings
 
 
 def render_type_name(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:
-    """Return the name that script.py.mako gives to a type of this project."""
+    """Return the name under which script.py.mako defines this project's type, such as MOMENT."""
     if kind != "type":
         return False
     if isinstance(item, UtcDateTime):

@@ -173,7 +173,7 @@ class JobHasModel(Conflict):
 
 class ModelInUse(Conflict):
     code = "model_in_use"
-    default_hint = "Wait until the jobs that use the model as teacher have ended, or cancel them."
+    default_hint = "Wait until the jobs that use the model as a teacher have ended, or cancel them."
 
 
 class TeacherInUse(Conflict):

@@ -1,4 +1,7 @@
-"""The dispatcher loop of a worker. The elected leader's loop also does the work for all workers."""
+"""The dispatcher loop of a worker.
+
+The loop of the elected leader also does the work that is needed only once for all workers.
+"""
 
 import logging
 from collections.abc import Callable
@@ -30,8 +33,8 @@ _GARBAGE_SECONDS = 3600.0
 class Dispatcher(Thread):
     """A thread that regularly reports that this worker is alive.
 
-    If this worker is the leader, the thread also expires leases, wakes workers that have jobs
-    waiting, sends webhooks and removes old data.
+    If this worker is the leader, the thread also expires leases, wakes workers for which
+    jobs are waiting, sends webhooks and removes old data.
     """
 
     def __init__(

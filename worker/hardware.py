@@ -33,7 +33,7 @@ def count_slots(settings: Settings) -> dict[str, int]:
 
 
 def list_capacity(settings: Settings, devices: list[dict[str, Any]]) -> list[QueueCapacity]:
-    """Return the capacity of one slot for each queue. All slots share the machine's memory."""
+    """Return the capacity that this worker offers to each queue."""
     return worker_capacities(
         count_slots(settings),
         [add_trainer_memory(settings, device) for device in devices],

@@ -1,4 +1,4 @@
-"""Periodic removal of old data: checkpoints, unreferenced files, history, workers and messages."""
+"""Periodic removal of old data, such as checkpoints, unreferenced files and job histories."""
 
 import logging
 from datetime import timedelta

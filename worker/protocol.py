@@ -49,7 +49,7 @@ class DistillRequest(BaseRequest):
 
 
 class UploadCheckRequest(BaseRequest):
-    """The request to check an upload, with the architecture and class count the user specified."""
+    """The request to check an upload, with the architecture and class count declared for it."""
 
     kind: Literal["check_teacher", "check_dataset"]
     path: Path

@@ -21,10 +21,10 @@ _lock = Lock()  # the slots of a worker share the size limit
 def assign_cache_file(
     context: WorkerContext, claim: Claim, directory: Path, gpu: str
 ) -> TeacherCacheSpec | None:
-    """Return the cache file for the attempt in `directory`, or None if it should not use one.
+    """Return the cache file for the attempt in `directory`, or None to use no cache.
 
-    The attempt should not use one if the cache is turned off, if the job has no teacher, or if the
-    job runs on a GPU, which computes outputs faster than they can be looked up.
+    No cache is used if it is turned off, if the job has no teacher, or if the job runs on a GPU,
+    which computes outputs faster than they can be looked up.
     """
     max_bytes, teacher = context.settings.teacher_cache_bytes, claim.inputs.get("teacher")
     if not max_bytes or not teacher or gpu:

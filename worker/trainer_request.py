@@ -102,7 +102,7 @@ def _build_evaluation(claim: Claim, files: dict[str, Path]) -> list[dict[str, An
 
 
 def _build_dataset(requested: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return the dataset spec for the core. Its title in reports is the dataset's id."""
+    """Return the dataset spec for the core. In reports, the dataset's id serves as its title."""
     return {
         **{name: value for name, value in requested.items() if name != "id"},
         "title": requested["id"],
@@ -141,7 +141,7 @@ def _fetch_checkpoint(store: Store, claim: Claim, inputs_dir: Path) -> Path | No
 
 
 def _place_file(context: WorkerContext, input_info: dict[str, Any], inputs_dir: Path) -> Path:
-    """Link or fetch a file under a safe name. Only the extension of its file name is kept."""
+    """Link or fetch a file under a safe name that keeps only the extension of the original name."""
     path = inputs_dir / f"{len(list(inputs_dir.iterdir()))}{_file_suffix(input_info['filename'])}"
     local = context.store.local_path(input_info["digest"])
     if local is not None:

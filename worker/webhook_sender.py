@@ -33,7 +33,7 @@ class WebhookSender:
         self._thread = Thread(target=self.send_due)
 
     def start(self) -> None:
-        """Start a round unless the previous one is still running."""
+        """Start sending the due deliveries, unless the previous round is still running."""
         if not self._thread.is_alive():
             self._thread = Thread(target=self._run_and_log, name="webhook-sender", daemon=True)
             self._thread.start()

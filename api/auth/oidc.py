@@ -76,13 +76,13 @@ class Issuer:
         The token must be issued for this service's client id and carry the nonce of the login.
 
         Raises:
-            TokenInvalid: The token is invalid or belongs to another login.
+            TokenInvalid: The token is invalid or belongs to a different sign-in attempt.
             RoleTooLow: The token grants no role in this service.
             IssuerUnavailable: The issuer's keys cannot be fetched.
         """
         claims = self._validate_claims(token, self._settings.oidc_client_id or "")
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
-            raise TokenInvalid("The ID token belongs to another login.")
+            raise TokenInvalid("The ID token belongs to a different sign-in attempt.")
         return self._build_principal(claims)
 
     def get_endpoint(self, name: str) -> str:

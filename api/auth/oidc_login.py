@@ -31,7 +31,10 @@ class LoginDenied(LoginInvalid):
 
 @dataclass(frozen=True)
 class PendingLogin:
-    """Secrets of a login in progress, kept in a cookie until the issuer redirects back."""
+    """Secrets of a login in progress.
+
+    A cookie keeps them until the issuer redirects the browser back.
+    """
 
     state: str
     nonce: str
@@ -96,14 +99,16 @@ def complete_login(
     """Return the principal that signed in.
 
     Raises:
-        LoginInvalid: The response belongs to another login, or there is no ID token.
+        LoginInvalid: The response belongs to a different sign-in attempt, or there is no ID token.
         LoginDenied: The issuer denied the login.
         TokenInvalid: The ID token is invalid.
         RoleTooLow: The ID token grants no role in this service.
         IssuerUnavailable: The issuer's token endpoint or keys cannot be reached.
     """
     if not hmac.compare_digest(query.get("state", "").encode(), pending.state.encode()):
-        raise LoginInvalid("The response belongs to another login.")
+        raise LoginInvalid(
+            "The response from the identity provider belongs to a different sign-in attempt."
+        )
     if "code" not in query:
         reason = query.get("error", "unknown reason")[:100]
         raise LoginDenied(f"The identity provider denied the login: {reason}.")

@@ -55,7 +55,7 @@ class AuthenticationMiddleware:
     def _authenticate(
         self, method: str, headers: Headers, address: str
     ) -> tuple[Principal | RegistryError, RateLimitStatus | None]:
-        """Return a pair: the caller or the error to respond with, and the rate limit status."""
+        """Return the caller (or the error to respond with) and the rate limit status."""
         outcome: Principal | RegistryError
         try:
             outcome = authenticate_request(self._database, method, headers, self._issuer)

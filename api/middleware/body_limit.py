@@ -16,7 +16,7 @@ class BodyLimitMiddleware:
     """
 
     def __init__(self, app: ASGIApp, limit: int, limits_by_path: Mapping[str, int]) -> None:
-        """Set the limit in bytes, and different limits for some paths and their subpaths."""
+        """Set the default limit in bytes, and other limits for some paths and their subpaths."""
         self.app = app
         self.limit = limit
         self.limits_by_path = limits_by_path

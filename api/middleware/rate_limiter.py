@@ -1,7 +1,7 @@
 """Rate limits per caller and per client address.
 
 Requests are counted in Redis if Redis is the broker, so that all API processes share the count.
-Otherwise each process counts its own requests.
+Otherwise each process counts only the requests that it receives.
 """
 
 import logging
@@ -43,7 +43,8 @@ class RateLimitStatus:
 class RateLimiter:
     """Counts requests in sliding one-minute windows.
 
-    If Redis does not answer, this process counts its own requests instead of rejecting them.
+    If Redis does not respond, this process applies the limits to the requests that it receives
+    itself, instead of rejecting all requests.
     """
 
     def __init__(self, settings: Settings) -> None:

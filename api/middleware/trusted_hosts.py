@@ -12,7 +12,8 @@ from api.problems import build_problem, send_problem
 class TrustedHostsMiddleware:
     """Rejects requests whose Host header is not one of the service's names.
 
-    This prevents DNS rebinding, in which a web page makes a browser call a service on loopback.
+    This prevents DNS rebinding, in which a web page gets the visitor's browser to send requests to
+    a service on loopback.
     """
 
     def __init__(
@@ -21,7 +22,7 @@ class TrustedHostsMiddleware:
         """Set the accepted host names, and paths for which the Host header is not checked.
 
         These paths are meant for callers that use an IP address instead of a host name. List only
-        paths for which browsers hold no credentials.
+        paths to which browsers send no credentials.
         """
         self.app = app
         self.allowed_hosts = frozenset(name.lower() for name in allowed_hosts)

@@ -27,7 +27,7 @@ class ProbeRunner:
         self._pending: dict[str, Future[None]] = {}
 
     def run_all(self) -> dict[str, str]:
-        """Run all checks and return each result within the timeout: `OK` or an error message."""
+        """Run all checks. Within the timeout, return `OK` or an error message for each of them."""
         deadline = monotonic() + self._timeout
         futures = {name: self._start_probe(name) for name in self._checks}
         return {name: self._wait_for_result(future, deadline) for name, future in futures.items()}

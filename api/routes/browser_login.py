@@ -59,7 +59,10 @@ def redirect_to_issuer(request: Request, services: ServicesDep) -> Response:
 
 @router.get(f"{PATH}/oidc/callback")
 def handle_issuer_callback(request: Request, services: ServicesDep) -> Response:
-    """Complete the login and redirect to the portal, with the error code if the login failed."""
+    """Complete the login and redirect to the portal.
+
+    If the login failed, the portal's URL contains the error code.
+    """
     issuer, redirect_uri = _get_issuer(request), _get_redirect_uri(request, services)
     try:
         pending = PendingLogin.from_cookie(request.cookies.get(_LOGIN_COOKIE))
@@ -84,7 +87,7 @@ def _get_issuer(request: Request) -> Issuer:
     if issuer is None or request.app.state.services.settings.oidc_client_id is None:
         raise NotFound(
             "This service has no login through an identity provider.",
-            hint="The operator can enable it with DLKD_OIDC_CLIENT_ID.",
+            hint="The operator can enable it by setting DLKD_OIDC_CLIENT_ID.",
         )
     return issuer
 

@@ -22,7 +22,7 @@ class CatalogOut(BaseModel):
         description="Network architectures of students and teachers."
     )
     timm: dict[str, Any] = Field(
-        description="Architectures available in timm, as column names and a list of rows."
+        description="Architectures available in timm, as a table with column names and rows."
     )
     exporters: list[dict[str, Any]] = Field(description="Export formats of the student.")
     evaluations: list[dict[str, Any]] = Field(

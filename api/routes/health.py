@@ -33,7 +33,7 @@ class ReadinessOut(ResponseModel):
 
     status: ReadinessStatus
     checks: dict[str, str] = Field(
-        description="Result of each check by component: `ok` or an error message."
+        description="Result of each component's check: `ok` or an error message."
     )
 
 
@@ -49,8 +49,8 @@ def get_live() -> LivenessOut:
 def get_ready(request: Request) -> Response:
     """Report whether the service is ready.
 
-    The response is 503 if the database or the file store is unavailable, or if migrations are
-    missing. If only the broker or the workers are unavailable, jobs wait and the status is
+    The response is 503 if the database or the file store is unavailable, or if some migrations have
+    not been run. If only the broker or the workers are unavailable, jobs wait and the status is
     `degraded`.
     """
     checks: dict[str, str] = request.app.state.probe_runner.run_all()

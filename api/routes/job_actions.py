@@ -100,7 +100,7 @@ def retry_job(
 ) -> Any:
     """Retry a failed, canceled or expired job.
 
-    The job gets new attempts and continues from its last checkpoint, if there is one.
+    The job can use all of its attempts again. It continues from its last checkpoint, if it has one.
     """
     body = body or RetryRequest()
     overrides = body.model_dump(include={"deadline"}, exclude_unset=True)

@@ -187,7 +187,7 @@ def submit_job(
     *,
     cloned_from: str | None = None,
 ) -> Job:
-    """Submit a job, and fail if this exceeds its owner's quotas."""
+    """Submit a job, and fail if the job would exceed its owner's quotas."""
     job = submission.submit(
         session,
         caller,
@@ -206,7 +206,7 @@ def run_job_action(
     request_fingerprint: bytes,
     action: Callable[[Session], Job],
 ) -> dict[str, Any]:
-    """Run an action in a transaction, and notify the workers if the job is queued afterwards."""
+    """Run an action on a job in a transaction, and notify the workers if the job is then queued."""
 
     def run(session: Session, hints: QueueHints) -> JobOut:
         job = action(session)

@@ -75,8 +75,8 @@ def get_model_bundle(
 ) -> Response:
     """Download a model as a zip archive.
 
-    If the model was exported with a bundle, this is the archive. Otherwise the archive is built
-    from the model's files and documents while it is being sent.
+    If one of the model's export formats is a bundle, that bundle is sent. Otherwise the archive is
+    built from the model's files and documents while it is being sent.
     """
     with services.database.read() as session:
         row = find_model(session, caller, model)
@@ -120,7 +120,7 @@ def sign_model_file(
     caller: Caller,
     body: SignedUrlRequest = _DEFAULT_URL_REQUEST,
 ) -> SignedUrlOut:
-    """Create a URL for downloading a model file without an API key for a limited time.
+    """Create a temporary URL for downloading a model file without an API key.
 
     Repeated requests return different URLs, all of which are valid.
     """

@@ -59,7 +59,7 @@ def get_portal_file(name: str, request: Request) -> Response:
 
 
 def _list_files() -> dict[str, Path]:
-    """Return the portal's files by name, so that no path is built from a client's input."""
+    """Return the portal's files by name. Names from clients are only looked up in this mapping."""
     return {
         path.relative_to(PORTAL_DIR).as_posix(): path
         for path in PORTAL_DIR.rglob("*")

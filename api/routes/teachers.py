@@ -90,7 +90,7 @@ def delete_teacher(
         bool, Query(description="Delete the teacher even if it is part of a model's lineage.")
     ] = False,
 ) -> None:
-    """Delete a teacher and its file. This fails while an unfinished job uses it."""
+    """Delete a teacher and its file. This fails while an unfinished job uses the teacher."""
     delete_with_files(
         services,
         lambda session: input_deletion.delete_input(

@@ -118,12 +118,13 @@ class JobPlanProblem(ResponseModel):
 class ModelEstimateOut(ResponseModel):
     """Expected size of the student.
 
-    Exported files are slightly larger, because they also contain names and, for ONNX, the graph.
+    Exported files are slightly larger, because they also contain the parameters' names and, for
+    ONNX, the graph.
     """
 
     parameters: int
     weight_bytes: int = Field(description="Size of the float32 weights in bytes.")
-    exact: bool = Field(description="Whether the parameters of the classifier are included.")
+    exact: bool = Field(description="Whether the estimate includes the classifier's parameters.")
     teacher_parameters: int | None
     compression: float | None = Field(
         description="Parameter count of the teacher divided by that of the student."

@@ -87,8 +87,8 @@ class ModelOut(ResponseModel):
     )
     origin: ModelOrigin
     imported: ImportInfoOut | None = Field(
-        description="Bundle from which the model was imported. Metrics were measured before the "
-        "export. Null for a model that was distilled here."
+        description="Bundle from which the model was imported. Null for a model that was "
+        "distilled here. The metrics of an imported model were measured before its export."
     )
     owner: str
     name: str = Field(description="Model name. The versions with this name are numbered from 1.")

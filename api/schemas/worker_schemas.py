@@ -46,7 +46,9 @@ class WorkerOut(ResponseModel):
         "finished. `gone`: has stopped sending heartbeats, so its jobs are given to other workers."
     )
     queues: list[str]
-    slots: dict[str, int] = Field(description="Number of slots by kind of work: train or checks.")
+    slots: dict[str, int] = Field(
+        description="Number of slots by kind of work: `train` or `checks`."
+    )
     busy: dict[str, int] = Field(
         description="Number of occupied slots by kind of work, including jobs of other owners."
     )
@@ -71,7 +73,7 @@ class QueueOut(ResponseModel):
     )
     workers: int = Field(description="Number of workers that accept jobs from this queue.")
     slots: int = Field(
-        description="Number of slots that these workers have. A slot can serve several queues."
+        description="Number of slots that serve this queue. A slot can serve several queues."
     )
 
 

@@ -135,9 +135,9 @@ def drain_on_error(body: Iterator[bytes]) -> Iterator[None]:
 
 
 def iter_body(request: Request) -> Iterator[bytes]:
-    """Yield the chunks of the request body in a worker thread.
+    """Yield the chunks of the request body. Must be called from a worker thread.
 
-    The event loop receives the chunks.
+    The event loop receives the chunks and passes them to this thread.
     """
     stream = request.stream()
 

@@ -27,7 +27,7 @@ def register_upload(
     create_row: Callable[[Session], Teacher | Dataset],
     response_model: type[InputOut],
 ) -> dict[str, Any]:
-    """Create the row for an uploaded file, queue its check and return the response.
+    """Create the teacher or dataset for an uploaded file, queue its check and return the response.
 
     Raises:
         QuotaExceeded: The owner has no storage left.

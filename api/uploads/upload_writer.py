@@ -1,7 +1,7 @@
 """Writer for resumable uploads.
 
-Each request stores its bytes as they arrive, and holds a lease on the upload until it ends. The
-request that completes the file also assembles it.
+Each request stores its bytes as they arrive, and holds a lease on the upload until the request
+ends. The request that completes the file also assembles it.
 """
 
 import hashlib
@@ -95,7 +95,8 @@ class UploadWriter:
             DirectUploadUnavailable: The store does not accept direct uploads.
             UploadPartOutOfRange: A part overlaps bytes that the service has received, or extends
                 beyond the end of the file.
-            UploadTooLarge: The store already holds far more bytes than are missing.
+            UploadTooLarge: The parts already sent to the store are far larger than the remainder of
+                the file.
         """
         remaining = self._lease.size - self.offset
         for index, part in enumerate(parts):
@@ -109,8 +110,8 @@ class UploadWriter:
         # Twice the size is allowed, because parts with other bounds may remain from an earlier try.
         if stored_bytes > 2 * remaining:
             raise UploadTooLarge(
-                f"The store holds {stored_bytes} bytes of parts, but only {remaining} bytes are "
-                "missing.",
+                f"The parts already sent have {stored_bytes} bytes, but only {remaining} bytes of "
+                "the file are missing.",
                 hint=_RESTART_HINT,
             )
         urls = [

@@ -103,7 +103,7 @@ def distill(
     memory: Annotated[
         int | None,
         typer.Option(
-            help="Memory for images in MiB. A larger dataset stays on disk. "
+            help="Memory for images, in MiB. A larger dataset stays on disk. "
             "[default: half of the free memory]"
         ),
     ] = None,

@@ -1,7 +1,7 @@
 """Finds the service that a command uses.
 
-The first of these that is present is used: command-line options, DLKD_URL and DLKD_API_KEY, a
-running `dlkd up`, the address and key saved by `dlkd login`.
+The address and key come from the first of these sources that has them: the command-line options,
+DLKD_URL and DLKD_API_KEY, a service started with `dlkd up`, and the file saved by `dlkd login`.
 """
 
 import json

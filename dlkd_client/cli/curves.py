@@ -19,7 +19,7 @@ _PANELS = {
 
 
 class Curves:
-    """The curves of a job as a rich renderable.
+    """The curves of a job, which the library `rich` can print.
 
     Pass `update` as `on_progress` to `Client.wait`.
 
@@ -44,7 +44,7 @@ class Curves:
 
 
 def render_curves(series: dict[str, list[dict[str, Any]]]) -> str:
-    """Render the panels that have data as lines of colored text."""
+    """Return the panels as lines of colored text. Panels without data are left out."""
     panels = {
         title: {name: series[name] for name in names if series.get(name)}
         for title, names in _PANELS.items()

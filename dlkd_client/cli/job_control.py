@@ -129,7 +129,7 @@ def logs(
     key: KeyOption = None,
     data: DataOption = DEFAULT_DATA_DIR,
     tail: Annotated[
-        int | None, typer.Option(help="Print only the last lines, at most this many.", min=1)
+        int | None, typer.Option(help="Print only this many lines, from the end of the log.", min=1)
     ] = None,
     attempt: Annotated[
         int | None,

@@ -126,7 +126,7 @@ def worker(
 def upgrade_database() -> None:
     """Upgrade the database schema.
 
-    Uses the database in the DLKD_... settings.
+    The DLKD_... settings select the database.
     """
     with require_service_extras():
         from registry.db.schema_migrations import upgrade
@@ -153,7 +153,8 @@ def add_key(
 ) -> None:
     """Create an API key and print it.
 
-    Uses the DLKD_... settings. The key is not stored and cannot be shown again.
+    The DLKD_... settings select the database. It stores only a hash of the key, so the key cannot
+    be shown again.
     """
     with require_service_extras():
         from registry.access import api_keys

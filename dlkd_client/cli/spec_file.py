@@ -29,7 +29,7 @@ def apply_overrides(spec: dict[str, Any], overrides: list[str] | None) -> dict[s
 
 
 def parse_object(text: str, source: str) -> dict[str, Any]:
-    """Parse an object from YAML or JSON. Errors refer to the text as `source`."""
+    """Parse an object from YAML or JSON. `source` is the name of the text in error messages."""
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:

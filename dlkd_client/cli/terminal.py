@@ -31,7 +31,7 @@ def print_json(
 
 
 def print_response(response: BaseModel, text: str, *, as_json: bool) -> None:
-    """Print the response as JSON, or print the text instead if `as_json` is false."""
+    """Print the response as JSON if `as_json` is true. Otherwise, print the text."""
     if as_json:
         print_json(response)
     else:

@@ -69,7 +69,7 @@ class ChildProcess:
         return self.process.poll() if self.process else None
 
     def record_exit(self) -> bool:
-        """Record that the process has exited. Return whether to stop restarting it."""
+        """Record that the process has exited. Return whether it exits too often to be restarted."""
         now = monotonic()
         self.exit_times.append(now)
         while now - self.exit_times[0] > _EXIT_WINDOW_SECONDS:
@@ -118,7 +118,7 @@ def stop_all(children: Sequence[ChildProcess], timeout: float) -> None:
 
 
 def exit_with_parent(parent: int) -> None:
-    """Let Linux send this process SIGTERM when the parent dies. Other systems cannot do this."""
+    """Have Linux send this process SIGTERM when the parent dies. Do nothing on other systems."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # the parent died before the request

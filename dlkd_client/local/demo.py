@@ -56,7 +56,7 @@ class DemoConfig:
 
 @dataclass(frozen=True)
 class TeacherInfo:
-    """What job specs say about the teacher, and the teacher's figures for the result table."""
+    """The teacher's entry in job specs, and the facts about it that the result table shows."""
 
     spec: dict[str, Any]
     architecture: str
@@ -171,7 +171,7 @@ def _train_teacher(
 def _train_students(
     config: DemoConfig, dataset: Dataset, teacher: TeacherInfo, client: Client, console: Console
 ) -> tuple[list[Model], list[Model]]:
-    """Train two students for each seed: one distilled from the teacher, one on labels alone."""
+    """Train two students for each seed: one with the teacher, one on labels alone."""
     variants: dict[str, dict[str, Any]] = {
         config.method["name"]: {"teacher": teacher.spec, "method": config.method},
         "alone": {"teacher": None},

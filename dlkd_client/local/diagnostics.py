@@ -52,7 +52,7 @@ def check_python() -> CheckResult:
 
 
 def check_packages() -> Iterator[CheckResult]:
-    """Check the packages of each extra."""
+    """Check whether the packages of each extra, such as `api`, are installed."""
     for extra, names in _EXTRAS.items():
         versions = {name: _installed_version(name) for name in names}
         missing = [name for name, number in versions.items() if number is None]

@@ -16,7 +16,13 @@ _BATCH, _WARM_UP, _REPEATS = 256, 10, 50
 
 @dataclass(frozen=True)
 class OnnxEvaluation:
-    """Top-1 accuracy in [0, 1] on `images` images, and the median latency for one image."""
+    """Accuracy and latency of a model.
+
+    Attributes:
+        top1: Top-1 accuracy, in [0, 1].
+        images: Number of images on which the accuracy was measured.
+        latency_ms: Median latency for one image, in milliseconds.
+    """
 
     top1: float
     images: int

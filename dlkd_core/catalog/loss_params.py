@@ -58,7 +58,7 @@ class KDParams(LossParams):
 
 
 class AlignmentParams(LossParams):
-    """Squared distance between the networks' feature vectors of unit length, over all views."""
+    """Squared distance between the networks' unit-length feature vectors, on all views."""
 
     target = "dlkd_core.losses.alignment:AlignmentLoss"
 
@@ -74,8 +74,8 @@ class AlignmentParams(LossParams):
 class CorrelationParams(LossParams):
     """KL divergence between the networks' similarities within the batch.
 
-    The similarities of a view, other than the first, are softmax(cosine / temperature) over the
-    first views of all images.
+    Each view except the first is compared with the first views of all images. Its similarities are
+    softmax(cosine / temperature) over these first views.
     """
 
     target = "dlkd_core.losses.correlation:CorrelationLoss"
@@ -96,7 +96,10 @@ class SupConParams(LossParams):
 
 
 class DKDParams(LossParams):
-    """Separate KL divergences for target and other classes on the first view (Zhao et al. 2022)."""
+    """Separate KL divergences for the target class and the other classes (Zhao et al. 2022).
+
+    Both are computed on the first view.
+    """
 
     target = "dlkd_core.losses.dkd:DKDLoss"
     needs_labels = True
@@ -106,7 +109,9 @@ class DKDParams(LossParams):
     name: Literal["dkd"] = "dkd"
     temperature: float = Field(4.0, gt=0)
     alpha: float = Field(
-        1.0, ge=0, description="Weight of the term for the target class against all others"
+        1.0,
+        ge=0,
+        description="Weight of the term for the target class versus all other classes together",
     )
     beta: float = Field(
         8.0, ge=0, description="Weight of the term for the distribution over the other classes"
@@ -168,7 +173,7 @@ class NSTParams(LossParams):
 
 
 class FitNetParams(LossParams):
-    """Distance between the outputs of two middle blocks (Romero et al. 2015).
+    """Distance between the outputs of one middle block per network (Romero et al. 2015).
 
     A trained regressor maps the student's output to the shape of the teacher's output.
     """
@@ -210,7 +215,7 @@ class PKTParams(LossParams):
 
 
 class CCParams(LossParams):
-    """Inner products of the embedding differences of neighboring samples (Peng et al. 2019).
+    """Inner products of the embedding differences of consecutive samples (Peng et al. 2019).
 
     A sample's embedding difference is the absolute difference between the student's embedding and
     the teacher's.
@@ -269,13 +274,13 @@ class SSKDParams(LossParams):
         0.75,
         ge=0,
         le=1,
-        description="Fraction to keep of the views that the teacher finds most similar to another"
+        description="Fraction to keep of those views that the teacher finds most similar to another"
         " image",
     )
 
 
 class SRRLParams(LossParams):
-    """Squared errors of the student's features and of their logits (Yang et al. 2021).
+    """Squared errors of the student's features and of the logits they produce (Yang et al. 2021).
 
     The features are compared with the teacher's features. The logits are what the teacher's own
     classifier predicts from the student's features; they are compared with the teacher's logits.
@@ -357,7 +362,9 @@ class CompRessParams(LossParams):
     name: Literal["compress"] = "compress"
     temperature: float = Field(0.04, gt=0)
     queues: Literal[1, 2] = Field(
-        2, description="1: both networks use the teacher's queue; 2: each network has its own"
+        2,
+        description="Number of queues. 1: both networks use the teacher's queue; 2: each network"
+        " has its own.",
     )
     queue: int = Field(
         128_000,

@@ -50,7 +50,7 @@ class ImageDataset:
         val: evaluation split.
         classes: class names in label order, empty if no image has a label.
         notices: messages for the user about how the dataset was read.
-        resize: resize mode that was used for images of other sizes.
+        resize: resize mode that was used for images whose size differed from `image_size`.
     """
 
     train: DatasetSplit

@@ -10,7 +10,7 @@ from dlkd_core.data.read_options import ReadOptions
 
 
 def find_cached(path: Path, read_options: ReadOptions) -> Path | None:
-    """Return the cached packed file of a source, or None if the source has not been cached."""
+    """Return the cached packed file of a folder or archive, or None if it has not been cached."""
     if read_options.cache_dir is None or not any(read_options.cache_dir.glob("*.safetensors")):
         return None  # skip hashing the source, which takes time, if the cache is empty
     cached = cache_path(path, read_options.cache_dir, read_options)
@@ -37,7 +37,7 @@ def cache_path(path: Path, cache_dir: Path, read_options: ReadOptions) -> Path:
 def _source_digest(path: Path) -> bytes:
     """Return a digest of an archive's bytes, or of the names, sizes and times of a folder's files.
 
-    The times are those of the last modification. The contents of these files are not hashed,
+    The times are those of the last modification. The contents of a folder's files are not hashed,
     because reading all of them takes about half as long as decoding them.
     """
     if path.is_dir():

@@ -1,4 +1,4 @@
-"""Training with few or wrong labels, as in published comparisons.
+"""Removes or permutes training labels, to reproduce experiments with few or noisy labels.
 
 The evaluation split is never changed.
 """
@@ -47,7 +47,7 @@ def add_label_noise(split: DatasetSplit, fraction: float, seed: int) -> DatasetS
     """Permute the labels of a random fraction of the images.
 
     Ding et al. (https://github.com/ifding/DLKD, dataset/cifar.py) permute the labels of the first
-    images in the file instead. With n equally large classes, on average one in n of the selected
+    images in the file instead. If there are n classes of equal size, about one in n of the selected
     images keeps its label by chance.
     """
     generator = seeded_generator(seed, _NOISE_STREAM)

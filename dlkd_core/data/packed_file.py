@@ -116,7 +116,7 @@ def _load_splits(path: Path) -> dict[str, StoredSplit]:
 
 
 def _map_split(path: Path, header: dict[str, Any], data_offset: int, name: str) -> StoredSplit:
-    """Map a split read-only.
+    """Memory-map the images of a split read-only, and read its labels.
 
     A read-only mapping does not count toward the memory limit of a process, and the system can
     reclaim the mapped pages at any time. The safetensors library uses private mappings instead,

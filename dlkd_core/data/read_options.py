@@ -93,7 +93,7 @@ class ReadOptions:
 
     @property
     def array_limits(self) -> DatasetLimits:
-        """Limits for formats that are read into memory as whole files."""
+        """Limits for formats whose files are read into memory as a whole."""
         return self.limits.for_arrays(self.memory_budget)
 
     def allocate(self, shapes: Mapping[str, Shape]) -> dict[str, npt.NDArray[np.uint8]]:

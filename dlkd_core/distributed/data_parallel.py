@@ -19,7 +19,7 @@ def parallelize_teacher(teacher: ForwardFn, world: World) -> ForwardFn:
     """Return a teacher whose forward pass on images (N, 3, H, W) is split among the processes.
 
     Each process runs the teacher on its shard and returns the outputs for all images. The teacher
-    is frozen, so the images of a batch do not influence each other.
+    is frozen, so its output for an image does not depend on the other images of the batch.
     """
 
     def forward(images: Tensor) -> Outputs:

@@ -158,8 +158,8 @@ def run_in_lockstep(
 ) -> Generator[Event, None, Result]:
     """Run the same generator in all processes in lockstep, and yield its events in the leader.
 
-    After each event, the leader tells the other processes whether its caller continues. They yield
-    nothing.
+    After each event, the leader tells the other processes whether its caller wants to continue. The
+    other processes yield nothing.
 
     Raises:
         LeaderStopped: In the other processes, when the caller closes the leader's generator.

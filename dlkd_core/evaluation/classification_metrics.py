@@ -43,5 +43,5 @@ def expected_calibration_error(logits: Tensor, labels: Tensor) -> float:
 
 
 def top1_agreement(logits: Tensor, others: Tensor) -> float:
-    """Return the share of images for which two sets of logits (N, classes) have the same top-1."""
+    """Return the share of images with the same top-1 class in two sets of logits (N, classes)."""
     return (logits.argmax(dim=1) == others.argmax(dim=1)).double().mean().item()

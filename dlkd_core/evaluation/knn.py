@@ -52,7 +52,9 @@ def knn_votes(
     k: int = 20,
     temperature: float = 0.07,
 ) -> Tensor:
-    """Return each query's votes for each class, (N, classes). Each row sums to 1.
+    """Return the weight of the neighbors' votes for each query and class, (N, classes).
+
+    Each row sums to 1.
 
     See `knn_top1` for the arguments.
     """

@@ -37,7 +37,7 @@ def compute_knn_votes(
 ) -> Tensor:
     """Return the neighbors' votes for each query, (N, classes) on the CPU.
 
-    If the bank exceeds the limits, a fixed random sample of it is used.
+    If the bank has too many images or takes too much memory, a fixed random sample is used instead.
     """
     max_images = min(_MAX_BANK_IMAGES, max(1, _MAX_BANK_BYTES // prod(bank.images.shape[1:])))
     if len(bank) > max_images:
@@ -65,7 +65,10 @@ def measure_knn_top1(network: Callable[[Tensor], Outputs], data: ImageDataset) -
 
 
 def compute_top1(votes: Tensor, labels: Tensor) -> float:
-    """Return the share of queries for which the right class has the largest vote (N, classes)."""
+    """Return the share of queries whose correct class has the most votes.
+
+    `votes` is (N, classes).
+    """
     return (votes.argmax(dim=1) == labels.cpu()).double().mean().item()
 
 

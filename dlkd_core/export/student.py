@@ -23,7 +23,8 @@ class Student:
         size: Height and width of the images.
         weights: State dict of the network.
         resize: Resize mode for images of another size.
-        has_trained_classifier: Whether the classifier is trained, and not only the features.
+        has_trained_classifier: Whether the classifier was trained, too, or only the layers before
+            it.
     """
 
     architecture: str

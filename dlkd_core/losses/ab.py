@@ -4,13 +4,14 @@ The blocks are weighted as in RepDistiller. Differences from RepDistiller:
 
 - RepDistiller trains with this loss alone for 30 epochs and then with the labels alone. Here both
   are part of one loss with constant weights.
-- RepDistiller takes each block's output before its last ReLU. Here it is taken as the network
-  returns it, after the ReLU. For the teacher this makes no difference, because a neuron counts as
-  active if its value is above zero. For the student it would: an activation that a ReLU has set to
-  zero receives no gradient. Each student block is therefore followed by a convolution with batch
-  norm. RepDistiller adds none if the block has the same shape as the teacher's.
-- If no published convolution maps the student's size to the teacher's, the larger feature map is
-  pooled. A pooled neuron counts as active if any neuron in its window is active.
+- RepDistiller takes each block's output before its last ReLU. Here the output is taken after that
+  ReLU, as the network returns it. For the teacher, this makes no difference, because a neuron
+  counts as active if its value is above zero. For the student, it would make one, because no
+  gradient reaches an activation that a ReLU has set to zero. Each student block is therefore
+  followed by a convolution with batch norm. RepDistiller adds this convolution only if the shapes
+  of the two blocks differ.
+- If none of RepDistiller's convolutions maps the student's size to the teacher's, the larger
+  feature map is pooled. A pooled neuron counts as active if any neuron in its window is active.
 """
 
 import torch

@@ -11,11 +11,12 @@ from dlkd_core.network_outputs import Outputs, Targets
 
 
 class CCLoss(DistillationLoss):
-    """Inner product of the embedding differences of neighboring rows, averaged over the batch.
+    """Inner product between a row's embedding difference and the next row's, averaged over rows.
 
     L = mean_i <d_i, d_(i+1)>, d = |e_S - e_T|
 
-    e_S and e_T are learned linear embeddings of the networks' features.
+    d_i is the absolute difference between the networks' embeddings of row i of the batch. e_S and
+    e_T are learned linear embeddings of the networks' features.
     """
 
     params: CCParams

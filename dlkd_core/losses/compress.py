@@ -23,7 +23,7 @@ from dlkd_core.network_outputs import Outputs, Targets
 class CompRessLoss(DistillationLoss):
     """KL divergence between the networks' similarities to earlier images, averaged over all rows.
 
-    L = mean KL( softmax(<f_T, k_T> / T) || softmax(<f_S, k_S> / T) ), f and k at unit length
+    L = mean KL( softmax(<f_T, k_T> / T) || softmax(<f_S, k_S> / T) ), with f and k of unit length
 
     The keys k are features of earlier images, kept in a queue. With two queues, each network is
     compared with its own queue, and the student has no head. With one queue, both networks are

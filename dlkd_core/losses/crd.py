@@ -21,7 +21,7 @@ _EPSILON = 1e-7
 
 
 class CRDLoss(DistillationLoss):
-    """Noise-contrastive loss of each network with the other's memory of all training images.
+    """Noise-contrastive loss between each network and the stored embeddings of the other one.
 
     L = L_S + L_T, each -1/B sum_i ( log p+ / (p+ + K/N) + sum_k log (K/N) / (p_k + K/N) ),
     p = exp(<e, m> / T) / Z

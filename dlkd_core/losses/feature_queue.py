@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class FeatureQueue(nn.Module):
-    """The most recently added rows of unit length. Initially, the rows are random.
+    """The most recently added rows, each of unit length. Initially, the rows are random.
 
     The whole state is stored in buffers, so that a run can be resumed.
 

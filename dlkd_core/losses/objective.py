@@ -71,7 +71,7 @@ def _epoch_weight(term: LossParams, epoch: int) -> float:
 
 
 def _number_names(term_names: list[str]) -> list[str]:
-    """Append a number to each repetition of a name, as in at, at_2."""
+    """Append a number to each repetition of a name: the second `at` becomes `at_2`."""
     counts = [term_names[: index + 1].count(name) for index, name in enumerate(term_names)]
     return [
         name if count == 1 else f"{name}_{count}"

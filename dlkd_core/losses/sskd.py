@@ -29,7 +29,7 @@ class SSKDLogitsLoss(DistillationLoss):
 
     L = T^2 * KL( softmax(z_T / T) || softmax(z_S / T) )
 
-    Unlike `SSKDLoss`, this term keeps all of these views.
+    Unlike `SSKDLoss`, this term does not leave out any of these views.
     """
 
     params: SSKDLogitsParams
@@ -80,7 +80,7 @@ def select_well_ranked_rows(cosines: Tensor, keep_fraction: float) -> Tensor:
     """Return a mask of the rows to keep, for cosines (batch * others, batch).
 
     The mask keeps all rows in which the image of the view ranks first, and `keep_fraction` of the
-    others. It is computed without a device synchronization.
+    others. Computing it does not make the CPU wait for the GPU.
     """
     rows, batch = cosines.shape
     own_images = torch.arange(batch, device=cosines.device).repeat_interleave(rows // batch)

@@ -44,7 +44,8 @@ class SupConLoss(DistillationLoss):
         images, views = group_by_image(features, self.context.num_views).shape[:2]
         if labels.shape != (images,):
             raise ValueError(
-                f"labels of shape {tuple(labels.shape)} for {images} images with {views} views each"
+                f"Labels of shape {tuple(labels.shape)} do not match {images} images with "
+                f"{views} views each."
             )
         row_labels = labels.repeat_interleave(views).repeat(2)
         return row_labels[:, None] == row_labels[None, :]
@@ -53,7 +54,8 @@ class SupConLoss(DistillationLoss):
 def _log_softmax_off_diagonal(logits: Tensor, diagonal: Tensor) -> Tensor:
     """Return the log softmax of each row, with the diagonal entry excluded from the sum.
 
-    As published, each row is shifted by its maximum, including the diagonal entry.
+    As in the published code, the maximum of the whole row, including the diagonal entry, is
+    subtracted from the row first.
     """
     shifted = logits - logits.detach().amax(dim=1, keepdim=True)
     others = shifted.exp().masked_fill(diagonal, 0).sum(dim=1, keepdim=True)

@@ -37,8 +37,9 @@ def indexed_architectures() -> list[Architecture]:
 def parameter_polynomials(entry: Architecture) -> dict[str, list[int]]:
     """Return the polynomials in the width that give a network's number of parameters.
 
-    "base" gives the number that does not depend on the classes, and "class" the number that each
-    class adds. Each polynomial is given by its coefficients, with the constant first.
+    "base" gives the number of parameters that do not depend on the number of classes, and "class"
+    gives the number of parameters that each class adds. Each polynomial is given by its
+    coefficients, with the constant first.
     """
     widths = (1, 2, 3) if issubclass(entry.options, CifarResNetOptions) else (1,)
     counts = [_base_and_class_parameters(entry, width) for width in widths]

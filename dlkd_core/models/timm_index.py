@@ -92,7 +92,8 @@ def probe_network(name: str) -> TimmModelInfo | None:
 def _probe_sizes(name: str, network: Network, side: int) -> tuple[int, SizePolicy]:
     """Return the smallest image side and the policy for other sides.
 
-    CHOSEN means that the network must be built for each side, ANY that it runs on several sides.
+    CHOSEN means that a network must be built for a specific side. ANY means that the same network
+    runs on images of several sides.
     """
     smaller_sides = [smaller for smaller in _PROBE_SIDES if smaller < side]
     for smaller in smaller_sides:

@@ -88,7 +88,7 @@ def build_pretrained(name: str, options: ArchitectureOptions) -> PretrainedNetwo
     """
     if options != type(options)():
         raise SpecError(
-            f"torchvision publishes weights of {name} only for its default options.",
+            f"torchvision publishes weights of {name} only for the default options.",
             hint="Remove the options.",
         )
     model_name = name.removeprefix(_PREFIX)
@@ -132,7 +132,7 @@ def _find_blocks(name: str, module: nn.Module) -> tuple[str, ...]:
 
 
 def _find_stages(sequence: str, module: nn.Module) -> tuple[str, ...]:
-    """Return the names of the layer before each downsampling layer and of the last layer."""
+    """Return the names of the layers that precede a downsampling layer, and of the last layer."""
     layers = [*module.get_submodule(sequence).named_children()]
     ends = [name for (name, _), (_, after) in pairwise(layers) if _is_downsampling(after)]
     last_name, last_layer = layers[-1]

@@ -21,7 +21,7 @@ def build_report(
 ) -> dict[str, Any]:
     """Build the report as plain data, for the model's page, its card and `report.json`.
 
-    The teacher is moved to the CPU.
+    As a side effect, the teacher is moved to the CPU.
     """
     student = context.student
     # Measure the student in its exported form, which can differ from the trained form.

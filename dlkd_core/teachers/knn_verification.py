@@ -35,7 +35,8 @@ def verify_by_neighbors(
     val images are used in their place.
 
     Raises:
-        ClassesDoNotFit: Neither the images nor the teacher define how many classes there are.
+        ClassesDoNotFit: The val images have no labels and the teacher has no classifier, so the
+            number of classes is unknown.
         TeacherAtChance: The features are no better than guessing. The message lists the
             normalizations that were tried.
     """

@@ -33,8 +33,9 @@ def candidate_normalizations(
 ) -> dict[str, Normalization]:
     """Return the normalizations to try, by name.
 
-    If a normalization is requested, it is the only one. Otherwise, these are the normalization of
-    the pretrained weights, the common ones and the statistics of the training images.
+    If a normalization is requested, only that one is returned. Otherwise, the candidates are the
+    normalization of the pretrained weights, the common ones, and the mean and standard deviation
+    of the training images.
     """
     if requested:
         return {REQUESTED: requested}
@@ -46,9 +47,10 @@ def candidate_normalizations(
 
 
 def choose_best(losses: dict[str, Tensor]) -> str:
-    """Return the name of the first normalization with losses not clearly worse than the best ones.
+    """Return the name of the first normalization that is not clearly worse than the best one.
 
-    This keeps chance from deciding between normalizations that are equally good.
+    `losses` holds, for each normalization, the losses of the same images. The first normalization
+    is preferred so that chance does not decide between equally good ones.
     """
     best = min(losses.values(), key=lambda loss: loss.mean().item())
     return next(name for name, loss in losses.items() if not _is_clearly_worse(loss, best))

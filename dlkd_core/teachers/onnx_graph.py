@@ -95,8 +95,8 @@ def _load_model(path: Path) -> onnx.ModelProto:
         ) from error
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
         raise CheckpointRefused(
-            "The ONNX model keeps its weights in another file.",
-            hint="Save it as a single file: onnx.save(onnx.load(...), path).",
+            "The ONNX model keeps its weights in another file, which is not supported.",
+            hint="Save the model as a single file: onnx.save(onnx.load(...), path).",
         )
     return model
 
@@ -119,7 +119,10 @@ def _is_image(shape: Shape) -> bool:
 
 
 def _find_features(model: onnx.ModelProto, logits: str, requested: str | None) -> str:
-    """Return the name of the features, by default the input of the last layer with weights."""
+    """Return the name of the feature tensor.
+
+    This is `requested` or, by default, the input of the last layer with weights.
+    """
     producers = {output: node for node in model.graph.node for output in node.output}
     if requested is not None:
         if requested not in producers:

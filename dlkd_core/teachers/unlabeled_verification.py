@@ -27,11 +27,12 @@ def verify_unlabeled(
 ) -> Verification:
     """Check the teacher on an evaluation split without labels.
 
-    The teacher's own classes, or those of `class_map`, become the dataset's classes.
+    The teacher's own classes, or those that `class_map` selects, become the dataset's classes.
 
-    The normalization is the requested one if given. Otherwise, it is the first candidate whose
-    answers are not clearly less informative than those of the best. This works because a network
-    gives confident but varied answers if the images are normalized as in its training.
+    The normalization is the requested one, if there is one. Otherwise, it is the first candidate
+    with which the answers are not clearly less informative than with the best one. This works
+    because a network gives confident but varied answers if the images are normalized as in its
+    training.
 
     Raises:
         ClassesDoNotFit: The teacher has no classifier, so the number of classes is unknown.

@@ -155,9 +155,10 @@ def _suggest_class_map(
 
 
 def _find_class_order(logits: Tensor, labels: Tensor, classes: int) -> tuple[float, list[int]]:
-    """Return the share of images that the teacher's top answers explain, and these answers.
+    """Return how well a class order explains the teacher's answers, and that order.
 
-    The top answer for a class is the one that the teacher gives most often for its images.
+    The order lists, for each class of the dataset, the answer that the teacher gives most often.
+    The first item of the result is the share of images for which the teacher gives that answer.
     """
     votes = torch.zeros(classes, logits.shape[1], dtype=torch.int64)
     votes.index_put_(

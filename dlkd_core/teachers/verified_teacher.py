@@ -54,7 +54,7 @@ class VerifiedTeacher:
 
     @property
     def identity(self) -> str:
-        """Text that identifies the weights, the normalization and the class map."""
+        """A string that identifies the weights, the normalization and the class map."""
         return f"{self.sha256} {self.verification.normalization.model_dump_json()} {self.class_map}"
 
     def measure_quality(self, labels: Tensor) -> dict[str, Any]:
@@ -100,7 +100,8 @@ class VerifiedTeacher:
 def load_teacher(teacher: TeacherFile, data: ImageDataset, device: torch.device) -> VerifiedTeacher:
     """Load the teacher and verify it on the evaluation split.
 
-    If that split has no labels, the teacher's classes are used.
+    If no image of the dataset has a label, the dataset's classes are those of the teacher (or those
+    that `class_map` selects), with placeholder names.
 
     Raises:
         TeacherError: The checkpoint is unreadable, its architecture is unknown, its image size or
@@ -156,7 +157,7 @@ def _verify_teacher(
     if teacher.class_map is not None:
         raise ClassesDoNotFit(
             "class_map selects among the teacher's classes, but this teacher has no classifier.",
-            hint="Omit class_map. The student learns from the teacher's features.",
+            hint="Omit class_map. The student then learns from the teacher's features.",
             pointer="/teacher/class_map",
         )
     return verify_by_neighbors(features, data, teacher.normalization, loaded.normalization)

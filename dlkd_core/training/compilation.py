@@ -1,4 +1,4 @@
-"""The student's forward pass, compiled if the run is long enough for this to pay off.
+"""The student's forward pass, compiled if the run is long enough for compilation to pay off.
 
 Compiling takes a minute or more and saves at most a few tenths of the step time. In auto mode, the
 first steps are timed. The student is compiled if the remaining steps would save more time than

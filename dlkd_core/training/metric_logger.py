@@ -67,7 +67,7 @@ class MetricLogger:
             ]
             if not_finite:
                 raise TrainingDiverged(
-                    f"The loss has not been finite since epoch {self._epoch_of(step)}, step {step}:"
+                    f"The loss became NaN or infinite in epoch {self._epoch_of(step)}, step {step}:"
                     f" {', '.join(not_finite)}."
                 )
 

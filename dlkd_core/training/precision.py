@@ -76,8 +76,8 @@ def resolve_precision(
         return PrecisionName.BFLOAT16 if is_gpu and native_bfloat16 else PrecisionName.FLOAT32
     if requested == PrecisionName.BFLOAT16 and not native_bfloat16:
         raise _unsupported(
-            f"This {'GPU' if is_gpu else 'CPU'} does not support bfloat16 natively; it would only"
-            " be emulated."
+            f"This {'GPU' if is_gpu else 'CPU'} does not support bfloat16 natively. Emulating it"
+            " would be many times slower."
         )
     if requested == PrecisionName.FLOAT16 and not is_gpu:
         raise _unsupported("float16 needs a GPU, and this run is on the CPU.")

@@ -108,7 +108,7 @@ class TrainingStep:
 def _split_batch(
     images: Tensor, targets: Targets, micro_batches: int
 ) -> Iterator[tuple[float, Tensor, Targets]]:
-    """Yield each micro-batch: its fraction of the batch, its views and its targets.
+    """Yield (fraction of the batch, views, targets) for each micro-batch.
 
     The micro-batches have nearly equal sizes, and the views of an image stay together.
     """

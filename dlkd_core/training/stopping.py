@@ -11,8 +11,8 @@ from dlkd_core.training_spec import TrainingSpec
 class StoppingCriteria:
     """Time limit and patience of a run.
 
-    The counts are kept in `progress`, which is part of checkpoints, so a resumed run has no more
-    time or patience than an uninterrupted one.
+    The elapsed time and the best evaluation are kept in `progress`, which is part of checkpoints,
+    so a resumed run has no more time or patience than an uninterrupted one.
     """
 
     def __init__(self, spec: TrainingSpec, progress: TrainingProgress, clock: Clock) -> None:
@@ -41,9 +41,9 @@ class StoppingCriteria:
         return Metric.AGREEMENT
 
     def needs_evaluation(self, epoch: int) -> bool:
-        """Return whether `patience` needs the evaluation after `epoch` epochs, but it is missing.
+        """Return whether the evaluation after `epoch` epochs is missing but needed for `patience`.
 
-        The evaluation is missing if the run was closed just before it.
+        It is missing if the run was closed just before the evaluation.
         """
         is_due = epoch > 0 and epoch % self.spec.evaluate_every == 0
         is_missing = self.progress.last_evaluated_epoch < epoch

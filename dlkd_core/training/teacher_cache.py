@@ -1,8 +1,9 @@
 """On-disk cache of teacher outputs, which lets several runs share one teacher's forward passes.
 
 The cache key is a digest of the batch. Batches and views depend only on the seed, so runs
-with the same seed, batch size and kind of views (such as a comparison of methods or a search for
-weights) pass the teacher the same batches. Cached outputs are bit-identical to computed ones.
+with the same seed, batch size and kind of views (such as the runs of a method comparison or of a
+search for loss weights) pass the teacher the same batches. Cached outputs are bit-identical to
+computed ones.
 """
 
 import sqlite3

@@ -104,7 +104,10 @@ def _describe_inputs(method: Method) -> str:
 
 
 def _view_modes(method: Method) -> list[ViewKind]:
-    """Return the kinds of views that a method uses by default. An adaptive method uses two."""
+    """Return the kinds of views that a method can use by default.
+
+    A method whose views depend on the training budget has two.
+    """
     return [ViewKind.SINGLE, ViewKind.ROTATION4] if method.views is None else [method.views]
 
 

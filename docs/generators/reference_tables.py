@@ -89,7 +89,7 @@ def settings_table() -> str:
 
 
 def _walk_subclasses(root: ErrorType) -> Iterator[ErrorType]:
-    """Yield an error class and its subclasses, except those that never leave the worker."""
+    """Yield an error class and its subclasses, except LeaseLost, which only the worker sees."""
     yield root
     for child in root.__subclasses__():
         if child is not LeaseLost:

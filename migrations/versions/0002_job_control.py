@@ -1,4 +1,4 @@
-"""Add job labels, notes, deadlines, resources, stored logs and progress of attempts.
+"""Add labels, notes, deadlines, resources and logs of jobs, and the progress of attempts.
 
 Revision 0002, after 0001. On SQLite, columns are added and dropped in place, since
 copying `jobs` would break the foreign keys of the tables that reference it.

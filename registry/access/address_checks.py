@@ -1,6 +1,6 @@
 """Checks whether an address is loopback, private or public.
 
-This module imports nothing from the registry, because entry points use it before anything else.
+Entry points import this module before all others, so it imports nothing from the registry.
 """
 
 from ipaddress import ip_address

@@ -49,7 +49,7 @@ def create(  # noqa: PLR0913 - the columns of a key
         owner: Owner of the rows that the key creates. If None, the key owns them itself.
         scopes: Scopes that the key may use. If empty, it may use all that its role allows.
         expires_at: Time from which the key is invalid. If None, it never expires.
-        actor: Principal who creates the key. If None, the key itself is recorded.
+        actor: Principal that the audit log names as the creator. If None, it names the key itself.
     """
     prefix, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
     key_id = new_id("key")
@@ -225,7 +225,7 @@ def _refuse_last_admin(session: Session, key: ApiKey) -> None:
         .with_for_update()
     )
     if not set(session.execute(admin_keys).scalars()) - {key.id}:
-        raise LastAdmin(f"{key.id} is the only API key with the admin role.")
+        raise LastAdmin(f"{key.id} cannot be revoked. It is the only API key with the admin role.")
 
 
 def _lock_active(session: Session, key_id: str) -> ApiKey:

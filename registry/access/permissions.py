@@ -1,6 +1,6 @@
 """Principals and their permissions: roles, scopes and owners.
 
-This module does not import the database, because the settings use it.
+The settings import this module, so it must not import the database.
 """
 
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ _SECRET_NAME = "files"  # noqa: S105 - the name of the row, not a secret
 
 
 def create_signature(session: Session, expires: int, *parts: str) -> str:
-    """Return a signature of the parts. It is valid until `expires`, a Unix timestamp."""
+    """Return a signature of the strings `parts`, valid until the Unix timestamp `expires`."""
     row = {"name": _SECRET_NAME, "value": secrets.token_urlsafe(32)}
     upsert(session, Secret, [row], keys=["name"])
     return _compute_signature(_load_key(session), expires, parts)

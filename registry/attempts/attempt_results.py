@@ -1,4 +1,4 @@
-"""Results of attempts, and how they change the job or, after a check, the checked upload."""
+"""Ends attempts and applies their results to the job or, for a check, to the checked upload."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -142,7 +142,10 @@ def complete_check(
 
 
 def fail_check(session: Session, job: Job, error: dict[str, Any]) -> PostCommitWork:
-    """Record the result of a failed check that will not be retried. Ignores training jobs."""
+    """Record the result of a failed check that will not be retried.
+
+    Has no effect on training jobs.
+    """
     subject = _load_checked_row(session, job)
     if subject is None:
         return PostCommitWork()

@@ -59,8 +59,8 @@ def take_due_hints(
 ) -> list[tuple[str, str]]:
     """Return queue messages to send, as (queue, job id).
 
-    They announce the best jobs of each queue, one job per free slot. Jobs whose last message was
-    sent less than `resend_after` ago are left out.
+    They announce the jobs that are next in each queue, one per free slot. Jobs whose last message
+    was sent less than `resend_after` ago are left out.
     """
     at = now(session)
     hints: list[tuple[str, str]] = []

@@ -23,8 +23,8 @@ def advance(before: dict[str, Any], update: dict[str, Any], at: datetime) -> dic
     """Return the progress after an update.
 
     An update may contain phase, epoch, epochs, step, steps and batch_size. The fraction never
-    decreases. Measuring the pace starts over when an attempt reports its first step, or a smaller
-    step than before.
+    decreases. The pace is measured anew when an attempt reports its first step or a smaller step
+    than before.
     """
     after = {
         **EMPTY_PROGRESS,

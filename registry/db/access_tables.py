@@ -81,7 +81,7 @@ class AuditEvent(Base):
 
 
 class IdempotencyKey(Base):
-    """The response to a request with an ``Idempotency-Key``, for when the request is repeated."""
+    """The response to a request with an ``Idempotency-Key``, kept for repeated requests."""
 
     __tablename__ = "idempotency_keys"
 

@@ -154,7 +154,7 @@ def filter_equal(
 ) -> Select[RowT]:
     """Restrict the query to rows whose columns equal the given values.
 
-    A column whose value is None is not restricted.
+    Each filter is a (column, value) pair. Filters whose value is None are ignored.
     """
     return query.where(*(column == value for column, value in filters if value is not None))
 

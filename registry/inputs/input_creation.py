@@ -33,7 +33,7 @@ def create_input(  # noqa: PLR0913 - the common columns of both tables
 ) -> _RowT:
     """Create a teacher or dataset and queue its check.
 
-    `facts` describe the file to the check job. `columns` are values for further columns of the row.
+    `facts` describes the file to the check job. `columns` sets further columns of the row.
     """
     role = TEACHER_ROLE if table is Teacher else DATASET_ROLE
     row = table(

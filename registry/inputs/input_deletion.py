@@ -76,7 +76,8 @@ def _refuse_in_use(session: Session, row: Teacher | Dataset, check: Job | None) 
     in_use = TeacherInUse if isinstance(row, Teacher) else DatasetInUse
     if check is not None and check.status in lifecycle.LEASED:
         raise in_use(
-            f"A worker is checking {row.id} right now.", hint="Wait until the check has ended."
+            f"{row.id} cannot be deleted while a worker is checking it.",
+            hint="Wait until the check has ended.",
         )
     query = (
         select(Job.id)
@@ -86,7 +87,7 @@ def _refuse_in_use(session: Session, row: Teacher | Dataset, check: Job | None) 
     users = session.execute(query).scalars().all()
     if users:
         raise in_use(
-            f"{row.id} is used by jobs that have not ended.",
+            f"{row.id} cannot be deleted, because jobs that have not ended use it.",
             hint=f"Wait until these jobs have ended, or cancel them: {_format_ids(users)}.",
         )
 
@@ -100,7 +101,10 @@ def _refuse_in_lineage(session: Session, row: Teacher | Dataset) -> None:
     models = [model_id for model_id in session.execute(query).scalars() if model_id]
     if models:
         in_lineage = TeacherInLineage if isinstance(row, Teacher) else DatasetInLineage
-        raise in_lineage(f"{row.id} is part of the lineage of models: {_format_ids(models)}.")
+        raise in_lineage(
+            f"{row.id} was not deleted, because the lineage of these models contains it:"
+            f" {_format_ids(models)}."
+        )
 
 
 def _uses_input(row: Teacher | Dataset) -> ColumnElement[bool]:

@@ -58,10 +58,10 @@ def resolve_model_name(session: Session, request: _SpecT, owner: str) -> _SpecT:
 def resolve(
     session: Session, spec: JobSpec, *, visible_owner: str | None = None
 ) -> InputFacts | None:
-    """Return the facts about each input by its role, or None while an input is being checked.
+    """Return the facts about the inputs, keyed by role, or None while an input is being checked.
 
     `visible_owner` is the only owner whose inputs may be used, or None for all owners. It is
-    passed only when a job is submitted, and not when the job is resolved again later.
+    passed only when a job is submitted, not when its inputs are resolved again later.
 
     Raises:
         UnprocessableRequest: The job cannot run. The error points to the field that caused it.
@@ -222,8 +222,8 @@ def _check_labels(spec: JobSpec, dataset: Dataset) -> None:
     terms = spec.method.terms_needing_labels()
     if terms and not _has_labels(dataset):
         raise LabelsMissing(
-            f"The method {spec.method.name} needs labels ({', '.join(terms)}), but the training "
-            f"images of {dataset.id} have none.",
+            f"The method {spec.method.name} needs labels (for {', '.join(terms)}), but the "
+            f"training images of {dataset.id} have none.",
             pointer="/method",
         )
 
@@ -232,7 +232,7 @@ def _has_labels(dataset: Dataset) -> bool:
     """Return whether the training images have labels. Validation images then have labels too.
 
     Datasets that were checked before the service stored label counts are assumed to have labels.
-    Their jobs check the labels themselves.
+    The jobs that use them check the labels themselves.
     """
     train_counts = (dataset.class_counts or {}).get("train", [1])
     return bool(dataset.classes) and any(train_counts)
@@ -257,8 +257,8 @@ def _check_logits(spec: JobSpec, teacher: InputFacts) -> None:
     terms = spec.method.terms_needing_logits()
     if terms and teacher["num_classes"] == 0:
         raise LogitsNeeded(
-            f"The method {spec.method.name} needs the teacher's logits ({', '.join(terms)}), but "
-            "this teacher has no classifier.",
+            f"The method {spec.method.name} needs the teacher's logits (for {', '.join(terms)}), "
+            "but this teacher has no classifier.",
             pointer="/method",
         )
 

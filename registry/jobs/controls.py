@@ -100,17 +100,18 @@ def retry(
             `overrides` is empty, the deadline does not change.
 
     Raises:
-        JobEnded: The job has succeeded.
+        JobEnded: The job has already succeeded.
         JobNotEnded: The job has not ended yet.
         UnprocessableRequest: Its deadline has passed, or an input is no longer available.
     """
     job = queries.lock(session, job_id)
     if job.status == JobStatus.SUCCEEDED:
         raise JobEnded(
-            f"Job {job_id} has succeeded.", hint="Clone the job to train another student."
+            f"Job {job_id} has already succeeded and cannot be retried.",
+            hint="Clone the job to train another student.",
         )
     if job.status not in lifecycle.TERMINAL:
-        raise JobNotEnded(f"Job {job_id} is still {job.status}.")
+        raise JobNotEnded(f"Job {job_id} cannot be retried, because it is still {job.status}.")
     job.deadline = overrides.get("deadline", job.deadline)
     deadlines.check(job.deadline, now(session))
     try:

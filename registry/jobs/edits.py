@@ -68,10 +68,12 @@ def delete_job(session: Session, job_id: str, *, actor: str, with_model: bool = 
     """
     job = queries.lock(session, job_id)
     if job.status not in lifecycle.TERMINAL:
-        raise JobNotEnded(f"Job {job_id} is still {job.status}.")
+        raise JobNotEnded(f"Job {job_id} cannot be deleted, because it is still {job.status}.")
     model = session.execute(select(Model).where(Model.job_id == job_id)).scalar_one_or_none()
     if model is not None and not with_model:
-        raise JobHasModel(f"Job {job_id} produced the model {model.id}.")
+        raise JobHasModel(
+            f"Job {job_id} cannot be deleted without the model {model.id}, which it produced."
+        )
     digests = model_deletion.delete_model(session, model, actor=actor) if model is not None else []
     for table in _CHILD_TABLES:
         session.execute(delete(table).where(table.job_id == job_id))

@@ -1,6 +1,6 @@
 """Job queues, and the kind of worker slot that serves each of them.
 
-This module has no imports from the registry, because the settings use it.
+The settings import this module, so it must not import anything from the registry.
 """
 
 from enum import StrEnum

@@ -25,9 +25,9 @@ def submit(
     max_attempts: int = 3,
     cloned_from: str | None = None,
 ) -> Job:
-    """Create a job. It is queued at once if its inputs have passed their checks.
+    """Create a job. It is `validating` until its inputs have passed their checks.
 
-    Until then, its status is `validating`.
+    If they have already passed, the job is queued at once.
 
     Raises:
         UnprocessableRequest: The job can never run, for example because an input is invalid.

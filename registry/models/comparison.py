@@ -16,7 +16,7 @@ MetricValues = dict[str, float | None]
 
 @dataclass(frozen=True)
 class ComparedFile:
-    """A model file, and its ratios to the first model's file of the same format."""
+    """A model file, with ratios to the first model's file of the same format."""
 
     name: str
     format: str
@@ -29,7 +29,7 @@ class ComparedFile:
 
 @dataclass(frozen=True)
 class ComparedModel:
-    """One of the models in a comparison, with its ratios to the first model and its teacher."""
+    """A model in a comparison, with ratios to the first model and to the model's own teacher."""
 
     model: Model
     numbers: MetricValues

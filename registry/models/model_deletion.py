@@ -29,7 +29,10 @@ def delete_model(session: Session, model: Model, *, actor: str, force: bool = Fa
     alias_query = select(ModelAlias).where(ModelAlias.model_id == model.id)
     for alias in session.execute(alias_query).scalars().all():
         if not force:
-            raise ModelAliased(f"The alias {alias.name}@{alias.alias} points at {model.id}.")
+            raise ModelAliased(
+                f"{model.id} was not deleted, because the alias {alias.name}@{alias.alias} points"
+                " to it."
+            )
         aliases.delete_locked_alias(session, alias, actor=actor)
     digests = list(
         session.execute(select(ModelFile.sha256).where(ModelFile.model_id == model.id)).scalars()
@@ -58,9 +61,13 @@ def _refuse_in_use(session: Session, model: Model, *, force: bool) -> None:
     unfinished_query = students.where(Job.status.not_in(lifecycle.TERMINAL))
     unfinished = session.execute(unfinished_query).scalar_one_or_none()
     if unfinished is not None:
-        raise ModelInUse(f"The job {unfinished} uses {model.id} as its teacher.")
+        raise ModelInUse(
+            f"{model.id} cannot be deleted, because the job {unfinished} uses it as its teacher."
+        )
     # Only jobs that produced a model matter here, because the others have no lineage.
     finished_query = students.where(Job.model_id.is_not(None))
     finished = session.execute(finished_query).scalar_one_or_none()
     if finished is not None and not force:
-        raise ModelUsedAsTeacher(f"The job {finished} used {model.id} as its teacher.")
+        raise ModelUsedAsTeacher(
+            f"{model.id} was not deleted, because the job {finished} used it as its teacher."
+        )

@@ -37,8 +37,8 @@ Tag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,
 def choose_name(requested: str | None, *candidates: str) -> str:
     """Return the requested name, or else the first candidate that yields a valid name.
 
-    Characters that are not allowed in names are removed from the candidates. If no candidate yields
-    a name, "model" is returned.
+    In a candidate, characters that are not allowed in names are replaced with hyphens. If no
+    candidate yields a name, "model" is returned.
     """
     return requested or next(filter(None, map(_sanitize_name, candidates)), "model")
 

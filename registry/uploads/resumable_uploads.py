@@ -181,7 +181,7 @@ def get_finished(session: Session, upload_id: str, *, visible_owner: str | None)
 
     Raises:
         UploadUnknown: There is no such upload, or `visible_owner` may not see it.
-        UploadUnfinished: Bytes are missing.
+        UploadUnfinished: Not all bytes have been received.
     """
     try:
         upload = get(session, upload_id)
@@ -196,7 +196,7 @@ def get_finished(session: Session, upload_id: str, *, visible_owner: str | None)
 
 
 def mark_used(session: Session, upload_id: str) -> None:
-    """Mark the upload as used. Quotas then count the row created from it instead."""
+    """Mark the upload as used. Quotas then count the row created from it, not the upload."""
     session.execute(update(Upload).where(Upload.id == upload_id).values(used=True))
 
 

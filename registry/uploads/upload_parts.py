@@ -182,7 +182,7 @@ class RemoteUploadParts(UploadParts):
         return url
 
     def _collect_keys(self, upload_id: str, expected: ExpectedFile) -> list[str]:
-        """Return the keys of the parts of the file, without leftovers of interrupted requests."""
+        """Return the keys of the file's parts. Leftovers of interrupted requests are left out."""
         received_keys = _chain_keys(
             self._list_entries(upload_id, direct=False),
             0,

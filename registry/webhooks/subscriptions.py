@@ -128,7 +128,8 @@ def check_url(url: str, settings: Settings) -> SplitResult:
         or not url.isprintable()
     ):
         raise AddressRefused(
-            f"Webhook URLs must be ASCII {' or '.join(sorted(schemes))} URLs without user names.",
+            f"A webhook URL must be an ASCII {' or '.join(sorted(schemes))} URL and must not"
+            " contain a user name.",
             pointer="/url",
         )
     if not settings.webhooks_private and (host == "localhost" or is_private_literal(host)):

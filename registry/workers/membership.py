@@ -154,7 +154,8 @@ def prune(session: Session, *, silent_for: timedelta) -> None:
 def acquire_leadership(session: Session, name: str, holder: str, ttl: timedelta) -> bool:
     """Acquire or renew the role `name` for the duration `ttl`. Return whether `holder` now has it.
 
-    A role that another process holds can be taken over once it has expired.
+    If another process holds the role, `holder` gets it only if that process fails to renew it in
+    time.
     """
     at = now(session)
     available = (Leader.name == name) & ((Leader.holder == holder) | (Leader.expires_at <= at))

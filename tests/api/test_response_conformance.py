@@ -1,7 +1,7 @@
 """Tests that responses conform to /openapi.json.
 
-The requests are generated, and some of them are invalid. Server errors and undocumented statuses
-and bodies fail the tests.
+The requests are generated, and some of them are invalid. A test fails if the
+response is a server error, or if its status or body is not documented.
 """
 
 import zlib
@@ -28,7 +28,7 @@ DOCUMENT = create_app(
 
 
 class LazyApp:
-    """Stands in for the application while tests are collected, and forwards to it later."""
+    """Stands in for the application during test collection, and later forwards requests to it."""
 
     app: ASGIApp
 

@@ -31,9 +31,10 @@ def respond_with(status: int, **headers: str) -> Fault:
 
 
 class FaultyTransport(httpx.HTTPTransport):
-    """Transport that answers the first requests with `faults` and then loses `lost` responses.
+    """Transport that simulates faults in the first requests.
 
-    If a fault is None, the request reaches the service.
+    Each entry of `faults` responds to one request, or lets it through to the service if the entry
+    is None. Of the service's responses, the first `lost` ones are lost.
     """
 
     def __init__(self, *faults: Fault, lost: int = 0) -> None:
@@ -121,7 +122,7 @@ def test_retry_after_sets_the_delay() -> None:
 
 
 class TruncatedStream(httpx.SyncByteStream):
-    """Response stream that breaks the connection after `after` server-sent events."""
+    """Response stream that breaks the connection after a given number of server-sent events."""
 
     def __init__(self, stream: Any, after: int) -> None:
         self.stream = stream

@@ -17,7 +17,7 @@ OWN_SERVICES = {"api", "worker", "worker-gpu"}
 
 
 def compose_command() -> list[str]:
-    """Return the docker-compose command, or that of Docker's compose plugin."""
+    """Return the command that runs Compose: `docker-compose`, or the plugin `docker compose`."""
     if shutil.which("docker-compose"):
         return ["docker-compose"]
     plugin = shutil.which("docker") and subprocess.run(

@@ -16,7 +16,7 @@ const LOGIN_ERRORS = {
     + "Sign in again. If the error persists, contact an operator of this service.",
   login_invalid: "The sign-in took too long or was started in another window. Sign in again.",
   issuer_unavailable:
-    "Your organization's sign-in is not responding. Try again later, or use an API key.",
+    "Your organization's sign-in service is not responding. Try again later, or use an API key.",
 };
 
 /**
@@ -68,8 +68,8 @@ export function SignInPage({ expired }) {
           placeholder="dlkd_…" value=${key} aria-describedby="key-hint"
           aria-invalid=${String(Boolean(error))} onInput=${(event) => setKey(event.target.value)} />
         <p class="hint" id="key-hint">
-          If you started the service with <code>dlkd up</code>, the key is in the terminal and
-          in <code>data/api_key</code>. Otherwise, ask an administrator for a key.
+          If you started the service with <code>dlkd up</code>, the key is printed in the terminal
+          and stored in <code>data/api_key</code>. Otherwise, ask an administrator for a key.
         </p>
       </div>
       <${ErrorNotice} error=${error} />

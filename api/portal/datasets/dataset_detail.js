@@ -60,7 +60,10 @@ function CheckResult({ dataset: { status, error, notices } }) {
   if (status === UploadStatus.VALIDATING) {
     return html`<div class="notice" role="status"><div>
       <strong>A worker is checking this dataset</strong>
-      <p>The page updates once the images are read and counted. You can already submit jobs.</p>
+      <p>
+        The page updates once the images are read and counted. You can already submit jobs with this
+        dataset.
+      </p>
     </div></div>`;
   }
   if (error) {

@@ -87,8 +87,8 @@ export function JobLogs({ job }) {
 
 const NoLogLines = ({ job }) => html`<${EmptyState} title="The log is empty">
   ${isActive(job)
-    ? "Trainers log mainly warnings and errors, which appear here."
-    : "The trainers of this job logged nothing."}
+    ? "Warnings and errors from the training process appear here."
+    : "The training process of this job logged nothing."}
 </${EmptyState}>`;
 
 export function JobAttempts({ job }) {

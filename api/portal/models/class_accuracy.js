@@ -23,8 +23,8 @@ export function ClassAccuracy({ model }) {
   if (!rows.length) {
     return html`<${Panel} label="Classes">
       <${EmptyState} title="No accuracy by class">
-        Accuracy by class requires a classifier and labels on the val split. Without them, student
-        and teacher are only compared with each other.
+        Accuracy by class requires a classifier and labels on the val split. Without them, only
+        the agreement between student and teacher is measured.
       </${EmptyState}>
     </${Panel}>`;
   }
@@ -170,7 +170,7 @@ function ConfusionMatrix({ matrix, classes, side }) {
     rows: matrix.map((row, index) => [classes[index], ...row]),
   };
   const summary =
-    `Confusion matrix of the ${side}: rows are actual classes, columns predicted classes`;
+    `Confusion matrix of the ${side}: rows are actual classes, columns are predicted classes`;
   return html`<${Chart} tall traces=${traces} layout=${layout} summary=${summary}
     table=${table} />`;
 }

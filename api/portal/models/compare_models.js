@@ -42,7 +42,7 @@ const NoModels = ({ filtered }) =>
       </${EmptyState}>`
     : html`<${EmptyState} title="Nothing to compare yet"
         action=${html`<a class="button" href="#/jobs">Go to jobs</a>`}>
-        Every job that succeeds adds a model, and every model is a point here.
+        Every job that succeeds adds a model, and every model appears here as a point.
       </${EmptyState}>`;
 
 /** Load all pages of a list, up to MAX_POINTS items, so that no point is missing. */

@@ -141,7 +141,7 @@ const FORCE_OPTIONS = [
   },
   {
     parameter: "force", errorCode: "model_taught",
-    label: "Delete anyway. The lineage of its students keeps only the model's ID.",
+    label: "Delete anyway. In the lineage of its students, only the model's ID remains.",
   },
 ];
 

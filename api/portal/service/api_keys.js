@@ -37,7 +37,7 @@ export function Page({ query }) {
       ${items.length
         ? html`<${KeyTable} keys=${items} onOpenDialog=${setOpenDialog} />`
         : html`<${EmptyState} title="No keys of this owner" action=${reset}>
-            Enter the complete name of an owner.
+            Partial names do not match. Enter the owner's name in full.
           </${EmptyState}>`}
     </${Panel}>`}</${AsyncContent}>
     <${LoadMoreButton} query=${keys}>Show older keys</${LoadMoreButton}>

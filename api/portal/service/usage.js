@@ -22,7 +22,7 @@ const QUOTA_KINDS = [
 export function Page() {
   const usage = useFetch("/v1/usage", { intervalMs: 10000 });
   return html`
-    <${PageHeader} title="Usage" about="Your usage and limits. Months are in UTC." />
+    <${PageHeader} title="Usage" about="Your usage and limits. Months begin at midnight UTC." />
     <div class="stack">
       <${AsyncContent} query=${usage}>${(data) => html`<${Panel} title="Your usage">
         <${UsageBars} usage=${data} />

@@ -77,7 +77,7 @@ class DLKDAuto(Method):
     outweigh the labels (docs/benchmarks.md; all trials are in docs/log.md). Experiments determined
     the best weights for 790 steps (alignment 5, correlation 1). For a third as many steps, a third
     of these weights was best. Nothing was measured between 790 steps and the paper's number of
-    steps. There, the weights are interpolated over the logarithm of the number of steps.
+    steps. In that range, the weights are interpolated over the logarithm of the number of steps.
     """
 
     source = DLKD.source
@@ -86,7 +86,7 @@ class DLKDAuto(Method):
     views: ViewKind | None = Field(  # type: ignore[assignment]  # if None, `adapt` chooses it
         None,
         description="Kind of views. Default: four rotations if the run has at least as many"
-        " steps as the paper's, and a single view otherwise.",
+        " steps as the runs in the paper, and a single view otherwise.",
     )
     labels: Weight = 1.0
 

@@ -44,8 +44,8 @@ class DKD(PublishedMethod):
     alpha: Weight = 1.0
     beta: Weight = Field(
         8.0,
-        description="Weight of the non-target classes. Published: 8 in general, 6 for pairs of"
-        " similar wide networks or VGGs, 2 for resnet56/resnet20 (teacher/student).",
+        description="Weight of the non-target classes. Published: 8 in general, 6 for two wide"
+        " ResNets or two VGGs, 2 for resnet56/resnet20 (teacher/student).",
     )
     warmup_epochs: int = Field(20, ge=0)
 
@@ -250,7 +250,7 @@ class SSKD(PublishedMethod):
         0.75,
         ge=0,
         le=1,
-        description="Fraction to keep of the views that the teacher finds most similar to another"
+        description="Fraction to keep of those views that the teacher finds most similar to another"
         " image",
     )
 
@@ -349,7 +349,9 @@ class CompRess(PublishedMethod):
     compression: Weight = 1.0
     temperature: float = Field(0.04, gt=0, le=100)
     queues: Literal[1, 2] = Field(
-        2, description="1: both networks use the teacher's queue; 2: each network has its own"
+        2,
+        description="Number of queues. 1: both networks use the teacher's queue; 2: each network"
+        " has its own.",
     )
     queue: int = Field(
         128_000,

@@ -1,9 +1,9 @@
 """Augmented views of images, made in batches on the device.
 
-The steps follow the paper (Ding et al., ifding/DLKD dataset/cifar100.py): flip the image once,
-rotate it by 0 to 3 quarter turns, pad each view with zeros and crop it at random. The two MoCo
-crops are made by `moco_crops` instead. All random numbers are derived from one seed, so every step
-can be reproduced.
+The steps follow the code of the DLKD paper (dataset/cifar100.py in https://github.com/ifding/DLKD):
+flip the image once, rotate it by 0 to 3 quarter turns, pad each view with zeros and crop it at
+random. The two MoCo crops are made by `moco_crops` instead. All random numbers are derived from one
+seed, so every step can be reproduced.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ class Augmentation:
 
     Args:
         kind: kind of views.
-        padding: zero padding in pixels before a random crop. Ignored by moco, which crops
-            differently.
+        padding: zero padding in pixels before a random crop. Ignored for the kind `moco`,
+            which crops differently.
         flip: whether to mirror half of the images.
     """
 

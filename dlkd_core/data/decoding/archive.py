@@ -139,7 +139,7 @@ def _archive_errors() -> Iterator[None]:
 
 
 def _guard_entries(entries: Iterator[Entry]) -> Iterator[Entry]:
-    """Translate the errors of reading the archive, but not those of the code that iterates."""
+    """Convert errors in reading the archive, but not errors in the code that uses the entries."""
     while True:
         with _archive_errors():
             entry = next(entries, None)

@@ -24,7 +24,7 @@ class DecodedSplit:
     Args:
         pixels: (M, 3, H, W) uint8.
         labels: class indices (N,) int64, -1 for all images if the split has no labels.
-        rows: indices of the split's images in `pixels`, (N,). If None, the split has all images.
+        rows: indices of the split's images in `pixels`, (N,). If None, all images belong to it.
     """
 
     pixels: Pixels
@@ -91,7 +91,8 @@ def dataset_from_arrays(
     for split, array in images.items():
         if (split in labels and len(array) != len(labels[split])) or not len(array):
             raise LayoutInvalid(
-                f"{split} has {len(array)} images and {len(labels.get(split, ()))} labels."
+                f"The {split} split has {len(array)} images and "
+                f"{len(labels.get(split, ()))} labels."
             )
     _check_memory(images, read_options)
     pixels = {
@@ -152,7 +153,7 @@ def _check_memory(images: Mapping[str, npt.NDArray[np.generic]], read_options: R
 def _to_rgb(array: npt.NDArray[np.generic], split: str) -> Pixels:
     if array.dtype != np.uint8:
         raise LayoutInvalid(
-            f"The images of {split} have the type {array.dtype}.",
+            f"The images of the {split} split have the type {array.dtype}, not uint8.",
             hint="Save them as uint8, from 0 to 255.",
         )
     if array.ndim == 3:
@@ -161,7 +162,7 @@ def _to_rgb(array: npt.NDArray[np.generic], split: str) -> Pixels:
         array = array.transpose(0, 3, 1, 2)
     if array.ndim != 4 or array.shape[1] not in (1, 3):
         raise LayoutInvalid(
-            f"The images of {split} have the shape {array.shape}.",
+            f"The images of the {split} split have an unsupported shape, {array.shape}.",
             hint="Use (N, H, W), (N, H, W, 3) or (N, 3, H, W).",
         )
     shape = (len(array), 3, *array.shape[2:])

@@ -51,7 +51,7 @@ def dataset_from_files(
     Args:
         open_members: function that returns an iterator over the files. It is called once per pass.
         read_options: options for reading the dataset.
-        classes: class names in label order. If set, the class folders are expected to be named by
+        classes: class names in label order. If set, the names of the class folders must be
             zero-padded class indices.
         scan: an existing scan of the files. If given, the first pass is skipped.
 
@@ -85,7 +85,7 @@ def dataset_from_files(
 
 
 def _make_val_split(scan: DatasetScan) -> None:
-    """If there is no evaluation split, hold out some of the training images as one."""
+    """Hold out some training images as the evaluation split, unless there already is one."""
     placements = scan.placements
     if not placements or any(placement.split == "val" for placement in placements.values()):
         return
@@ -135,7 +135,7 @@ def _decode_into(
 
 
 def _decodable_rows(plan: _RowPlan, scan: DatasetScan, limits: DatasetLimits) -> Rows | None:
-    """Return the rows of the decoded training images, or None if all of them were decoded.
+    """Return the rows of the training images that were decoded, or None if no image failed.
 
     Raises:
         ImageUnreadable: an evaluation image, or too many training images, could not be decoded.

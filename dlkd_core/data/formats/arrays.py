@@ -44,7 +44,7 @@ def _load_arrays(content: bytes, name: PurePosixPath) -> Any:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ArchiveUnreadable(
             f"{name} cannot be read: {error}",
-            hint="Save it with numpy.savez, without object arrays.",
+            hint="Save the arrays with numpy.savez. Object arrays are not supported.",
         ) from error
     return file
 

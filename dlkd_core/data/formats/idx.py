@@ -25,7 +25,10 @@ _LABELS_KIND = "labels"
 
 
 def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
-    """Read all pairs of image and label files. t10k, test and val files become the val split."""
+    """Read all pairs of image and label files.
+
+    Files whose names start with t10k, test or val become the val split.
+    """
     limits = read_options.array_limits
     arrays: dict[tuple[str, str], npt.NDArray[np.uint8]] = {}
     for name, content in read_members(path, limits):

@@ -43,7 +43,10 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
 
 
 def _iter_images(path: Path, limits: DatasetLimits, labeled_splits: set[str]) -> Iterator[Member]:
-    """Yield the images under names of the form train/<index>/<shard>/<key>."""
+    """Yield each image under a name of the form <split>/<class index>/<shard>/<key>.
+
+    In unlabeled splits, a placeholder takes the place of the class index.
+    """
     samples: dict[PurePosixPath, dict[str, bytes]] = defaultdict(dict)
     for name, stream in _iter_files(path, limits):
         stem, _, suffix = name.name.partition(".")

@@ -94,7 +94,7 @@ def _check_dtype(name: str, tensor: Tensor) -> None:
         else:
             kind = str(tensor.layout if tensor.device.type == "cpu" else tensor.device)
         raise CheckpointRefused(
-            f"{name} is a {kind} tensor.",
+            f"{name} is a {kind} tensor, which is not supported.",
             hint="Send dense weights: call tensor.to_dense() before saving.",
         )
 
@@ -108,7 +108,7 @@ def _check_extent(tensors: Mapping[str, Tensor], size: int) -> None:
         if tensor.nbytes > tensor.untyped_storage().nbytes():
             raise CheckpointRefused(
                 f"{name} is a view that repeats the values of a smaller tensor.",
-                hint="Save a copy of it: tensor.contiguous() or tensor.clone().",
+                hint="Save a copy of the tensor: tensor.contiguous() or tensor.clone().",
             )
     if sum(tensor.nbytes for tensor in tensors.values()) > size:
         raise CheckpointRefused(

@@ -87,7 +87,8 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     header.pop("__metadata__", None)
     if not 0 < len(header) <= _MAX_TENSORS:
         raise CheckpointRefused(
-            f"The file holds {len(header)} tensors.", hint="Send the weights of one network."
+            f"The file holds {len(header)} tensors. A checkpoint must have 1 to {_MAX_TENSORS}.",
+            hint="Send the weights of one network.",
         )
     return header, path.stat().st_size - data_offset
 

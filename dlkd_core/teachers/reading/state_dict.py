@@ -73,7 +73,7 @@ def _choose_key(candidates: Mapping[Any, Any]) -> Any:
     keys = ", ".join(str(key) for key in candidates)
     raise CheckpointRefused(
         f"The file holds several sets of weights: {keys}.",
-        hint="Save the set of weights to use in a separate file.",
+        hint="Send a file that contains only the weights to be used.",
     )
 
 

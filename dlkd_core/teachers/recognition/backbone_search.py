@@ -128,7 +128,11 @@ def _find_classifier(
 
 
 def _candidate_prefixes(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Return possible prefixes of a network: published encoders first, then by depth."""
+    """Return the prefixes under which a network may be stored, the most likely ones first.
+
+    The names of encoders that are meant to be published come first, and those of their moving
+    averages last. Among equals, shorter paths come first.
+    """
     counts: Counter[str] = Counter()
     for name in tensors:
         components = name.split(".")

@@ -78,7 +78,7 @@ def check_class_count(actual: int, expected: int | None) -> None:
     if expected is not None and actual != expected:
         raise ClassesDoNotFit(
             f"The checkpoint's classifier has {actual} classes, not {expected}.",
-            hint="Omit num_classes to use the checkpoint's own number.",
+            hint="Omit num_classes to use the checkpoint's own number of classes.",
             pointer="/num_classes",
         )
 

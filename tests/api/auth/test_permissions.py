@@ -265,7 +265,7 @@ HIDDEN_ROW_ROUTES = [
 def test_the_response_for_a_foreign_id_is_that_for_an_unknown_id(
     tenants: Tenants, entry: str
 ) -> None:
-    """The requests also contain an ETag condition and ask for an event stream."""
+    """Even conditional requests and requests for an event stream get the same response."""
     case, (method, path) = ROUTE_CASES[entry], entry.split(" ")
     client = tenants.create_client()
     foreign_ids = {**tenants.create_rows(THEIRS, status=case.job), "name": "student.onnx"}

@@ -226,7 +226,10 @@ def remove_member(contents: Contents, name: str) -> Contents:
 
 
 def with_report(report: Any) -> Contents:
-    """Return the members of a bundle with this report and its size and digest in the manifest."""
+    """Return the members of a bundle that contains this report.
+
+    The manifest states the size and digest of the report.
+    """
     contents = bundle_members()
     report_bytes = report if isinstance(report, bytes) else json.dumps(report).encode()
     files = json.loads(contents["manifest.json"])["files"]

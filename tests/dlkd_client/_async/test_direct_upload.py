@@ -66,8 +66,8 @@ class CountingTransport(httpx.HTTPTransport):
 class FailingStoreTransport(httpx.HTTPTransport):
     """Transport to the store that fails for some parts.
 
-    `failures` maps the offset of each such part to how often its upload fails. A failure is a
-    response with `status`, or a connection error if `status` is None.
+    `failures` maps the offset of each such part to the number of times its upload fails. A
+    failure is a response with `status`, or a connection error if `status` is None.
     """
 
     def __init__(

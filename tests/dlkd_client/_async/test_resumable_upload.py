@@ -32,7 +32,7 @@ def checkpoint(tmp_path: Path) -> Path:
 class LossyTransport(httpx.HTTPTransport):
     """Transport that records the offset of each chunk and loses some chunks and responses.
 
-    `lost` and `lost_responses` are chunk numbers. All chunks from `failing_from` on are lost.
+    `lost` and `lost_responses` contain chunk numbers. All chunks from `failing_from` on are lost.
     """
 
     def __init__(

@@ -32,7 +32,10 @@ def store(data: Path) -> Store:
 
 @pytest.fixture
 def files(store: Store) -> list[StoredFile]:
-    """Store files and return them. The first belongs to two teachers, every other one to one."""
+    """Store files and return them.
+
+    The first file belongs to two teachers, and each of the others belongs to one.
+    """
     database, stored = (
         Database(Settings().database_url),
         [store.put([content]) for content in CONTENTS],

@@ -12,7 +12,8 @@ from dlkd_core.data.dataset import DatasetSplit, ImageDataset
 def make_split(labels: list[int], size: tuple[int, int] = (8, 8)) -> DatasetSplit:
     """Make single-color images.
 
-    Red is ten times the label. Green is ten times the number of earlier images in the class.
+    An image's red value is ten times its label. Its green value is ten times the number of earlier
+    images in its class.
     """
     images = torch.zeros(len(labels), 3, *size, dtype=torch.uint8)
     for row, label in enumerate(labels):

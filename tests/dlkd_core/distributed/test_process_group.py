@@ -145,8 +145,8 @@ def write_spec(path: Path, stripes: Path, *, teacher: Path | None = None, **trai
 def assert_weights_close(folder: Path, expected: Path) -> None:
     """Assert that the weights and batch statistics of two runs are close.
 
-    After about twenty float32 steps they differ slightly, because a distributed run adds up the
-    images of a batch in another order.
+    After about twenty float32 steps they differ slightly, because a distributed run sums
+    over the images of a batch in another order.
     """
     weights, expected_weights = load_student_weights(folder), load_student_weights(expected)
     assert weights.keys() == expected_weights.keys()

@@ -30,7 +30,7 @@ MAPS = {
 
 
 def make_shapes(width: int, classes: int = CLASSES) -> OutputShapes:
-    """Return the output shapes of the network with this feature width (student or teacher)."""
+    """Return the output shapes of the student or teacher, whichever has this feature width."""
     return OutputShapes(classes, width, MAPS[width])
 
 

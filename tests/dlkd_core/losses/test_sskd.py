@@ -44,7 +44,7 @@ def test_with_all_rows_kept_the_loss_is_dlkds_correlation_times_the_squared_temp
 
 
 def test_the_best_ranked_fraction_of_the_rows_that_the_teacher_gets_wrong_is_kept() -> None:
-    """Five images have three rotated views each. Four of the first six views are ranked wrong."""
+    """There are 15 rows: 3 rotated views of each of 5 images. The teacher gets 4 rows wrong."""
     cosines = torch.eye(5).repeat_interleave(3, dim=0)
     for row, rank in enumerate([0, 3, 1, 2, 0, 1]):  # rank of the correct image, from 0
         others = [column for column in range(5) if column != row // 3]

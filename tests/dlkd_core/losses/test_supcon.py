@@ -62,7 +62,7 @@ def test_a_single_image_of_a_class_has_a_finite_loss(
 def test_a_wrong_number_of_labels_is_an_error(
     make_outputs: MakeOutputs, build_loss: BuildLoss
 ) -> None:
-    with pytest.raises(ValueError, match=r"labels of shape \(.*\) for 3 images with 4 views"):
+    with pytest.raises(ValueError, match=r"Labels of shape \(.*\) do not match 3 images with 4"):
         build_loss(SupConParams())(
             make_outputs(12), make_outputs(12, TEACHER_WIDTH), make_targets(TARGETS.labels[:2])
         )

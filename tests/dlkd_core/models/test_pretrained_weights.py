@@ -149,7 +149,7 @@ def test_a_cached_file_that_holds_code_is_never_run(caches: Path) -> None:
 def test_networks_and_options_without_published_weights_are_errors() -> None:
     with pytest.raises(SpecError, match="no published weights for resnet8"):
         load_pretrained("resnet8", pointer="/student/pretrained")
-    with pytest.raises(SpecError, match="only for its default options"):
+    with pytest.raises(SpecError, match="only for the default options"):
         load_pretrained("mobilenet_v2", {"width_mult": 0.5}, pointer="/student/pretrained")
 
 

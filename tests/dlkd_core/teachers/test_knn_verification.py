@@ -33,8 +33,8 @@ DATA = ImageDataset(split(200), split(100), ("dark", "bright"))
 def features_under(*own: Normalization) -> Callable[[Normalization], Callable[[Tensor], Tensor]]:
     """Return a factory that makes a feature function for a normalization.
 
-    `own` are the normalizations with which the teacher was trained. Under these, its features
-    separate the classes. Under any other, they are random.
+    `own` contains the normalizations with which the teacher was trained. Under each of these, its
+    features separate the classes. Under any other normalization, its features are random.
     """
 
     def features(normalization: Normalization) -> Callable[[Tensor], Tensor]:

@@ -28,7 +28,7 @@ from tests.dlkd_core.training.small_run import (
 
 
 class FakeClock:
-    """Clock that advances by one second per step, each time the teacher is called."""
+    """Clock that advances by one second when the teacher is called, which is once per step."""
 
     def __init__(self, start: float) -> None:
         self.now = start

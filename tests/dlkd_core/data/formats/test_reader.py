@@ -139,7 +139,7 @@ NUMBERED = {"keras": write_keras, "webdataset": write_webdataset, "shards": writ
 
 
 def by_content(dataset: ImageDataset) -> dict[str, set[tuple[bytes, int]]]:
-    """Return the set of (image, label) pairs in each split. Their order does not matter."""
+    """Return the (image, label) pairs of each split as a set, which ignores their order."""
     splits = {"train": dataset.train, "val": dataset.val}
     return {
         name: {
@@ -208,7 +208,7 @@ def test_without_a_val_split_the_same_tenth_of_each_class_is_always_held_out(
 
 
 def make_damaged_files(train: int) -> dict[str, bytes]:
-    """Return `train` training images, of which the last one is truncated, and two val images."""
+    """Return the files of two val images and `train` training images, the last one truncated."""
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     files = {f"train/{'ab'[row % 2]}/{row:03}.png": encode_png(image) for row in range(train)}
     last = max(files)

@@ -29,7 +29,7 @@ class Services:
 
     @property
     def default_quotas(self) -> QuotaLimits:
-        """Quotas of every owner for whom no other quotas are set."""
+        """Quotas that apply to owners for whom none are set."""
         return QuotaLimits.from_settings(self.settings)
 
 

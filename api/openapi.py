@@ -30,7 +30,7 @@ student architecture, and download a small model that you can ship.
 def install_openapi(app: FastAPI) -> None:
     """Serve the OpenAPI document at /openapi.json.
 
-    It also describes the error responses. It is built on the first request.
+    The document includes the error responses, and is built on the first request.
     """
 
     def openapi() -> dict[str, Any]:

@@ -72,7 +72,7 @@ class FieldProblem(BaseModel):
     """An error in one field or parameter of the request."""
 
     pointer: str | None = Field(
-        None, description="JSON pointer to the field, or `/` and the name of a form field."
+        None, description="JSON pointer to the field. For a form field: `/` followed by its name."
     )
     parameter: str | None = Field(
         None, description="Name of the query parameter, header or path parameter."
@@ -128,7 +128,7 @@ async def send_problem(problem: Problem, scope: Scope, receive: Receive, send: S
 
 
 def problem_from_error(error: registry_errors.RegistryError | DistillationError) -> Problem:
-    """Convert an error from the registry or the core. The error's class determines the status."""
+    """Convert a registry or core error to a problem. The error's class determines the status."""
     status = next(_STATUS_CODES[kind] for kind in type(error).__mro__ if kind in _STATUS_CODES)
     parameter = _QUERY_PARAMETERS.get(type(error))
     pointer = error.pointer if parameter is None else None
@@ -140,7 +140,7 @@ def problem_from_error(error: registry_errors.RegistryError | DistillationError)
 
 
 def problem_from_http_exception(error: HTTPException, method: str, path: str) -> Problem:
-    """Convert an error that the framework raised before a route was reached."""
+    """Return the problem for an error that the framework raised before a route was reached."""
     code, hint = _HTTP_ERRORS.get(
         error.status_code, (HTTPStatus(error.status_code).name.lower(), "")
     )
@@ -150,7 +150,7 @@ def problem_from_http_exception(error: HTTPException, method: str, path: str) ->
 
 
 def problem_from_validation_error(error: RequestValidationError) -> Problem:
-    """Convert the validation errors of a request to one entry per invalid field."""
+    """Convert a request's validation errors to a problem with one entry per invalid field."""
     fields = [FieldProblem(**entry) for entry in _iter_field_problems(error.errors(), error.body)]
     first = fields[0]
     location = first.pointer or first.parameter

@@ -26,7 +26,7 @@ def measure_seconds(code: str) -> float:
 def main() -> None:
     """Print the table of import times as Markdown.
 
-    The imports are measured in turn, so that a slow period on the machine affects all of them.
+    Each round measures every import once, so that a slow period on the machine affects all of them.
     """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

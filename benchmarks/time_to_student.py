@@ -1,6 +1,7 @@
 """Measures how long each interface takes, step by step, to produce the first student.
 
-The time runs from the start of a new service until the student's file is on disk.
+The interfaces are the portal, the `dlkd` command, the Python client and `curl`. The time runs from
+the start of a new service until the student's file is on disk.
 
 Usage: python -m benchmarks.time_to_student --teacher resnet20.th --data images.zip
     [--student resnet8] [--epochs 1] [--rounds 3]
@@ -276,7 +277,7 @@ def parse_arguments() -> tuple[Scenario, int]:
 def main() -> None:
     """Print the table of durations as Markdown.
 
-    The interfaces are measured in turn, so that a slow period on the machine affects all of them.
+    Each round measures every interface once, so that a slow period on the machine affects them all.
     """
     scenario, rounds = parse_arguments()
     load = os.getloadavg()[0]

@@ -1,6 +1,6 @@
 """Shows progress bars on a terminal or in a notebook.
 
-On other outputs, a line is printed after each quarter of the work.
+If the output is neither, a line is printed after each quarter of the work.
 """
 
 from collections.abc import Callable, Iterable
@@ -103,7 +103,7 @@ class ProgressLine:
         self.update(fraction, phase, describe_job(job))
 
     def show_bytes(self, done: int, size: int) -> None:
-        """Show the progress of a transfer. Uploads and downloads take this method as `on_bytes`."""
+        """Show the progress of a transfer. Pass this method as `on_bytes`."""
         self.update(
             done / size if size else 1.0,
             "done" if done == size else "transferring",

@@ -62,7 +62,7 @@ class TeacherVerified(FrozenModel):
     parameters: int
     top1: float | None
     knn_top1: float | None = Field(
-        None, description="k-NN accuracy of the features of a teacher without a classifier"
+        None, description="k-NN accuracy of the teacher's features, if it has no classifier"
     )
     images: int
     normalization: dict[str, list[float]]
@@ -110,7 +110,10 @@ class CheckpointSaved(FrozenModel):
 
 
 class FileExported(FrozenModel):
-    """A file of the student was written, loaded again and measured on the evaluation split."""
+    """The student was exported to a file.
+
+    The file was loaded again and measured on the evaluation split.
+    """
 
     type: Literal["file"] = "file"
     name: str

@@ -17,10 +17,10 @@ _CGROUP_LIMIT_FILE = Path("/sys/fs/cgroup/memory.max")
 
 
 def memory_budget() -> int:
-    """Return the memory budget for images in bytes: half of the memory available to this process.
+    """Return the memory budget for images, in bytes: half of the memory available to this process.
 
-    The available memory is the least of the machine's free memory and the limits of the container
-    and the process.
+    The available memory is the smallest of the machine's free memory and the limits of the
+    container and the process.
     """
     return int(min(_memory_limits()) * _USABLE_FRACTION)
 

@@ -18,7 +18,7 @@ from registry.settings import Settings
 
 
 def render_type_name(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:
-    """Return the name under which script.py.mako defines this project's type, such as MOMENT."""
+    """Return the name, such as MOMENT, that script.py.mako gives to a type, or False if none."""
     if kind != "type":
         return False
     if isinstance(item, UtcDateTime):
@@ -41,7 +41,7 @@ def disable_foreign_keys(engine: Engine) -> None:
 
 
 def check_foreign_keys(ctx: MigrationContext, **_: Any) -> None:
-    """Roll the migration back with an error if SQLite has broken foreign keys."""
+    """Raise an error, which rolls the migration back, if it broke foreign keys on SQLite."""
     if ctx.dialect.name != "sqlite" or not ctx.bind:
         return
     violations = ctx.bind.execute(text("PRAGMA foreign_key_check")).all()

@@ -361,7 +361,7 @@ class Settings(BaseSettings):
     def heartbeat_seconds(self) -> float:
         """Interval between heartbeats.
 
-        A heartbeat renews the lease, writes the progress and reads stop orders.
+        A heartbeat renews the lease, writes the progress and checks whether the job must stop.
         """
         return min(self.progress_seconds, self.lease_seconds / 4)
 

@@ -128,7 +128,7 @@ class _AttemptRunner:
         stored = [self._context.store.put_file(Path(file.path)) for file in result.files]
         for file, stored_file in zip(result.files, stored, strict=True):
             if file.sha256 != stored_file.digest:
-                raise StoredFileCorrupt(f"{file.name} changed after it was measured.")
+                raise StoredFileCorrupt(f"{file.name} changed after its digest was computed.")
         return stored
 
     def _write_result(self, result: TrainerResult, stored: list[StoredFile]) -> PostCommitWork:

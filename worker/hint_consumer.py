@@ -46,7 +46,10 @@ class HintConsumer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop consuming. If the thread hangs on the broker, abandon it. It holds no resources."""
+        """Stop consuming.
+
+        A thread that hangs while waiting for the broker is abandoned, as it holds no resources.
+        """
         self._controller.stop()
         self._thread.join(_STOP_SECONDS)
 

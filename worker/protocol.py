@@ -27,8 +27,9 @@ class BaseRequest(FrozenModel):
     and possibly a stop request.
 
     Attributes:
-        silence_seconds: Time without a line of input after which the trainer kills itself. Its
-            supervisor is then assumed to be gone, and another worker will claim the job.
+        silence_seconds: If no line of input arrives for this many seconds, the trainer kills
+            itself. Its supervisor is then assumed to be gone, and another worker will claim the
+            job.
         gpu: Comma-separated indices of the GPUs to use, one for each process. Empty if the trainer
             uses the CPU.
     """

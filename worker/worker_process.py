@@ -33,8 +33,8 @@ _log = logging.getLogger(__name__)
 def run_worker(settings: Settings, trainer_command: Sequence[str] = TRAINER_COMMAND) -> int:
     """Run a worker until SIGTERM or SIGINT, then drain it and return 0.
 
-    Draining saves checkpoints and returns the leases. On a second signal, the worker exits at once.
-    Its trainers notice this and exit, too, and the leases expire.
+    Draining saves checkpoints and releases the leases. On a second signal, the worker exits at
+    once. Its trainers notice this and exit, too, and the leases expire.
     """
     stop = Flag()
 

@@ -1,1 +1,1 @@
-"""Authentication and permissions of requests."""
+"""Request authentication and permissions."""

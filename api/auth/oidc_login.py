@@ -33,7 +33,7 @@ class LoginDenied(LoginInvalid):
 class PendingLogin:
     """Secrets of a login in progress.
 
-    A cookie keeps them until the issuer redirects the browser back.
+    The login cookie holds them until the issuer redirects the browser back.
     """
 
     state: str

@@ -1,4 +1,4 @@
-"""Limit of the request body size."""
+"""Limit on the request body size."""
 
 from collections.abc import Mapping
 

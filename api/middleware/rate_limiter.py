@@ -43,8 +43,8 @@ class RateLimitStatus:
 class RateLimiter:
     """Counts requests in sliding one-minute windows.
 
-    If Redis does not respond, this process applies the limits to the requests that it receives
-    itself, instead of rejecting all requests.
+    If Redis does not respond, each process counts its own requests, rather than rejecting all of
+    them.
     """
 
     def __init__(self, settings: Settings) -> None:

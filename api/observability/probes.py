@@ -27,7 +27,10 @@ class ProbeRunner:
         self._pending: dict[str, Future[None]] = {}
 
     def run_all(self) -> dict[str, str]:
-        """Run all checks. Within the timeout, return `OK` or an error message for each of them."""
+        """Run all checks and return `OK` or an error message for each.
+
+        A check that exceeds the timeout gets an error message.
+        """
         deadline = monotonic() + self._timeout
         futures = {name: self._start_probe(name) for name in self._checks}
         return {name: self._wait_for_result(future, deadline) for name, future in futures.items()}

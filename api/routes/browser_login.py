@@ -1,4 +1,4 @@
-"""Login of browsers through the OpenID Connect issuer."""
+"""Browser login through the OpenID Connect issuer."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response

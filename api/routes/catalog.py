@@ -19,7 +19,7 @@ class CatalogOut(BaseModel):
 
     methods: list[dict[str, Any]] = Field(description="Distillation methods.")
     architectures: list[dict[str, Any]] = Field(
-        description="Network architectures of students and teachers."
+        description="Network architectures for students and teachers."
     )
     timm: dict[str, Any] = Field(
         description="Architectures available in timm, as a table with column names and rows."

@@ -89,7 +89,7 @@ def get_dataset(dataset_id: str, services: ServicesDep) -> DatasetOut:
     responses=_SAMPLES_RESPONSES,
 )
 def get_dataset_samples(request: Request, dataset_id: str, services: ServicesDep) -> Response:
-    """Get a WebP image that shows a grid of sample images for each class."""
+    """Get a WebP image that shows a grid of sample images, grouped by class."""
     with services.database.read() as session:
         digest = datasets.get_samples_digest(session, dataset_id)
     headers = {"ETag": f'"{digest}"', "Cache-Control": REVALIDATE}

@@ -63,7 +63,7 @@ def create_key(
 @router.get("/keys", operation_id="list_keys", summary="List API Keys")
 def list_keys(
     services: ServicesDep,
-    owner: Annotated[str | None, Query(description="Owner of the keys.")] = None,
+    owner: Annotated[str | None, Query(description="List only the keys of this owner.")] = None,
     limit: PageLimit = 50,
     cursor: PageCursor = None,
 ) -> Page[KeyOut]:

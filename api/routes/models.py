@@ -53,7 +53,8 @@ def compare_models(
 ) -> ComparisonOut:
     """Compare models by quality, cost, files and accuracy per class.
 
-    The response includes each model's ratios to the first model and to its own teacher.
+    The response includes the ratios of each model's values to those of the first model and to those
+    of its own teacher.
     """
     references = [reference.strip() for reference in ids.split(",") if reference.strip()]
     if not 2 <= len(references) <= MAX_COMPARED:

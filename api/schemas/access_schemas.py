@@ -105,7 +105,7 @@ class SessionOut(ResponseModel):
 
 
 class AuditEventOut(ResponseModel):
-    """An entry of the audit log."""
+    """An entry in the audit log."""
 
     id: int
     at: datetime

@@ -55,7 +55,10 @@ class ResourcesOut(ResponseModel):
     device: str
     gpus: int
     processes: int
-    memory_gb: float | None = Field(description="Minimum memory in GiB.")
+    memory_gb: float | None = Field(
+        description="Minimum memory in GiB: GPU memory if the job runs on a GPU, and otherwise "
+        "the main memory available to a trainer."
+    )
 
 
 class JobOut(ResponseModel):
@@ -85,8 +88,8 @@ class JobOut(ResponseModel):
     deadline: datetime | None
     max_seconds: float | None
     expires_at: datetime | None = Field(
-        description="Time when the job expires, according to `deadline` and, once the job has "
-        "started, to `max_seconds`."
+        description="Time when the job expires: `deadline` or the end of `max_seconds` (counted "
+        "from `started_at`), whichever comes first."
     )
     teacher_id: str | None
     dataset_id: str | None

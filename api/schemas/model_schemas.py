@@ -252,7 +252,7 @@ class ModelCardOut(ResponseModel):
 
 
 class SignedUrlRequest(FrozenModel):
-    """Options of a signed URL."""
+    """Options for a signed URL."""
 
     expires_seconds: int = Field(
         900, ge=1, le=604_800, description="Lifetime in seconds. At most one week."

@@ -1,4 +1,4 @@
-"""Query parameters of the routes that have many of them.
+"""Query parameters of routes that accept many parameters.
 
 Unknown parameters are rejected, because a misspelled filter would silently match everything.
 """

@@ -111,7 +111,7 @@ def parse_upload_info(
 
 
 def parse_first_chunk(checksum: ChecksumHeader = None) -> Chunk:
-    """Parse the headers that describe the bytes in the request for a new upload."""
+    """Parse the headers that describe the bytes sent in the request that creates an upload."""
     return Chunk(0, None if checksum is None else Checksum.from_header(checksum))
 
 

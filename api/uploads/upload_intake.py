@@ -1,4 +1,4 @@
-"""Creates teachers and datasets from uploaded files, and the jobs that check them."""
+"""Creates teachers and datasets from uploaded files, along with the jobs that check them."""
 
 import json
 from collections.abc import Callable

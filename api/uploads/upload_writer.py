@@ -110,8 +110,8 @@ class UploadWriter:
         # Twice the size is allowed, because parts with other bounds may remain from an earlier try.
         if stored_bytes > 2 * remaining:
             raise UploadTooLarge(
-                f"The parts already sent have {stored_bytes} bytes, but only {remaining} bytes of "
-                "the file are missing.",
+                f"The parts already sent contain {stored_bytes} bytes, but only {remaining} bytes "
+                "of the file are missing.",
                 hint=_RESTART_HINT,
             )
         urls = [

@@ -28,7 +28,7 @@ async def download_file(
 
     Raises:
         DownloadCorrupt: The bytes do not match the sha256 that the service announced.
-        ServiceUnreachable: The connection failed too often.
+        ServiceUnreachable: The connection kept failing, despite retries.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")

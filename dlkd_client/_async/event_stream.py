@@ -18,7 +18,7 @@ async def follow_events(
     """Yield events until the job has ended.
 
     Raises:
-        ServiceUnreachable: The connection cannot be resumed.
+        ServiceUnreachable: The connection was lost and could not be re-established.
     """
     failures = 0
     while True:

@@ -34,8 +34,8 @@ async def upload_file(
 
     Raises:
         ProblemError: The service refused the upload, for example with `quota_exceeded`.
-        ServiceUnreachable: The connection failed too often. The next call resumes the upload, even
-            in another process.
+        ServiceUnreachable: The connection kept failing, despite retries. The next call resumes the
+            upload, even in another process.
     """
     digest = await async_run_in_thread(compute_sha256, path)
     state = UploadState(client.url, digest)

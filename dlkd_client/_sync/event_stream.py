@@ -16,7 +16,7 @@ def follow_events(client: BaseClient, job_id: str, after: str) -> Iterator[respo
     """Yield events until the job has ended.
 
     Raises:
-        ServiceUnreachable: The connection cannot be resumed.
+        ServiceUnreachable: The connection was lost and could not be re-established.
     """
     failures = 0
     while True:

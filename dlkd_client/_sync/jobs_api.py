@@ -165,10 +165,10 @@ class JobsAPI(BaseClient):
 
         Args:
             job: The job or its id.
-            progress: Show a progress bar, also in notebooks.
+            progress: Show a progress bar. This also works in notebooks.
             on_progress: Called with the job's state after each request.
             timeout: Maximum number of seconds to wait. By default, there is no limit.
-            poll_seconds: Seconds between two requests.
+            poll_seconds: Seconds between requests.
 
         Raises:
             WaitTimeout: The job did not end in time.

@@ -32,8 +32,8 @@ def upload_file(client: BaseClient, path: Path, on_bytes: ByteCallback | None = 
 
     Raises:
         ProblemError: The service refused the upload, for example with `quota_exceeded`.
-        ServiceUnreachable: The connection failed too often. The next call resumes the upload, even
-            in another process.
+        ServiceUnreachable: The connection kept failing, despite retries. The next call resumes the
+            upload, even in another process.
     """
     digest = run_in_thread(compute_sha256, path)
     state = UploadState(client.url, digest)

@@ -44,7 +44,7 @@ class Curves:
 
 
 def render_curves(series: dict[str, list[dict[str, Any]]]) -> str:
-    """Return the panels as lines of colored text. Panels without data are left out."""
+    """Return the accuracy and loss panels as lines of colored text, without empty panels."""
     panels = {
         title: {name: series[name] for name in names if series.get(name)}
         for title, names in _PANELS.items()

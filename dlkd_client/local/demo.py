@@ -241,7 +241,7 @@ def _check_model(client: Client, model: Model, config: DemoConfig, name: str) ->
     # Both evaluations must find the same number of correct predictions.
     if published is None or abs(measured.top1 - published) > 0.5 / measured.images:
         raise NotReady(
-            f"{name}: measured {measured.top1:.4%}, but the service published {published:.4%}",
+            f"{name}: measured {measured.top1:.4%}, but the service reported {published:.4%}",
             code="accuracy_differs",
         )
     return measured
@@ -304,7 +304,7 @@ def _parse_config(arguments: argparse.Namespace) -> DemoConfig:
         )
     if arguments.teacher is None or arguments.data is None:
         raise StepFailed(
-            "arguments: give both TEACHER and DATA, or neither for the built-in digits"
+            "arguments: give both --teacher and --data, or neither to use the built-in digits"
         )
     return DemoConfig(
         data=arguments.data,

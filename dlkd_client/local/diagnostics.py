@@ -38,7 +38,7 @@ class CheckState(StrEnum):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The result of one check. `hint` tells how to fix a problem."""
+    """The result of one check. `hint` explains how to fix a problem."""
 
     name: str
     state: CheckState

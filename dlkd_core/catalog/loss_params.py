@@ -72,7 +72,7 @@ class AlignmentParams(LossParams):
 
 
 class CorrelationParams(LossParams):
-    """KL divergence between the networks' similarities within the batch.
+    """KL divergence between the teacher's and the student's similarities within the batch.
 
     Each view except the first is compared with the first views of all images. Its similarities are
     softmax(cosine / temperature) over these first views.
@@ -248,7 +248,7 @@ class CRDParams(LossParams):
 class SSKDLogitsParams(LossParams):
     """KL divergence between the networks' softened logits on the other views (Xu et al. 2020).
 
-    The other views of an image are all except the first.
+    The other views are all views of an image except the first.
     """
 
     target = "dlkd_core.losses.sskd:SSKDLogitsLoss"
@@ -260,7 +260,7 @@ class SSKDLogitsParams(LossParams):
 
 
 class SSKDParams(LossParams):
-    """KL divergence between the networks' similarities of views (Xu et al. 2020).
+    """KL divergence between the teacher's and the student's view similarities (Xu et al. 2020).
 
     Each view other than the first is compared with the first views of all images. The views that
     are hardest for the teacher are excluded.
@@ -274,8 +274,8 @@ class SSKDParams(LossParams):
         0.75,
         ge=0,
         le=1,
-        description="Fraction to keep of those views that the teacher finds most similar to another"
-        " image",
+        description="Of the views that the teacher finds most similar to another image, the"
+        " fraction to keep",
     )
 
 
@@ -333,7 +333,7 @@ class ABParams(LossParams):
 
 
 class SEEDParams(LossParams):
-    """Cross-entropy between the networks' similarities to earlier images (Fang et al. 2021).
+    """Cross-entropy between teacher and student similarities to earlier images (Fang et al. 2021).
 
     A queue holds the teacher's embeddings of earlier images.
     """
@@ -352,7 +352,7 @@ class SEEDParams(LossParams):
 
 
 class CompRessParams(LossParams):
-    """KL divergence between the networks' similarities to queues (Koohpayegani et al. 2020).
+    """KL divergence between teacher and student similarities to queues (Koohpayegani et al. 2020).
 
     The queues hold features of earlier images.
     """

@@ -48,7 +48,7 @@ class BatchLoader:
         return map(self._make_batch, steps)
 
     def _rows_of_steps(self, start_step: int, end_step: int) -> Iterator[tuple[int, Tensor]]:
-        """Yield each step and the rows of its images."""
+        """Yield each step and the indices of its images."""
         order = torch.empty(0)
         for step in range(start_step, end_step):
             epoch, batch = divmod(step, self.steps_per_epoch)

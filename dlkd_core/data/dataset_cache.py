@@ -35,10 +35,11 @@ def cache_path(path: Path, cache_dir: Path, read_options: ReadOptions) -> Path:
 
 
 def _source_digest(path: Path) -> bytes:
-    """Return a digest of an archive's bytes, or of the names, sizes and times of a folder's files.
+    """Return a digest of an archive's bytes, or of the metadata of a folder's files.
 
-    The times are those of the last modification. The contents of a folder's files are not hashed,
-    because reading all of them takes about half as long as decoding them.
+    The metadata consists of the files' names, sizes and modification times. The contents of a
+    folder's files are not hashed, because reading all of them takes about half as long as decoding
+    them.
     """
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())

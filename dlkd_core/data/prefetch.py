@@ -14,8 +14,8 @@ def prefetch(
 ) -> Iterator[Output]:
     """Yield `make(input)` for each input in order, computed in a background thread.
 
-    At most `depth` results are computed ahead. An exception that `make` raises is raised again when
-    its result is requested.
+    At most `depth` results are computed ahead. If `make` raises an exception for an input, the
+    exception is raised again when the result for that input is requested.
     """
     pending: deque[Future[Output]] = deque()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch") as executor:

@@ -54,7 +54,7 @@ class DatasetLimits:
     too_large_hint: str | None = None
 
     def for_arrays(self, memory_bytes: int) -> "DatasetLimits":
-        """Return the limits for formats whose image file is read into memory as a whole."""
+        """Return the limits for formats whose files are read into memory as a whole."""
         return replace(
             self,
             file_bytes=min(memory_bytes, self.packed_bytes),
@@ -71,8 +71,8 @@ class ReadOptions:
 
     Args:
         limits: limits on the contents.
-        image_size: side in pixels of the square to which every image is resized. If None, images
-            are resized to the most common size.
+        image_size: side length in pixels of the square to which every image is resized. If None,
+            images are resized to the most common size.
         resize: resize mode for images of another size.
         max_memory_bytes: maximum size of the decoded images in memory. Larger datasets are kept on
             disk. If None, the limit is half of the memory available to this process.

@@ -43,9 +43,9 @@ def reduce_gradients(sharded: Iterable[Tensor], replicated: Iterable[Tensor], wo
     Args:
         sharded: Parameters whose gradients come from a shard of the images. The gradients are
             summed.
-        replicated: Parameters whose gradients come from all images. The gradients of different
-            processes differ only by rounding on a GPU, and are averaged so that the processes do
-            not drift apart.
+        replicated: Parameters whose gradients come from all images. On a GPU, the gradients of
+            different processes can differ by rounding errors. They are averaged so that the
+            processes do not drift apart.
         world: Processes of the run.
     """
     if world.size == 1:

@@ -1,4 +1,4 @@
-"""Measures features by k-NN, for networks without a trained classifier.
+"""Measures the quality of features with k-NN, for networks without a trained classifier.
 
 Val images are classified by their nearest training images.
 """

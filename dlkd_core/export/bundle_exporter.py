@@ -34,7 +34,10 @@ class _UnmeasuredWeights:
 
 
 class BundleExporter:
-    """Writes and reads `student.zip`. The tolerance applies to the weights in it."""
+    """Writes and reads `student.zip`.
+
+    The tolerance applies to the logits that the weights in the zip produce.
+    """
 
     tolerance = LogitTolerance(1e-4)
 

@@ -1,8 +1,8 @@
 """Int8 ONNX exporter: quantizes the graph statically with onnxruntime, in QDQ form.
 
 Weights are quantized per channel. Activations are quantized with ranges that are calibrated on
-training images. If quantizing all layers loses too much accuracy, the layers whose quantization
-changes the logits most stay in float.
+training images. If quantizing all layers loses too much accuracy, the most sensitive layers, whose
+quantization changes the logits the most, are kept in float.
 
 Source: Jacob et al. 2018, https://arxiv.org/abs/1712.05877
 """

@@ -47,7 +47,7 @@ class AccuracyTolerance:
     max_changed_points: float = 2.0
 
     def find_violation(self, logits: Tensor, expected: Tensor, labels: Tensor) -> str | None:
-        """Describe the loss of top-1 or, without labels, the share of changed predictions.
+        """Describe the loss of top-1 accuracy or, without labels, the share of changed predictions.
 
         Returns None if that value is within the limit.
         """
@@ -65,6 +65,6 @@ class AccuracyTolerance:
         return f"loses {lost:.1f} points of top-1, but only {self.max_lost_points} are allowed"
 
     def compute_lost_points(self, logits: Tensor, expected: Tensor, labels: Tensor) -> float:
-        """Return how many percentage points of top-1 the file loses compared with the student."""
+        """Return the loss of top-1 accuracy compared with the student, in percentage points."""
         difference = score_logits(expected, labels).top1 - score_logits(logits, labels).top1
         return round(100 * difference, 6)

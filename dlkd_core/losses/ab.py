@@ -6,7 +6,7 @@ The blocks are weighted as in RepDistiller. Differences from RepDistiller:
   are part of one loss with constant weights.
 - RepDistiller takes each block's output before its last ReLU. Here the output is taken after that
   ReLU, as the network returns it. For the teacher, this makes no difference, because a neuron
-  counts as active if its value is above zero. For the student, it would make one, because no
+  counts as active if its value is above zero. For the student, it would matter, because no
   gradient reaches an activation that a ReLU has set to zero. Each student block is therefore
   followed by a convolution with batch norm. RepDistiller adds this convolution only if the shapes
   of the two blocks differ.

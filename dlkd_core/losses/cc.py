@@ -11,7 +11,7 @@ from dlkd_core.network_outputs import Outputs, Targets
 
 
 class CCLoss(DistillationLoss):
-    """Inner product between a row's embedding difference and the next row's, averaged over rows.
+    """Inner product of the embedding differences of consecutive rows, averaged over rows.
 
     L = mean_i <d_i, d_(i+1)>, d = |e_S - e_T|
 

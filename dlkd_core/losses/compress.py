@@ -21,14 +21,14 @@ from dlkd_core.network_outputs import Outputs, Targets
 
 
 class CompRessLoss(DistillationLoss):
-    """KL divergence between the networks' similarities to earlier images, averaged over all rows.
+    """KL divergence between the teacher's and the student's similarities to earlier images.
 
     L = mean KL( softmax(<f_T, k_T> / T) || softmax(<f_S, k_S> / T) ), with f and k of unit length
 
-    The keys k are features of earlier images, kept in a queue. With two queues, each network is
-    compared with its own queue, and the student has no head. With one queue, both networks are
-    compared with the teacher's features, and a linear head maps the student's features to the
-    teacher's width.
+    The mean is over all rows. The keys k are features of earlier images, kept in a queue. With two
+    queues, each network is compared with its own queue, and the student has no head. With one
+    queue, both networks are compared with the teacher's features, and a linear head maps the
+    student's features to the teacher's width.
     """
 
     params: CompRessParams

@@ -19,14 +19,15 @@ from dlkd_core.network_outputs import Outputs, Targets
 
 
 class CorrelationLoss(DistillationLoss):
-    """KL divergence between the networks' view similarities, averaged over queries.
+    """KL divergence between the teacher's and the student's view similarities.
 
     L = mean KL( softmax(S_T / t) || softmax(S_S / t) ), S are cosines between queries and keys
 
-    The queries are the rotated views (with moco, the strong crops) and the keys the unrotated views
-    (the plain crops). The softmax is over the keys, including the query's own image. With a single
-    view per image, queries and keys are the same rows. Each row's similarity to itself is then
-    excluded, because it is 1 in both networks. Student and teacher features may differ in width.
+    The mean is over the queries. These are the rotated views (with moco, the strong crops), and the
+    keys are the unrotated views (the plain crops). The softmax is over the keys, including the
+    query's own image. With a single view per image, queries and keys are the same rows. Each row's
+    similarity to itself is then excluded, because it is 1 in both networks. Student and teacher
+    features may differ in width.
     """
 
     params: CorrelationParams

@@ -18,14 +18,14 @@ from dlkd_core.network_outputs import Outputs, Targets
 
 
 class SEEDLoss(DistillationLoss):
-    """Cross-entropy between the networks' similarities to earlier images, averaged over rows.
+    """Cross-entropy between the teacher's and the student's similarities to earlier images.
 
     L = - mean sum_k p_T(k) log p_S(k), p_S = softmax(<e_S, k> / tau_S),
     p_T = softmax(<e_T, k> / tau_T)
 
-    The embeddings e have unit length. e_S is the output of a linear - ReLU - linear head. The keys
-    k are the row's e_T and a queue that holds the teacher's embeddings of the first views of
-    earlier images.
+    The mean is over all rows. The embeddings e have unit length. e_S is the output of a linear -
+    ReLU - linear head. The keys k are the row's e_T and a queue that holds the teacher's embeddings
+    of the first views of earlier images.
     """
 
     params: SEEDParams

@@ -46,14 +46,15 @@ class SSKDLogitsLoss(DistillationLoss):
 
 
 class SSKDLoss(DistillationLoss):
-    """KL divergence between the networks' view similarities, averaged over the kept rows.
+    """KL divergence between the teacher's and the student's view similarities.
 
     L = t^2 * mean KL( softmax(S_T / t) || softmax(S_S / t) ),
     S_ij = cosine between the features of other view i and first view j
 
-    S_S is computed on the outputs of a linear - ReLU - linear head. Each row belongs to one view. A
-    row is kept if the teacher ranks the image of that view first. Of the other rows, the fraction
-    `keep` with the best ranks is kept. Student and teacher features may differ in width.
+    S_S is computed on the outputs of a linear - ReLU - linear head. Each row belongs to one view,
+    and the mean is over the kept rows. A row is kept if the teacher ranks the image of that view
+    first. Of the other rows, the fraction `keep` with the best ranks is kept. Student and teacher
+    features may differ in width.
     """
 
     params: SSKDParams

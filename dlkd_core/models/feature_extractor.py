@@ -1,4 +1,4 @@
-"""Wraps networks to normalize their input and to return features and feature maps, with hooks."""
+"""Wraps networks: normalizes their input and uses hooks to return features and feature maps."""
 
 from collections.abc import Sequence
 from math import isqrt

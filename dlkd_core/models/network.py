@@ -64,9 +64,10 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def pick_quarters(names: Sequence[str]) -> tuple[str, ...]:
-    """Pick the layers at a quarter, half, three quarters and the end of a sequence of equal layers.
+    """Pick the layers at a quarter, half, three quarters and the end of a sequence of layers.
 
-    Returns all names if there are at most four.
+    This is for networks whose layers all have the same resolution. Returns all names if
+    there are at most four.
     """
     count = len(names)
     if count <= MAX_BLOCKS:

@@ -35,7 +35,7 @@ def indexed_architectures() -> list[Architecture]:
 
 
 def parameter_polynomials(entry: Architecture) -> dict[str, list[int]]:
-    """Return the polynomials in the width that give a network's number of parameters.
+    """Return polynomials that give a network's number of parameters as a function of its width.
 
     "base" gives the number of parameters that do not depend on the number of classes, and "class"
     gives the number of parameters that each class adds. Each polynomial is given by its

@@ -48,7 +48,7 @@ def is_auxiliary(name: str) -> bool:
 
 
 def is_learned(name: str) -> bool:
-    """Return whether a tensor is learned, so that every checkpoint must contain it.
+    """Return whether a tensor is learned and must therefore be in every checkpoint.
 
     All other tensors are counters or computed tables.
     """

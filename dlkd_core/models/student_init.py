@@ -50,7 +50,7 @@ def check_image_size(network: Network, name: str, size: tuple[int, int]) -> None
     Some limits, such as multiples of the patch or window size, show only in a forward pass.
 
     Raises:
-        SpecError: the network does not run on this size.
+        SpecError: the network does not run at this size.
     """
     was_training = network.module.training
     try:

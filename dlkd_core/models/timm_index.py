@@ -1,6 +1,6 @@
 """Generates the timm index, `dlkd_core/catalog/architectures/timm_architectures.json`.
 
-Run this module to regenerate the index from the installed timm, which takes some minutes. Each
+Run this module to regenerate the index from the installed timm, which takes a few minutes. Each
 network is built and run on the meta device at growing image sizes, so everything in the index is
 measured. The index excludes networks with no classifier or more than two, networks whose classifier
 does not receive features, and networks that do not accept images with three channels.
@@ -90,10 +90,10 @@ def probe_network(name: str) -> TimmModelInfo | None:
 
 
 def _probe_sizes(name: str, network: Network, side: int) -> tuple[int, SizePolicy]:
-    """Return the smallest image side and the policy for other sides.
+    """Return the smallest side length that an image may have, and the policy for other sizes.
 
-    CHOSEN means that a network must be built for a specific side. ANY means that the same network
-    runs on images of several sides.
+    CHOSEN means that a network must be built for a specific size. ANY means that the same network
+    runs on images of several sizes.
     """
     smaller_sides = [smaller for smaller in _PROBE_SIDES if smaller < side]
     for smaller in smaller_sides:
@@ -106,9 +106,10 @@ def _probe_sizes(name: str, network: Network, side: int) -> tuple[int, SizePolic
 
 
 def _runs_at_other_sizes(network: Network, small_side: int, side: int) -> bool:
-    """Return whether a network made for `side` runs at `small_side` and at one more side.
+    """Return whether a network built for side length `side` also runs at two other side lengths.
 
-    A single other side proves nothing, because a position table may match it by coincidence.
+    One of them is `small_side`. A single one proves nothing, because a position table may match it
+    by coincidence.
     """
     return _runs_at(network, small_side) and any(
         _runs_at(network, other) for other in _PROBE_SIDES if small_side < other != side
@@ -128,7 +129,7 @@ def _try_create(name: str, side: int | None) -> Network | None:
 
 
 def _runs_at(network: Network | None, side: int) -> bool:
-    """Return whether logits, features and maps of images of this side have the expected shapes."""
+    """Return whether the outputs for square images of this side length have the expected shapes."""
     if network is None:
         return False
     try:

@@ -65,8 +65,8 @@ def _is_clearly_worse(losses: Tensor, best: Tensor) -> bool:
 def channel_statistics(split: DatasetSplit) -> Normalization:
     """Return the mean and standard deviation per channel of a split's images in [0, 1].
 
-    They are computed from counts of the 256 byte values, so they are exact for any split size and
-    independent of the chunk size.
+    They are computed from how often each of the 256 possible pixel values occurs, so they are exact
+    for any split size and do not depend on how the images are divided into chunks.
     """
     counts = torch.zeros(3, _BYTE_VALUES, dtype=torch.float64)
     for images in iter_chunks(split.images):

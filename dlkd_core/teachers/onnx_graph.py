@@ -1,4 +1,4 @@
-"""Analysis of ONNX graphs, which finds their image input, logits, features and feature maps."""
+"""Finds the image input, logits, features and feature maps of an ONNX graph."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -46,7 +46,8 @@ class OnnxGraph:
 def read_graph(path: Path, features: str | None = None) -> OnnxGraph:
     """Read and analyze the graph in a file.
 
-    `features` names the feature tensor. By default it is the input of the last weighted layer.
+    `features` names the feature tensor. By default it is the input of the last layer
+    with weights.
 
     Raises:
         CheckpointUnreadable: The file is not an ONNX model or is damaged.

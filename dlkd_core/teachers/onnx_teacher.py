@@ -66,7 +66,7 @@ class OnnxTeacher(nn.Module):
         if any(want not in (None, have) for want, have in zip(expected, actual, strict=True)):
             raise ImagesDoNotFit(
                 f"The ONNX teacher takes images of {expected[0]} x {expected[1]} pixels, "
-                f"but these images have {' x '.join(str(side) for side in actual)} pixels."
+                f"but these images are {' x '.join(str(side) for side in actual)} pixels."
             )
 
 
@@ -80,7 +80,7 @@ def _pad_batch(images: Tensor, batch_size: int | None) -> npt.NDArray[np.float32
 class OnnxSource:
     """A graph and its onnxruntime sessions, one per device type.
 
-    The teachers that are built from it share a session, whatever their normalization.
+    Teachers on the same device type share a session, whatever their normalization.
     """
 
     def __init__(self, graph: OnnxGraph) -> None:

@@ -10,7 +10,7 @@ from dlkd_core.teachers.loading import LoadedTeacher, NetworkSource
 
 
 def load_pretrained_teacher(teacher: TeacherFile, data: ImageDataset) -> LoadedTeacher:
-    """Load the pretrained network `teacher.pretrained` for images of the dataset's size.
+    """Load the pretrained network `teacher.pretrained` for the dataset's image size.
 
     If its number of classes differs from the dataset's and there is no class_map, the classifier is
     dropped and only the features are used.

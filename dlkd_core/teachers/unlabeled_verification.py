@@ -30,9 +30,9 @@ def verify_unlabeled(
     The teacher's own classes, or those that `class_map` selects, become the dataset's classes.
 
     The normalization is the requested one, if there is one. Otherwise, it is the first candidate
-    with which the answers are not clearly less informative than with the best one. This works
-    because a network gives confident but varied answers if the images are normalized as in its
-    training.
+    for which the answers are not clearly less informative than for the best candidate. This works
+    because a network gives confident but varied answers if the images are normalized as they were
+    during its training.
 
     Raises:
         ClassesDoNotFit: The teacher has no classifier, so the number of classes is unknown.

@@ -155,10 +155,11 @@ def _suggest_class_map(
 
 
 def _find_class_order(logits: Tensor, labels: Tensor, classes: int) -> tuple[float, list[int]]:
-    """Return how well a class order explains the teacher's answers, and that order.
+    """Find the class order that best explains the teacher's answers.
 
-    The order lists, for each class of the dataset, the answer that the teacher gives most often.
-    The first item of the result is the share of images for which the teacher gives that answer.
+    Returns the share of images that the order explains, and the order. The order lists the
+    teacher's most frequent answer for each class of the dataset. An image is explained if the
+    teacher gives the answer that is listed for its class.
     """
     votes = torch.zeros(classes, logits.shape[1], dtype=torch.int64)
     votes.index_put_(

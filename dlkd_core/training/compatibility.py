@@ -1,4 +1,4 @@
-"""Checks before training that the spec, the images and the teacher are compatible."""
+"""Compatibility checks of the spec, the images and the teacher, made before training."""
 
 from dlkd_core.catalog import Method, find_architecture
 from dlkd_core.data.dataset import ImageDataset

@@ -2,7 +2,7 @@
 
 The cache key is a digest of the batch. Batches and views depend only on the seed, so runs
 with the same seed, batch size and kind of views (such as the runs of a method comparison or of a
-search for loss weights) pass the teacher the same batches. Cached outputs are bit-identical to
+search for loss weights) feed the same batches to the teacher. Cached outputs are bit-identical to
 computed ones.
 """
 

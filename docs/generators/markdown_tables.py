@@ -32,7 +32,7 @@ def markdown_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str
 
 
 def copy_table(page: str, *heading: str) -> str:
-    """Return the first table under a heading of another page.
+    """Return the first table under a heading on another page.
 
     Raises:
         LookupError: The page has no such heading, or no table under it.

@@ -104,9 +104,9 @@ def _describe_inputs(method: Method) -> str:
 
 
 def _view_modes(method: Method) -> list[ViewKind]:
-    """Return the kinds of views that a method can use by default.
+    """Return the kinds of views that a method uses by default.
 
-    A method whose views depend on the training budget has two.
+    There are two if the method chooses its views by the training budget.
     """
     return [ViewKind.SINGLE, ViewKind.ROTATION4] if method.views is None else [method.views]
 

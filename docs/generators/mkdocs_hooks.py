@@ -62,7 +62,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - MkDocs passes all arguments by name
-    """Fill in the generated parts, convert formulas to MathML and make links lead to site pages."""
+    """Fill in the generated parts, convert formulas to MathML and rewrite links to source files."""
     if page.file.src_uri.startswith(source_pages.SOURCE_FOLDER):
         return markdown
     # The theme would load Mermaid from another host, so the site draws the diagram itself.

@@ -27,7 +27,7 @@ def check(deadline: datetime | None, at: datetime) -> None:
 
 
 def start_time_limit(job: Job, at: datetime) -> None:
-    """If the job starts for the first time, set its expiry time according to its time limit."""
+    """Set the job's expiry time if it has a time limit and this is its first start."""
     if job.started_at is None and job.max_seconds is not None:
         end = at + timedelta(seconds=job.max_seconds)
         job.expires_at = end if job.deadline is None else min(job.deadline, end)

@@ -20,7 +20,8 @@ _MAX_EVENTS = 1000
 class JobFilters:
     """Filters for a job list.
 
-    A job must match every filter that is set, have one of the statuses, and have all labels.
+    A job must match every filter that is set. If `status` is set, its status must be one of
+    these. If `labels` is set, it must have all of these labels.
     """
 
     status: tuple[JobStatus, ...] = ()

@@ -1,6 +1,6 @@
 """Comparison of models: quality, cost and file sizes.
 
-Ratios relate each model to the first model and to its own teacher.
+Ratios are relative to the first model and to each model's own teacher.
 """
 
 from collections.abc import Sequence

@@ -47,7 +47,8 @@ class Relation(StrEnum):
 class LineageNode:
     """A node of the lineage graph.
 
-    If the node's object has been deleted, its facts come from the records of the jobs that used it.
+    If the model or input that the node represents has been deleted, its facts come from the records
+    of the jobs that used it.
     """
 
     id: str

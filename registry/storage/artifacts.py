@@ -55,8 +55,8 @@ def delete_if_expired(
 ) -> bool:
     """Delete an unreferenced file older than `grace`. Return whether it was deleted.
 
-    A file that was never recorded is recorded first. If the same bytes are uploaded meanwhile,
-    `record` then waits for this transaction and checks the store afterwards.
+    A file that was never recorded is recorded first. If the same bytes are being uploaded, `record`
+    then waits until this transaction ends before it checks that the file exists.
     """
     row = {"digest": digest, "size": size, "created_at": now(session)}
     upsert(session, Artifact, [row], keys=["digest"])

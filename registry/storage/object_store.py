@@ -43,7 +43,7 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class StoreEntry:
-    """A key of the store, with the size and modification time of its object."""
+    """A key in the store, with the size and modification time of its object."""
 
     key: str
     size: int

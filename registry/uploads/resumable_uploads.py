@@ -1,8 +1,8 @@
 """Resumable uploads: files that arrive in several consecutive requests.
 
-A request that writes holds a lease on the upload and renews the lease as it progresses. If the
-request dies, its lease expires. The upload's row states how many bytes are valid, and only the
-holder of the lease changes the row.
+A request that writes to an upload holds a lease on it and renews the lease as the transfer
+progresses. If the request dies, its lease expires. The upload's row states how many bytes are
+valid, and only the holder of the lease changes the row.
 """
 
 from collections.abc import Mapping

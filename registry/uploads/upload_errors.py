@@ -2,7 +2,7 @@
 
 RegistryError
 ├── Conflict
-│   ├── OffsetMismatch              the client assumes another number of received bytes
+│   ├── OffsetMismatch              the client assumes a wrong number of received bytes
 │   ├── DirectUploadUnavailable     the bytes must be sent through the API
 │   └── UploadPartMissing           the parts in the store do not add up to the file
 ├── UploadLocked                    another request is writing

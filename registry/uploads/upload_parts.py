@@ -161,8 +161,8 @@ class RemoteUploadParts(UploadParts):
                     writer.write(chunk)
             if writer.size != expected.size:
                 raise UploadPartMissing(
-                    f"A part of {upload_id} was replaced by one of another size while the parts "
-                    "were being assembled."
+                    f"A part of {upload_id} was replaced by one of a different size while the "
+                    "parts were being assembled."
                 )
             _check_digest(writer.digest, expected.sha256)
         return writer.stored
@@ -182,7 +182,7 @@ class RemoteUploadParts(UploadParts):
         return url
 
     def _collect_keys(self, upload_id: str, expected: ExpectedFile) -> list[str]:
-        """Return the keys of the file's parts. Leftovers of interrupted requests are left out."""
+        """Return the keys of the file's parts. Leftovers from interrupted requests are ignored."""
         received_keys = _chain_keys(
             self._list_entries(upload_id, direct=False),
             0,

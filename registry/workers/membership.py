@@ -1,6 +1,6 @@
 """Registered workers, their heartbeats and drain state, and the lease of the leader.
 
-A worker counts as alive only while its heartbeats arrive, even if its process is still running.
+A worker whose heartbeats stop no longer counts as alive, even if its process is still running.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Test data of two owners: API keys for every role, and rows of every kind."""
+"""Test data for two owners: API keys for every role, and rows of every kind."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -65,7 +65,7 @@ class Tenants:
         )
 
     def create_rows(self, owner: str, *, status: str = "queued") -> dict[str, str]:
-        """Create one row of every kind that has an owner. Return the ids by path parameter name."""
+        """Create one row of every kind that has an owner. Return ids by path parameter."""
         number = next(_counter)
         stored = self.store.put([f"file {number}".encode()])
         with self.database.write() as session:

@@ -1,4 +1,4 @@
-"""The routes for health, catalog, OpenAPI and documentation, and the application's imports."""
+"""Routes for health, catalog, OpenAPI and docs. Also checks that the API never imports torch."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Comparison of the fields that the portal's scripts read with those that the service sends."""
+"""Check that the portal's scripts read only fields that the service sends."""
 
 import re
 from pathlib import Path

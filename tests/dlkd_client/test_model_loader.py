@@ -1,4 +1,4 @@
-"""Errors of the model loader if optional dependencies are missing."""
+"""Errors that the model loader raises if optional dependencies are missing."""
 
 import subprocess
 import sys

@@ -34,7 +34,7 @@ class FaultyTransport(httpx.HTTPTransport):
     """Transport that simulates faults in the first requests.
 
     Each entry of `faults` responds to one request, or lets it through to the service if the entry
-    is None. Of the service's responses, the first `lost` ones are lost.
+    is None. The first `lost` responses from the service never reach the client.
     """
 
     def __init__(self, *faults: Fault, lost: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""Tests of the Dockerfiles: hadolint rules, image contents, and the user that runs processes."""
+"""Tests of the Dockerfiles: hadolint rules, image contents, and the user that images run as."""
 
 import re
 import shutil

@@ -45,7 +45,7 @@ def write_archive(path: Path, members: dict[str, bytes]) -> Path:
 
 
 def valid_members(**other: bytes) -> dict[str, bytes]:
-    """Return the members of a dataset archive with two classes in both splits, plus `other`."""
+    """Return the members of a valid dataset archive, plus the members in `other`."""
     names = ("train/a/1.png", "train/b/1.png", "val/a/1.png", "val/b/1.png")
     return {**dict.fromkeys(names, make_png()), **other}
 

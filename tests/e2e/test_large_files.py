@@ -167,7 +167,7 @@ def make_client(api: ApiProcess) -> httpx.Client:
 def send_partial_patch(
     api: ApiProcess, path: str, file: IO[bytes], start: int, end: int, *, content_length: int
 ) -> HTTPConnection:
-    """Send a PATCH request, but stop after the file's bytes from `start` to `end`."""
+    """Start a PATCH request and send only the file's bytes from `start` to `end`."""
     connection = HTTPConnection("127.0.0.1", api.port, timeout=120)
     connection.putrequest("PATCH", path)
     headers = {

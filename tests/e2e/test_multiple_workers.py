@@ -1,4 +1,7 @@
-"""Tests with several workers that share no files, a lost worker, and a broker restart."""
+"""Tests with several workers that share no files.
+
+They include the loss of a worker and a restart of the broker.
+"""
 
 import hashlib
 from contextlib import ExitStack

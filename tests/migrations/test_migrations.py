@@ -340,7 +340,7 @@ def test_models_keep_their_dependent_rows_when_the_job_becomes_optional(empty_ur
 
 
 def test_jobs_may_reference_deleted_inputs_until_the_downgrade(empty_url: str) -> None:
-    """The upgrade also keeps rows that depend on jobs, and the indexes."""
+    """The upgrade also keeps the indexes and the rows that depend on jobs."""
     upgrade(empty_url, "0008")
     engine = make_engine(empty_url)
     at = OLD_JOB["created_at"]

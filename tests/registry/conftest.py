@@ -115,7 +115,7 @@ class RegistryHarness:
             return datasets.create(session, self.principal, stored, filename="images.zip").id
 
     def pass_check(self, **report: Any) -> list[tuple[str, str]]:
-        """Let the oldest queued check succeed. Return the messages that wake workers."""
+        """Make the oldest queued check succeed. Return the messages that wake workers."""
         claim = self.claim(QueueName.CHECKS)
         assert claim is not None
         return self.pass_claimed_check(claim, **report)

@@ -1,4 +1,4 @@
-"""Tests for scratch folders of workers.
+"""Tests for the workers' scratch folders.
 
 The folder of a killed worker is removed when another worker starts.
 """

@@ -1,4 +1,4 @@
-"""Tests that teacher cache files keep to their size limit and do not affect trained weights."""
+"""Tests that teacher cache files stay within the size limit and do not affect trained weights."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tests for jobs that a client or a deadline stops while a real trainer runs."""
+"""Tests for jobs that a client or a deadline stops while a real trainer runs them."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -30,7 +30,7 @@ def context(stripes_harness: WorkerHarness) -> WorkerContext:
 def submit(stripes_harness: WorkerHarness, context: WorkerContext) -> Callable[..., str]:
     """Return a function that submits a training job on the stripes dataset.
 
-    The fixture uploads the dataset and lets a real trainer check it.
+    The fixture uploads the dataset and has a real trainer check it.
     """
     dataset_id = stripes_harness.upload_dataset()
     assert stripes_harness.run_next_job(context, QueueName.CHECKS).status == "succeeded"

@@ -22,7 +22,7 @@ GIBIBYTE = 2**30
 
 @pytest.fixture
 def remote(tmp_path: Path) -> Store:
-    """Return a store that has no local folder, like S3."""
+    """Return a store that, like S3, has no local folder."""
     return Store("memory:///", scratch=tmp_path / "incoming")
 
 

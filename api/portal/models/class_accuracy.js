@@ -23,7 +23,7 @@ export function ClassAccuracy({ model }) {
   if (!rows.length) {
     return html`<${Panel} label="Classes">
       <${EmptyState} title="No accuracy by class">
-        Accuracy by class requires a classifier and labels on the val split. Without them, only
+        Accuracy by class requires a classifier and labels in the val split. Without them, only
         the agreement between student and teacher is measured.
       </${EmptyState}>
     </${Panel}>`;
@@ -123,7 +123,7 @@ function ConfusionPanel({ classes, student, teacher }) {
     ${pairs.length
       ? html`<h3 class="space-above">Most frequent confusions</h3>
           <ol class="confusion-list">${items}</ol>`
-      : html`<p class="muted">No image of the val split was misclassified.</p>`}
+      : html`<p class="muted">No images in the val split were misclassified.</p>`}
   </${Panel}>`;
 }
 

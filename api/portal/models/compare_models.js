@@ -37,7 +37,7 @@ export function Page({ query }) {
 const NoModels = ({ filtered }) =>
   filtered
     ? html`<${EmptyState} title="No models trained on this dataset"
-        action=${html`<a class="button" href="#/compare">Show models of all datasets</a>`}>
+        action=${html`<a class="button" href="#/compare">Show models for all datasets</a>`}>
         Accuracies are comparable only on the same images. Select another dataset above.
       </${EmptyState}>`
     : html`<${EmptyState} title="Nothing to compare yet"

@@ -55,7 +55,7 @@ function NoModels({ filtered }) {
   if (filtered) {
     const reset = html`<a class="button" href="#/models">Show all models</a>`;
     return html`<${EmptyState} title="No matching models" action=${reset}>
-      Tags, architectures and dataset IDs must match exactly. For names, a part is enough.
+      Tags, architectures and dataset IDs must match exactly. You can enter just part of a name.
     </${EmptyState}>`;
   }
   const action =

@@ -39,7 +39,7 @@ export function CreateKeyDialog({ onClose }) {
     return true;
   };
   if (created) {
-    return html`<${SecretDialog} title="API key created" label=${`Key of ${created.name}`}
+    return html`<${SecretDialog} title="API key created" label=${`Key for ${created.name}`}
       secret=${created.key} onClose=${onClose} />`;
   }
   const roles = enums?.roles ?? [form.role];
@@ -70,7 +70,7 @@ export function RotateKeyDialog({ apiKey, onClose }) {
     return true;
   };
   if (rotated) {
-    return html`<${SecretDialog} title="API key rotated" label=${`New key of ${rotated.name}`}
+    return html`<${SecretDialog} title="API key rotated" label=${`New key for ${rotated.name}`}
       secret=${rotated.key} onClose=${onClose} />`;
   }
   return html`<${ConfirmDialog} title=${`Rotate ${apiKey.name}?`}

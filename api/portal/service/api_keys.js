@@ -36,7 +36,7 @@ export function Page({ query }) {
     <${AsyncContent} query=${keys}>${(items) => html`<${Panel} flush label=${null}>
       ${items.length
         ? html`<${KeyTable} keys=${items} onOpenDialog=${setOpenDialog} />`
-        : html`<${EmptyState} title="No keys of this owner" action=${reset}>
+        : html`<${EmptyState} title="No keys for this owner" action=${reset}>
             Partial names do not match. Enter the owner's name in full.
           </${EmptyState}>`}
     </${Panel}>`}</${AsyncContent}>

@@ -44,7 +44,7 @@ def get_parameter_count(
 
 
 def _evaluate_polynomials(coefficients: Mapping[str, list[int]], width: int, classes: int) -> int:
-    """Return the parameter count by evaluating two polynomials of the width.
+    """Return the parameter count by evaluating two polynomials in the width.
 
     `coefficients` holds one polynomial for the parameters that do not depend on the number of
     classes ("base") and one for the parameters per class ("class"), each with the constant first.

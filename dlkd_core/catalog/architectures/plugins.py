@@ -57,7 +57,7 @@ def _load_entry(point: EntryPoint) -> Architecture:
     if not isinstance(entry, Architecture):
         raise PackageInvalid(
             f"{_describe_entry_point(point)} is of type {type(entry).__name__}, not an Architecture"
-            " of dlkd_core.catalog.architectures.architecture."
+            " from dlkd_core.catalog.architectures.architecture."
         )
     return entry
 

@@ -25,8 +25,9 @@ class DLKD(Method):
     """Dual-level knowledge distillation (Ding et al., IEEE TNNLS 2024).
 
     The loss is labels + alignment + correlation, over four rotations of each image. Weights, head
-    sizes and temperature are those of the authors' published code for CIFAR-100 (delta 20, alpha
-    50). The weights in the journal article were not available.
+    sizes and temperature are those of the authors' published code for CIFAR-100 (alignment 20,
+    called delta there; correlation 50, called alpha). The weights in the journal article were not
+    available.
     """
 
     source = "https://doi.org/10.1109/TNNLS.2022.3190166"
@@ -108,7 +109,7 @@ class DLKDAuto(Method):
 def _interpolate_weight(end_weights: tuple[float, float], steps: int) -> float:
     """Interpolate the weight for a number of steps.
 
-    Up to `_SHORT_STEPS`, the weight is proportional to the number of steps. Above, it is
+    Up to `_SHORT_STEPS`, the weight is proportional to the number of steps. Above that, it is
     interpolated geometrically, so that it reaches the paper's weight at `_PAPER_STEPS`.
     """
     short, paper = end_weights

@@ -203,7 +203,8 @@ class CRD(PublishedMethod):
 class FT(PublishedMethod):
     """Factor transfer (Kim, Park and Kwak 2018) with weight 200.
 
-    The paraphraser is trained together with the student, not for 30 epochs beforehand.
+    The paraphraser is trained together with the student. RepDistiller instead trains it for 30
+    epochs before the student.
     """
 
     source = "https://arxiv.org/abs/1802.04977"
@@ -218,7 +219,8 @@ class FT(PublishedMethod):
 class AB(PublishedMethod):
     """Activation boundary distillation (Heo et al. 2019) with margin 1 and weight 1.
 
-    The term is used in every epoch, not in 30 separate epochs beforehand.
+    The term is used in every epoch. RepDistiller instead trains with this term alone for 30 epochs,
+    and then without it.
     """
 
     source = "https://arxiv.org/abs/1811.03233"
@@ -250,8 +252,8 @@ class SSKD(PublishedMethod):
         0.75,
         ge=0,
         le=1,
-        description="Fraction to keep of those views that the teacher finds most similar to another"
-        " image",
+        description="Of the views that the teacher finds most similar to another image, the"
+        " fraction to keep",
     )
 
     def _build_terms(self) -> list[LossParams]:

@@ -115,7 +115,9 @@ class MemberStream:
 
 
 def list_names(path: Path, limits: DatasetLimits) -> list[PurePosixPath]:
-    """Return the names of all regular files. For this, a tar must be read completely.
+    """Return the names of all regular files.
+
+    A tar has no index, so it is read from beginning to end.
 
     Raises:
         ArchiveUnreadable: the path is neither a folder nor a complete zip or tar.
@@ -139,7 +141,10 @@ def _archive_errors() -> Iterator[None]:
 
 
 def _guard_entries(entries: Iterator[Entry]) -> Iterator[Entry]:
-    """Convert errors in reading the archive, but not errors in the code that uses the entries."""
+    """Yield the entries, and raise `ArchiveUnreadable` if reading one from the archive fails.
+
+    Errors in the code that uses the entries are not converted.
+    """
     while True:
         with _archive_errors():
             entry = next(entries, None)
@@ -220,7 +225,7 @@ def _is_junk(name: PurePosixPath) -> bool:
 class _LimitCounter:
     """Counts the files and bytes read from an archive and raises when a limit is exceeded.
 
-    Folders have no limits, because they belong to the user of this machine.
+    It is not used for folders, because they belong to the user of this machine.
     """
 
     limits: DatasetLimits
@@ -238,6 +243,6 @@ class _LimitCounter:
         ratio_limit = max(_RATIO_CHECK_BYTES, self.archive_bytes * self.limits.compression_ratio)
         if self.bytes_read > self.limits.total_bytes or self.bytes_read > ratio_limit:
             raise ArchiveRefused(
-                f"The archive of {self.archive_bytes >> 20} MiB unpacks to more than "
+                f"The {self.archive_bytes >> 20} MiB archive unpacks to more than "
                 f"{self.bytes_read >> 20} MiB: it looks like a decompression bomb."
             )

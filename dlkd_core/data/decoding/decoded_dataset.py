@@ -24,7 +24,8 @@ class DecodedSplit:
     Args:
         pixels: (M, 3, H, W) uint8.
         labels: class indices (N,) int64, -1 for all images if the split has no labels.
-        rows: indices of the split's images in `pixels`, (N,). If None, all images belong to it.
+        rows: indices of the split's images in `pixels`, (N,). If None, all images in `pixels`
+            belong to the split.
     """
 
     pixels: Pixels

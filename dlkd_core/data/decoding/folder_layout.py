@@ -57,7 +57,9 @@ def split_by_name(name: str) -> SplitName:
 
 
 def find_class_names(placements: Iterable[Placement]) -> tuple[str, ...]:
-    """Return the class names in label order (alphabetical), or an empty tuple without labels.
+    """Return the class names in label order, which is alphabetical.
+
+    The tuple is empty if no image has a label.
 
     Raises:
         LayoutInvalid: a split has no images, there are fewer than two classes, a class is missing

@@ -37,8 +37,8 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
     tables = {split: np.concatenate(parts) for split, parts in records.items() if parts}
     if "train" not in tables or len({table.shape[1] for table in tables.values()}) > 1:
         raise LayoutInvalid(
-            "The files do not form one CIFAR dataset: training batches are missing, or CIFAR-10 "
-            "and CIFAR-100 are mixed.",
+            "The files are not a single, complete CIFAR dataset: training batches are missing, or "
+            "CIFAR-10 and CIFAR-100 are mixed.",
             hint="Upload all files of either CIFAR-10 or CIFAR-100.",
         )
     images = {

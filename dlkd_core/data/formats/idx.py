@@ -58,7 +58,7 @@ def _parse_array(
     if len(content) < 4 or content[:3] != bytes((0, 0, _UNSIGNED_BYTES)):
         raise ArchiveUnreadable(
             f"{name} is not an IDX file of unsigned bytes.",
-            hint="Upload files in the format of MNIST.",
+            hint="Upload files in the MNIST format.",
         )
     num_dimensions = content[3]
     data_offset = 4 + 4 * num_dimensions

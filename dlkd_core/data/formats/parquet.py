@@ -55,7 +55,7 @@ def _iter_images(path: Path, read_options: ReadOptions) -> Iterator[Member]:
             if content is None or label is None or label < smallest:
                 raise LayoutInvalid(
                     f"Row {row} of {name} lacks an image or a valid label.",
-                    hint="Remove rows that lack an image or a label of at least 0.",
+                    hint="Remove rows that have no image or whose label is missing or negative.",
                 )
             folder = UNLABELED_FOLDER if columns.labels is None else f"{label:0{INDEX_DIGITS}}"
             yield PurePosixPath(split, folder, *name.parts, f"{row:09}"), content

@@ -1,4 +1,4 @@
-"""VGG for small images: Simonyan, Zisserman 2015, https://arxiv.org/abs/1409.1556.
+"""VGG for small images: Simonyan and Zisserman 2015, https://arxiv.org/abs/1409.1556.
 
 The networks have batch normalization and a single linear layer. Layer names follow
 https://github.com/HobbitLong/RepDistiller, so that its checkpoints load.
@@ -26,8 +26,8 @@ _CONVOLUTIONS = {
 class CifarVGG(nn.Module):
     """A network with five blocks of convolutions and a classifier.
 
-    Max pooling halves the feature maps after each of the first three blocks and, for images of at
-    least 64 pixels, after the fourth.
+    Max pooling halves the height and width of the feature maps after each of the first three
+    blocks and, for images at least 64 pixels high, after the fourth.
     """
 
     def __init__(self, convolutions: tuple[int, ...], num_classes: int) -> None:

@@ -1,4 +1,4 @@
-"""Wide residual networks: Zagoruyko, Komodakis 2016, https://arxiv.org/abs/1605.07146.
+"""Wide residual networks: Zagoruyko and Komodakis 2016, https://arxiv.org/abs/1605.07146.
 
 Layer names follow https://github.com/HobbitLong/RepDistiller, so that its checkpoints load.
 """

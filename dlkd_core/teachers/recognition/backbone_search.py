@@ -130,8 +130,8 @@ def _find_classifier(
 def _candidate_prefixes(tensors: Mapping[str, Tensor]) -> list[str]:
     """Return the prefixes under which a network may be stored, the most likely ones first.
 
-    The names of encoders that are meant to be published come first, and those of their moving
-    averages last. Among equals, shorter paths come first.
+    Prefixes of the encoders that self-supervised methods publish come first, and prefixes of the
+    moving averages that they discard come last. Among equals, shorter prefixes come first.
     """
     counts: Counter[str] = Counter()
     for name in tensors:

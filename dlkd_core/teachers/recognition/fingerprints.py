@@ -62,7 +62,8 @@ def all_fingerprints() -> tuple[Fingerprint, ...]:
 def list_variants(architecture: str) -> list[dict[str, Any]]:
     """Return every combination of an architecture's enumerated options.
 
-    Resizable architectures get their default image size. Other numeric options keep their defaults.
+    If an architecture can be built for several image sizes, its default image size is used. Other
+    numeric options keep their defaults.
     """
     entry = find_architecture(architecture)
     enumerated = {

@@ -17,7 +17,7 @@ from dlkd_core.models.parameter_names import (
 
 @dataclass(frozen=True)
 class WeightMatch:
-    """Tensors by the network's weight names, and all mismatches that prevent a strict load."""
+    """A file's tensors under the network's weight names, and what prevents a strict load."""
 
     tensors: dict[str, Tensor]
     missing: list[str]

@@ -39,7 +39,7 @@ def serve(settings: Settings, database: Database, queue: InMemoryJobQueue, store
 
 
 def scrape(client: TestClient, **headers: str) -> dict[str, float]:
-    """Fetch the metrics and return the value of each sample by name and labels."""
+    """Fetch the metrics and return the samples' values, keyed by name and labels."""
     response = client.get("/metrics", headers=headers)
     assert response.status_code == 200, response.text
     families = text_string_to_metric_families(response.text)

@@ -33,7 +33,7 @@ def announce_worker(tenants: Tenants, name: str, facts: dict[str, Any]) -> None:
 
 
 def list_queues(tenants: Tenants) -> dict[str, Any]:
-    """List the queues as a viewer and return them by name."""
+    """Request the list of queues with a viewer's key. Return the queues, keyed by name."""
     items = tenants.create_client(Role.VIEWER).get("/v1/queues").json()["items"]
     assert [item["name"] for item in items] == ["checks", "train", "train-cpu", "train-cuda"]
     return {item.pop("name"): item for item in items}

@@ -1,4 +1,4 @@
-"""Tests for evaluation protocols in whole runs, for students, teachers and other datasets."""
+"""Tests that perform whole runs and evaluate student and teacher, also on other datasets."""
 
 import json
 from pathlib import Path

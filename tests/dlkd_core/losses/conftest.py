@@ -65,7 +65,7 @@ def make_targets(labels: Tensor, *, epoch: int = 1) -> Targets:
 
 
 def example_method(name: str) -> Method:
-    """Return the named method with its default settings for a run as long as in the DLKD paper.
+    """Return the named method with its default settings for a run of the DLKD paper's length.
 
     If the name is `combine`, the method contains every loss term.
     """

@@ -123,7 +123,7 @@ def test_a_graph_with_a_fixed_batch_size_runs_any_number_of_images(save: Save) -
 
 
 def test_images_of_another_size_are_refused_with_both_sizes(save: Save) -> None:
-    with pytest.raises(ImagesDoNotFit, match=r"8 x 8 pixels, but these images have 32 x 32"):
+    with pytest.raises(ImagesDoNotFit, match=r"8 x 8 pixels, but these images are 32 x 32"):
         load_teacher_file(save(build_graph())).source.build_extractor(IDENTITY, CPU)(
             torch.rand(2, 3, 32, 32)
         )

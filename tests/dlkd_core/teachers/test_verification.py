@@ -17,7 +17,7 @@ LEVELS = torch.tensor([30.0, 90.0, 150.0, 210.0])
 
 
 def make_split(count: int = 200, seed: int = 0) -> DatasetSplit:
-    """Return a split of noisy gray images with equally large classes."""
+    """Return a split of noisy gray images, with the same number of images in each class."""
     labels = torch.arange(count) % len(LEVELS)
     noise = torch.randn(count, 3, 4, 4, generator=torch.Generator().manual_seed(seed)) * 8
     return DatasetSplit((LEVELS[labels].view(-1, 1, 1, 1) + noise).to(torch.uint8), labels)

@@ -26,7 +26,7 @@ from tests.dlkd_core.training.small_run import (
 
 
 class LimitedMemory(nn.Module):
-    """Forward hook that runs out of memory if a batch has too many rows, as a GPU does."""
+    """Forward hook that runs out of memory if a batch has too many rows, as a GPU would."""
 
     def __init__(self, rows: int) -> None:
         super().__init__()

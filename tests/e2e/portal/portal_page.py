@@ -80,7 +80,7 @@ class PortalPage:
             self._record(f"{response.status}: {response.url}")
 
     def open(self, path: str) -> Locator:
-        """Open a path of the portal, such as /jobs, and return the page's heading."""
+        """Open a path in the portal, such as /jobs, and return the page's heading."""
         self.page.goto(f"{self.url}/#{path}")
         heading = self.page.locator("main h1")
         expect(heading).to_be_visible()

@@ -88,7 +88,7 @@ def test_table_rows_are_cards_on_a_phone_and_keep_table_roles(open_page: OpenPag
 
 
 def horizontal_overflow(portal_page: PortalPage) -> list[str]:
-    """Return a message if the page as a whole scrolls horizontally. Its tables may do so."""
+    """Return a message if the page is too wide for the window. Tables may scroll on their own."""
     pixels = portal_page.page.evaluate(
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )

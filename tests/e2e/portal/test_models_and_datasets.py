@@ -19,7 +19,7 @@ _CHECK_TIMEOUT_MS = 90_000  # long, because the machine runs other tests at the 
 
 @pytest.fixture
 def http_client(portal: PortalService) -> Iterator[httpx.Client]:
-    """Return an HTTP client of the service."""
+    """Yield an HTTP client for the service."""
     headers = {"Authorization": f"Bearer {portal.key}"}
     with httpx.Client(base_url=portal.url, headers=headers, timeout=60, trust_env=False) as client:
         yield client

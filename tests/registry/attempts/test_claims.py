@@ -1,4 +1,4 @@
-"""Claims: which job a worker gets, writes after a lost lease, and how attempts end."""
+"""Claims: the choice of the job, rejected writes after a lost lease, and the end of attempts."""
 
 from collections import Counter
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Deletion of teachers and datasets, and refusals because of jobs or model lineage."""
+"""Deletion of teachers and datasets, unless a job or a model's lineage prevents it."""
 
 from typing import Any
 

@@ -20,7 +20,7 @@ def format_time_from_now(harness: RegistryHarness, offset: timedelta) -> str:
 
 
 def pass_deadline(harness: RegistryHarness, job_id: str) -> None:
-    """Let the job expire now."""
+    """Move the job's expiry time to now."""
     harness.run(lambda session: setattr(session.get_one(Job, job_id), "expires_at", now(session)))
 
 

@@ -31,7 +31,7 @@ def run_failing_attempt(
     Args:
         harness: Acts as client and worker.
         saved: Step at which the attempt saves a checkpoint, or None for no checkpoint.
-        lost: Let the attempt fail by losing its lease, instead of with `error`.
+        lost: Whether the attempt fails because it loses its lease. `error` is then ignored.
         error: The error with which the attempt fails.
     """
     claim = harness.claim()

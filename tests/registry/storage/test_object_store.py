@@ -16,7 +16,7 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture(params=["file", "memory"])
 def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """Return a local store, or a store that has no local files, like S3."""
+    """Return a local store, or a store that, like S3, has no local files."""
     url = f"file://{tmp_path}/a%20store" if request.param == "file" else "memory:///"
     return Store(url, scratch=tmp_path / "incoming")
 

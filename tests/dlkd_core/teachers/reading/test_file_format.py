@@ -1,4 +1,4 @@
-"""Tests for detecting the format of a file from the first bytes."""
+"""Tests for detecting the format of a file from its first bytes."""
 
 import gzip
 import pickle

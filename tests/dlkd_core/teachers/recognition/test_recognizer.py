@@ -1,4 +1,4 @@
-"""Tests for recognizing the network of a checkpoint, and for the errors if none matches."""
+"""Tests for recognizing the network in a checkpoint, and for the errors if no network matches."""
 
 from typing import Any
 

@@ -234,7 +234,7 @@ class StudentSpec(FrozenModel):
 
 
 class TransferRef(Transfer):
-    """Train and evaluate the linear probe on another dataset in the service.
+    """Linear probe that is trained and evaluated on another dataset stored in the service.
 
     The images of that dataset are resized to the student's image size.
     """
@@ -243,7 +243,7 @@ class TransferRef(Transfer):
 
 
 class TransferFile(Transfer):
-    """Train and evaluate the linear probe on another dataset on this machine.
+    """Linear probe that is trained and evaluated on another dataset on this machine.
 
     The images of that dataset are resized to the student's image size.
     """

@@ -56,10 +56,10 @@ class ImportInfoOut(ResponseModel):
     name: str = Field(description="Name of the model in the service that exported it.")
     version: int | None = Field(description="Version of the model in the service that exported it.")
     checked: list[str] = Field(
-        description="Checks that the bundle passed. `archive`: the archive contains only regular "
-        "files within the size limits. `manifest` and `report`: both are valid and consistent. "
-        "`sha256`: every file matches its digest. Accuracy is taken from the "
-        "report and not measured again."
+        description="The checks that the bundle passed. `archive`: the archive contains only "
+        "regular files within the size limits. `manifest` and `report`: both are valid and "
+        "consistent. `sha256`: every file matches its digest. Accuracy is taken from the report and "
+        "not measured again."
     )
     trial: ImportCheckOut | None = Field(
         None,

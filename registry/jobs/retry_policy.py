@@ -4,8 +4,8 @@
 - infrastructure: the trainer, the store or the disk failed.
 - preemption: the machine was taken away.
 
-Failures of the last two classes are retried as long as attempts are left and later attempts save
-newer checkpoints.
+Failures of the last two classes are retried while attempts are left, provided that each retry gets
+further than the attempt before it, that is, saves a newer checkpoint.
 """
 
 from enum import StrEnum

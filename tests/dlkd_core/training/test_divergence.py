@@ -53,7 +53,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_is_located(
 ) -> None:
     error = train_until_divergence(with_broken_loss(make_run(tmp_path, "kd"), 4, value))
     # the message does not name train/labels, because that term is finite
-    assert "since epoch 2, step 5: train/loss is nan, train/kd is nan." in error.message
+    assert "in epoch 2, step 5: train/loss is nan, train/kd is nan." in error.message
     assert "learning_rate" in error.hint
 
 
@@ -61,7 +61,7 @@ def test_the_step_is_named_even_if_a_point_covers_several_steps(tmp_path: Path) 
     # metrics are logged every second step
     run = with_steps_per_epoch(make_run(tmp_path, "kd", batch_size=2, epochs=3), 20)
     error = train_until_divergence(with_broken_loss(run, 22, float("nan")))
-    assert "since epoch 2, step 23:" in error.message
+    assert "in epoch 2, step 23:" in error.message
 
 
 def read_checkpoint_step(run: TrainingRun) -> int:
@@ -104,5 +104,5 @@ def test_losses_of_an_epoch_that_ends_between_two_points_are_checked_before_savi
     # metrics are logged every second step, so the last step of the epoch has none
     run = with_steps_per_epoch(make_run(tmp_path, "kd", batch_size=2), 21)
     error = train_until_divergence(with_broken_loss(run, 20, float("nan")))
-    assert "since epoch 1, step 21:" in error.message
+    assert "in epoch 1, step 21:" in error.message
     assert not (tmp_path / CHECKPOINT_FILE).exists()

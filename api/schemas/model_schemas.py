@@ -58,8 +58,8 @@ class ImportInfoOut(ResponseModel):
     checked: list[str] = Field(
         description="The checks that the bundle passed. `archive`: the archive contains only "
         "regular files within the size limits. `manifest` and `report`: both are valid and "
-        "consistent. `sha256`: every file matches its digest. Accuracy is taken from the report and "
-        "not measured again."
+        "consistent. `sha256`: every file matches its digest. Accuracy is taken from the report "
+        "and not measured again."
     )
     trial: ImportCheckOut | None = Field(
         None,

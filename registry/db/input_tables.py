@@ -84,8 +84,8 @@ class Upload(Base):
         received: Number of bytes stored so far.
         sha256: Checksum that the client declared.
         digest: Key of the complete file in the store. Null until the file has been stored.
-        used: Whether a teacher, dataset or model was created from the upload. That row then counts
-            toward the owner's stored bytes instead of the upload.
+        used: Whether a teacher, dataset or model was created from the upload. If so, the file
+            counts toward the owner's stored bytes through that resource, not through the upload.
         holder: The request that holds the lease on the upload. The lease ends at `held_until`
             unless the request renews it.
     """

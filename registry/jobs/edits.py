@@ -72,7 +72,8 @@ def delete_job(session: Session, job_id: str, *, actor: str, with_model: bool = 
     model = session.execute(select(Model).where(Model.job_id == job_id)).scalar_one_or_none()
     if model is not None and not with_model:
         raise JobHasModel(
-            f"Job {job_id} cannot be deleted without the model {model.id}, which it produced."
+            f"Job {job_id} cannot be deleted without also deleting model {model.id}, which it"
+            " produced."
         )
     digests = model_deletion.delete_model(session, model, actor=actor) if model is not None else []
     for table in _CHILD_TABLES:

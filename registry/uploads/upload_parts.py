@@ -67,8 +67,8 @@ class UploadParts(ABC):
         Raises:
             UploadCorrupt: The digest of the file is not the expected one.
             UploadPartMissing: Direct parts are missing or have wrong sizes.
-            DirectUploadUnavailable: Some bytes did not come through the API, although the store
-                does not support signed URLs for direct parts.
+            DirectUploadUnavailable: Some parts were to be uploaded directly to the store, but the
+                store does not support signed URLs.
             StoredFileMissing: Bytes that came through the API are missing from the store.
         """
 

@@ -1,7 +1,7 @@
 """Tests that transfers of large files survive interruptions and use little memory.
 
 The tests upload a model bundle of two gigabytes with tus, import it, and download the weights with
-range requests. Connections break and the API process is killed in between.
+range requests. Along the way, connections break and the API process is killed.
 """
 
 import os

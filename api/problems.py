@@ -77,7 +77,9 @@ class FieldProblem(BaseModel):
     parameter: str | None = Field(
         None, description="Name of the query parameter, header or path parameter."
     )
-    code: str = Field(description="Error code for programs. It does not change between releases.")
+    code: str = Field(
+        description="Machine-readable error code. It does not change between releases."
+    )
     message: str
 
 
@@ -87,7 +89,9 @@ class Problem(BaseModel):
     type: str = "about:blank"
     title: str = Field(description="Name of the HTTP status.")
     status: int
-    code: str = Field(description="Error code for programs. It does not change between releases.")
+    code: str = Field(
+        description="Machine-readable error code. It does not change between releases."
+    )
     detail: str = Field(description="Human-readable explanation of the error.")
     hint: str = Field("", description="How to resolve the error.")
     errors: list[FieldProblem] = Field(

@@ -49,7 +49,7 @@ def not_modified(request: Request, headers: Mapping[str, str]) -> Response | Non
 
 
 def stream_zip(members: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
-    """Yield a zip archive of (name, chunks) members in pieces while it is written.
+    """Yield the bytes of a zip archive of (name, chunks) members as they are written.
 
     The complete archive is never in memory or on disk. Members are stored uncompressed, because
     weights hardly compress.

@@ -1,6 +1,6 @@
 """Measures how long each interface takes, step by step, to produce the first student.
 
-The interfaces are the portal, the `dlkd` command, the Python client and `curl`. The time runs from
+The interfaces are the portal, the `dlkd` command, the Python client and `curl`. The clock runs from
 the start of a new service until the student's file is on disk.
 
 Usage: python -m benchmarks.time_to_student --teacher resnet20.th --data images.zip

@@ -1,1 +1,1 @@
-"""The Python client of the service and the `dlkd` command."""
+"""The service's Python client, and the `dlkd` command."""

@@ -1,4 +1,4 @@
-"""Helpers for sleeping, threads and concurrency, used by both clients.
+"""Helpers for sleeping, threads and concurrency, used by the asynchronous and synchronous clients.
 
 When `make sync` generates the synchronous client, it removes the prefix `async_` from the names of
 the helpers.

@@ -163,12 +163,12 @@ class DatasetOptions(FrozenModel):
         None,
         ge=4,
         le=4096,
-        description="Side in pixels of the square to which all images are resized. Default: the"
-        " most common size in the dataset.",
+        description="Side length, in pixels, of the square to which all images are resized."
+        " Default: the most common size in the dataset.",
     )
     resize: ResizeMode = Field(
         DEFAULT_RESIZE,
-        description="How images of another size are resized. crop: scale to cover the size and"
+        description="How images are resized to the image size. crop: scale to cover the square and"
         " crop the center; stretch: scale both sides independently; pad: scale to fit and pad"
         " with black.",
     )

@@ -54,7 +54,7 @@ class LearningRateSchedule(FrozenModel):
 
 
 class TrainingSpec(FrozenModel):
-    """Training options. The defaults are the CIFAR-100 settings of Ding et al. (2024)."""
+    """Training options. The defaults are the CIFAR-100 settings of the DLKD paper."""
 
     epochs: int = Field(240, ge=1, le=100_000)
     batch_size: int = Field(
@@ -86,7 +86,7 @@ class TrainingSpec(FrozenModel):
         ge=0,
         le=64,
         description="Padding in pixels before the random crop. Default: an eighth of the image"
-        " side (4 for 32-pixel images).",
+        " size (4 for 32-pixel images).",
     )
     flip: bool = Field(
         True,
@@ -110,8 +110,8 @@ class TrainingSpec(FrozenModel):
     max_steps: int | None = Field(
         None,
         ge=1,
-        description="Maximum number of steps, regardless of the epochs. The learning rate schedule"
-        " is scaled to it.",
+        description="Maximum number of steps, regardless of the number of epochs. The learning rate"
+        " schedule is scaled to it.",
     )
     evaluate_every: int = Field(
         1, ge=1, description="Number of epochs between evaluations on the val split."
@@ -160,7 +160,8 @@ class TrainingSpec(FrozenModel):
         CompileMode.NEVER,
         description="Compile the student with torch.compile. auto: compile after the first"
         " steps if this saves more time than the one or two minutes that compiling takes. The"
-        " result of a resumed run may then differ in the last bits.",
+        " result of a resumed run may then differ in the last bits from that of an uninterrupted"
+        " run.",
     )
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ from registry.settings import Settings
 
 
 def render_type_name(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:
-    """Return the name, such as MOMENT, that script.py.mako gives to a type, or False if none."""
+    """Return the name that script.py.mako defines for a type, or False if it defines none."""
     if kind != "type":
         return False
     if isinstance(item, UtcDateTime):

@@ -41,7 +41,7 @@ class RegistryError(Exception):
     """Base class of the registry's errors.
 
     Attributes:
-        code: Error code that does not change between releases, for programs.
+        code: Error code for programs. It does not change between releases.
         message: What happened and why.
         hint: What to do next. Empty if there is nothing to do.
         pointer: JSON pointer to the request field that caused the error, or None.

@@ -152,8 +152,8 @@ class Settings(BaseSettings):
     )
     oidc_owner_claim: str = Field(
         "sub",
-        description="Token claim that contains the owner. Choose a claim that users cannot set "
-        "themselves.",
+        description="Token claim that identifies the owner of the resources that the token "
+        "creates. Choose a claim that users cannot set themselves.",
     )
     oidc_role_claim: str = Field(
         "roles", description="Token claim that contains the user's groups or roles at the issuer."
@@ -438,8 +438,8 @@ class Settings(BaseSettings):
             raise ValueError("DLKD_OIDC_CLIENT_ID requires DLKD_OIDC_ISSUER.")
         if self.store_public_url is not None and not self.store_url.startswith("s3:"):
             raise ValueError(
-                "DLKD_STORE_PUBLIC_URL requires an s3:// store. The API itself serves files from "
-                "a local folder."
+                "DLKD_STORE_PUBLIC_URL requires an s3:// store. Files in a local folder are "
+                "served by the API itself."
             )
         if self.worker_metrics_port and (self.worker_metrics_host, self.worker_metrics_port) == (
             self.host,

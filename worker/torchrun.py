@@ -1,7 +1,7 @@
 """Launches a job with several processes, using torchrun.
 
 Only the leader process reads the supervisor's messages. If a process fails, torchrun ends the
-others. If torchrun itself is killed, the kernel ends all processes.
+others. If torchrun itself is killed, Linux kills the job's processes.
 """
 
 import ctypes

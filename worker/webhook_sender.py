@@ -1,4 +1,7 @@
-"""Sends signed webhook deliveries. Each address is resolved and checked once per delivery."""
+"""Sends signed webhook deliveries.
+
+For each delivery, the host name in the URL is resolved once, and its addresses are checked.
+"""
 
 import json
 import logging
@@ -58,7 +61,10 @@ class WebhookSender:
 
 
 def _create_tls_context(settings: Settings) -> ssl.SSLContext:
-    """Create a TLS context that trusts the system's authorities and those in `webhooks_ca_file`."""
+    """Create a TLS context that trusts the system's certificate authorities.
+
+    It also trusts the authorities in `webhooks_ca_file`, if that is set.
+    """
     context = ssl.create_default_context()
     if settings.webhooks_ca_file is not None:
         context.load_verify_locations(settings.webhooks_ca_file)

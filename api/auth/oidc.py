@@ -133,7 +133,7 @@ class Issuer:
             return jwt.decode(token, keys, algorithms=_ALGORITHMS)
 
     def _get_keys(self, max_age: float) -> tuple[KeySet, float]:
-        """Return keys at most `max_age` seconds old, and the time at which they were fetched."""
+        """Return keys that are at most `max_age` seconds old, and when they were fetched."""
         with self._lock:
             if self._keys is None or monotonic() - self._fetched_at > max_age:
                 self._keys = self._fetch_keys()

@@ -21,7 +21,7 @@ class AuthenticationMiddleware:
     """Requires a credential for every path under /v1, even if the path does not exist.
 
     The credential is checked before the body is read. The request counts toward the caller's rate
-    limit or, if the credential is rejected, toward the limit of the client address.
+    limit or, if the credential is rejected, toward the limit for the client's address.
     """
 
     def __init__(

@@ -43,8 +43,8 @@ class RateLimitStatus:
 class RateLimiter:
     """Counts requests in sliding one-minute windows.
 
-    If Redis does not respond, each process counts its own requests, rather than rejecting all of
-    them.
+    If Redis does not respond, requests are still served within the limits, but each process counts
+    only the requests that it receives.
     """
 
     def __init__(self, settings: Settings) -> None:

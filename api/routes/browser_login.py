@@ -86,7 +86,7 @@ def _get_issuer(request: Request) -> Issuer:
     issuer: Issuer | None = request.app.state.issuer
     if issuer is None or request.app.state.services.settings.oidc_client_id is None:
         raise NotFound(
-            "This service has no login through an identity provider.",
+            "This service does not support login through an identity provider.",
             hint="The operator can enable it by setting DLKD_OIDC_CLIENT_ID.",
         )
     return issuer

@@ -100,7 +100,8 @@ def retry_job(
 ) -> Any:
     """Retry a failed, canceled or expired job.
 
-    The job can use all of its attempts again. It continues from its last checkpoint, if it has one.
+    The full number of attempts is available again. The job continues from its last checkpoint, if
+    it has one.
     """
     body = body or RetryRequest()
     overrides = body.model_dump(include={"deadline"}, exclude_unset=True)

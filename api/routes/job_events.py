@@ -102,7 +102,7 @@ def parse_cursor(cursor: str | None) -> int:
 def _read_events(
     services: Services, job_id: str, after: int, limit: int
 ) -> tuple[list[EventOut], bool]:
-    """Return the events with numbers above `after`, and whether the job had already ended."""
+    """Return events with numbers above `after`, and whether the job ended before they were read."""
     with services.database.read() as session:
         ended = queries.get(session, job_id).status in TERMINAL
         rows = queries.list_events(session, job_id, after=after, limit=limit)

@@ -187,7 +187,11 @@ def submit_job(
     *,
     cloned_from: str | None = None,
 ) -> Job:
-    """Submit a job, and fail if the job would exceed its owner's quotas."""
+    """Submit a job.
+
+    Raises:
+        QuotaExceeded: The job would exceed its owner's quotas.
+    """
     job = submission.submit(
         session,
         caller,

@@ -40,7 +40,7 @@ PERFORMED_CHECKS = ("archive", "manifest", "report", "sha256")
     response_model=ModelOut,
     openapi_extra=build_form_openapi(
         ModelImportForm,
-        "Zip archive from `GET /v1/models/{model}/bundle`, or the `student.zip` of an export.",
+        "Zip archive from `GET /v1/models/{model}/bundle`, or a `student.zip` that a run exported.",
     ),
 )
 async def import_model(

@@ -1,4 +1,4 @@
-"""Models: list, get, compare, change, delete and trace their lineage."""
+"""Models: list, get, compare, change and delete them, and trace their lineage."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Prometheus metrics. They are for operators, so the OpenAPI document omits them."""
+"""Prometheus metrics. They are for operators, so the OpenAPI document omits this route."""
 
 import hmac
 

@@ -32,7 +32,7 @@ def create_webhook(
 ) -> Any:
     """Create a webhook that sends events to a URL.
 
-    The events are about resources that belong to the same owner as the caller.
+    The webhook receives only events about resources of the owner to which the caller belongs.
 
     Only this response contains the signing secret.
     """

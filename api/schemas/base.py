@@ -17,7 +17,7 @@ class ResponseModel(BaseModel):
 
 
 class Page(ResponseModel, Generic[Item]):
-    """One page of a list, newest first."""
+    """One page of a list."""
 
     items: list[Item]
     next_cursor: str | None = Field(
@@ -36,7 +36,9 @@ class ErrorOut(ResponseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    code: str = Field(description="Error code for programs. It does not change between releases.")
+    code: str = Field(
+        description="Machine-readable error code. It does not change between releases."
+    )
     message: str
     hint: str = Field("", description="How to resolve the error.")
 

@@ -160,7 +160,7 @@ class LogLineOut(ResponseModel):
         validation_alias="seq",
         description="Line number. Lines are numbered from 1 across all attempts of the job.",
     )
-    attempt: int = Field(description="Number of the attempt.")
+    attempt: int = Field(description="Number of the attempt that logged the line.")
     at: datetime
     line: str
 
@@ -179,7 +179,9 @@ class EventOut(ResponseModel):
     )
     type: str
     at: datetime
-    attempt: int = Field(description="Number of the attempt.")
+    attempt: int = Field(
+        description="Number of the latest attempt at the time of the event. 0 before the first."
+    )
     data: dict[str, Any]
 
 

@@ -137,7 +137,8 @@ class LogQuery(FrozenModel):
     tail: int | None = Field(
         None,
         ge=1,
-        description="Return only the last lines, at most this many. Overrides `after` and `limit`.",
+        description="Return at most this many lines, from the end of the log. Overrides `after` and"
+        " `limit`.",
     )
     attempt: int | None = Field(
         None, ge=1, le=2**31 - 1, description="Return only the lines of this attempt."

@@ -1,4 +1,4 @@
-"""Conversion of database rows to response schemas."""
+"""Conversion of database rows to their wire formats."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -56,12 +56,12 @@ _WORKER_FIELDS = set(WorkerOut.model_fields) - {"status", "busy", "devices", "jo
 
 
 def serialize_job(session: Session, job: Job, settings: Settings) -> JobOut:
-    """Return the response schema of a job, including its attempts and labels."""
+    """Convert a job to its wire format, including its attempts and labels."""
     return serialize_jobs(session, [job], settings)[0]
 
 
 def serialize_jobs(session: Session, jobs: Sequence[Job], settings: Settings) -> list[JobOut]:
-    """Return the response schemas of jobs, using a fixed number of queries."""
+    """Convert jobs to their wire format, using a fixed number of queries."""
     job_ids = [job.id for job in jobs]
     alive_within = timedelta(seconds=settings.liveness_seconds)
     waiting_for = capacity.explain_waiting(session, list(jobs), alive_within=alive_within)
@@ -121,12 +121,12 @@ def serialize_job_plan(
 
 
 def serialize_model(session: Session, model: Model) -> ModelOut:
-    """Return the response schema of a model, including its files, aliases and tags."""
+    """Convert a model to its wire format, including its files, aliases and tags."""
     return serialize_models(session, [model])[0]
 
 
 def serialize_models(session: Session, models: Sequence[Model]) -> list[ModelOut]:
-    """Return the response schemas of models, using a fixed number of queries."""
+    """Convert models to their wire format, using a fixed number of queries."""
     model_ids = [model.id for model in models]
     aliases_by_model = aliases.aliases_by_model(session, model_ids)
     tags_by_model = model_versions.tags_by_model(session, model_ids)
@@ -146,13 +146,13 @@ def serialize_models(session: Session, models: Sequence[Model]) -> list[ModelOut
 
 
 def serialize_model_file(file: ModelFile) -> ModelFileOut:
-    """Return the response schema of a model file, including its URL path."""
+    """Convert a model file to its wire format, including its URL path."""
     fields = {name: getattr(file, name) for name in _MODEL_FILE_FIELDS}
     return ModelFileOut(**fields, url=f"/v1/models/{file.model_id}/files/{file.name}")
 
 
 def serialize_comparison(comparison: Comparison) -> ComparisonOut:
-    """Return the response schema of a comparison, including the accuracy per class."""
+    """Convert a comparison to its wire format, including the accuracy per class."""
     return ComparisonOut(
         models=[
             ComparedModelOut(
@@ -174,7 +174,7 @@ def serialize_comparison(comparison: Comparison) -> ComparisonOut:
 def serialize_workers(
     session: Session, workers: Sequence[WorkerRow], settings: Settings, caller: Principal
 ) -> list[WorkerOut]:
-    """Return the response schemas of workers, including the jobs that the caller may see."""
+    """Convert workers to their wire format, including the jobs that the caller may see."""
     held_jobs = membership.list_held_jobs(session, [worker.id for worker in workers])
     at, within = now(session), timedelta(seconds=settings.liveness_seconds)
     return [

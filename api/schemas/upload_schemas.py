@@ -23,11 +23,11 @@ class FileUploadOut(ResponseModel):
     created_at: datetime
     expires_at: datetime = Field(
         description="Time when the upload will be deleted. Every request that adds data postpones "
-        "it."
+        "the deletion."
     )
 
     @computed_field(  # type: ignore[prop-decorator]  # the decorator order that pydantic documents
-        description="Whether the file is complete, so that `id` can be used as `upload_id`."
+        description="Whether the file is complete. If so, `id` can be used as `upload_id`."
     )
     @property
     def finished(self) -> bool:

@@ -30,7 +30,7 @@ class WorkerJobOut(ResponseModel):
     status: str
     attempt: int
     slots: int = Field(description="Number of slots that the job occupies.")
-    since: datetime = Field(description="Start of the current attempt.")
+    since: datetime = Field(description="Time when the current attempt started.")
 
 
 class WorkerOut(ResponseModel):

@@ -120,7 +120,8 @@ def receive_form(
 def drain_on_error(body: Iterator[bytes]) -> Iterator[None]:
     """Read the rest of the body, up to a limit, if the `with` block raises an error.
 
-    Otherwise a client that is still sending the body may never see the error response.
+    If the rest were not read, a client that is still sending the body might never see the error
+    response.
     """
     try:
         yield
@@ -238,7 +239,7 @@ def _get_finished_upload(services: Services, caller: Principal, upload_id: str) 
 
 
 def _copy_part(part: FormPart, writer: StoreWriter, sniff: Sniff) -> str:
-    """Copy the part and return its format. The format is detected before the rest is copied."""
+    """Copy the part and return its format, which is detected before anything is copied."""
     head = b""
     for chunk in part.data:
         head += chunk

@@ -1,4 +1,4 @@
-"""Sends HTTP requests with retries and parses the responses into typed models."""
+"""Sends HTTP requests with retries and parses the responses into typed objects."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Self, TypeVar
@@ -15,7 +15,9 @@ _Model = TypeVar("_Model", bound=ResponseModel)
 
 
 class AsyncBaseClient:
-    """Sends requests, retries those that are safe to repeat, and raises `ProblemError`.
+    """Sends requests, and retries those that are safe to repeat.
+
+    If the service refuses a request, `ProblemError` is raised.
 
     Args:
         url: Address of the service, such as http://127.0.0.1:8000.
@@ -105,11 +107,11 @@ class AsyncBaseClient:
         )
 
     async def get(self, path: str, model_type: type[_Model], **params: Any) -> _Model:
-        """Get a resource as a response model. The model's methods use this client."""
+        """Get a resource as a response object, whose methods use this client."""
         return self.parse(await self.send("GET", path, params=params), model_type)
 
     def parse(self, response: httpx.Response, model_type: type[_Model]) -> _Model:
-        """Parse the body of a response into an instance of the given model."""
+        """Parse the body of a response into an object of the given class."""
         return model_type.model_validate_json(response.content, context=self)
 
     async def paginate(

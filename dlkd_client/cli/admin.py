@@ -29,7 +29,7 @@ def collect_garbage(
 ) -> None:
     """Remove unreferenced objects from the store.
 
-    Uses the store in the DLKD_... settings. Prints the size, kind and name of each object.
+    Uses the store that the DLKD_... settings select. Prints the size, kind and name of each object.
     """
     with require_service_extras():
         from registry.db.database import Database
@@ -55,9 +55,9 @@ def check_files(
 ) -> None:
     """Check the store for missing files.
 
-    Checks that the store in the DLKD_... settings holds every file that the database refers to.
-    Prints each missing or corrupt file with the row that refers to it. The exit status is 1 if
-    there is such a file.
+    Checks that the store holds every file that the database refers to. The DLKD_... settings select
+    the store and the database. Prints each missing or corrupt file with the row that refers to it.
+    The exit status is 1 if there is such a file.
     """
     with require_service_extras():
         from registry.db.database import Database

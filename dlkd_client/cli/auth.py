@@ -27,7 +27,11 @@ def login(
     ],
     api_key: Annotated[
         str | None,
-        typer.Option("--api-key", envvar="DLKD_API_KEY", help="API key. [default: prompted for]"),
+        typer.Option(
+            "--api-key",
+            envvar="DLKD_API_KEY",
+            help="API key. If it is not set, the command asks for it.",
+        ),
     ] = None,
     *,
     as_json: JsonOption = False,

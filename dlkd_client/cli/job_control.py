@@ -53,7 +53,10 @@ def pause(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Pause a job after it has saved a checkpoint."""
+    """Pause a job.
+
+    A running job first saves a checkpoint.
+    """
     with connect(url, key, data) as client:
         _print_status(client.pause(job), as_json=as_json)
 

@@ -1,4 +1,4 @@
-"""Runs the whole service on this machine with its embedded defaults, for `dlkd up`."""
+"""Runs the API and a worker on this machine, for `dlkd up`."""
 
 import fcntl
 import json

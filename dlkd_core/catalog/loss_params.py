@@ -274,8 +274,8 @@ class SSKDParams(LossParams):
         0.75,
         ge=0,
         le=1,
-        description="Of the views that the teacher finds most similar to another image, the"
-        " fraction to keep",
+        description="Fraction to keep of the views that the teacher does not find most similar to"
+        " their own image",
     )
 
 

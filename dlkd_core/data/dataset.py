@@ -33,7 +33,7 @@ class DatasetSplit:
 
     @property
     def is_labeled(self) -> bool:
-        """Whether the images have labels. A split is either completely labeled or unlabeled."""
+        """Whether the images have labels. Either all images of a split have labels or none do."""
         return bool((self.labels >= 0).all())
 
     def to(self, device: torch.device) -> "DatasetSplit":

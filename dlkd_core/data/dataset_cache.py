@@ -18,10 +18,10 @@ def find_cached(path: Path, read_options: ReadOptions) -> Path | None:
 
 
 def cache_path(path: Path, cache_dir: Path, read_options: ReadOptions) -> Path:
-    """Return the path at which a source's packed file is cached.
+    """Return the path at which the packed file of a folder or archive is cached.
 
-    The file name is a digest of three things: the source, the read options that affect its images,
-    and the version of this package.
+    The file name is a digest of three things: the folder or archive, the read options that affect
+    its images, and the version of this package.
     """
     key = {
         "size": read_options.image_size,

@@ -69,7 +69,7 @@ def iter_chunks(images: Images) -> Iterator[Tensor]:
 def move_images(images: Images, device: torch.device) -> Images:
     """Return the images on a device.
 
-    Images stay in host memory if they would take more than half of a GPU's free memory.
+    Images stay in host memory if they would take more than half of the GPU's free memory.
     """
     if isinstance(images, Tensor) and device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)

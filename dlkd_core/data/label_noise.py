@@ -1,4 +1,4 @@
-"""Removes or permutes training labels, to reproduce experiments with few or noisy labels.
+"""Drops training images or permutes labels, to reproduce experiments with few or noisy labels.
 
 The evaluation split is never changed.
 """

@@ -120,7 +120,7 @@ def _map_split(path: Path, header: dict[str, Any], data_offset: int, name: str) 
 
     A read-only mapping does not count toward the memory limit of a process, and the system can
     reclaim the mapped pages at any time. The safetensors library uses private mappings instead,
-    which count as much as a copy in memory.
+    which count toward the limit like a copy in memory.
     """
     images, labels = header[f"{name}.images"], header[f"{name}.labels"]
     images_offset = data_offset + images["data_offsets"][0]

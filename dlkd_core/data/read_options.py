@@ -76,8 +76,8 @@ class ReadOptions:
         resize: resize mode for images of another size.
         max_memory_bytes: maximum size of the decoded images in memory. Larger datasets are kept on
             disk. If None, the limit is half of the memory available to this process.
-        cache_dir: folder in which datasets on disk are kept as packed files for later runs. If
-            None, they are kept in temporary files for this run only.
+        cache_dir: folder in which datasets that exceed the memory limit are kept as packed files
+            for later runs. If None, they are kept in temporary files for this run only.
     """
 
     limits: DatasetLimits = DEFAULT_LIMITS

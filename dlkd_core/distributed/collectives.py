@@ -2,8 +2,8 @@
 
 All processes compute the same loss from all rows. The gradient of a gathered tensor is therefore
 the same in every process, and each process keeps only the part for its own rows, so that nothing is
-counted twice. A sum over shards, such as a batch norm's, is different: each process applies it to
-its own rows only, so the gradients from all processes must be added up.
+counted twice. A sum over shards, such as one in batch norm, is different: each process applies it
+to its own rows only, so the gradients from all processes must be added up.
 """
 
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
 """The processes that share one run.
 
 All processes run the same operations in the same order, each on its shard of the images. Only the
-leader writes files and communicates with the caller. The leader also decides whatever could differ
-between processes, such as the time or a request to stop.
+leader writes files and communicates with the caller. Anything that could differ between processes,
+such as the time or a request to stop, is also taken from the leader.
 """
 
 import os

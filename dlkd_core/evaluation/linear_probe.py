@@ -35,10 +35,10 @@ def linear_probe(
     """Fit softmax regression on standardized features and classify the queries.
 
     Minimizes sum_i CE(W f_i + b, y_i) + penalty / 2 |W|^2 over the bank, like scikit-learn's
-    LogisticRegression(C=1 / penalty). The problem is convex and L-BFGS finds its only optimum, so
-    the result does not depend on a learning rate, a seed or the order of the images. The whole bank
-    is processed at once in float64, which is suitable for a few hundred thousand images, but not
-    for millions.
+    LogisticRegression(C=1 / penalty). The problem is convex and L-BFGS finds its global optimum,
+    so the result does not depend on a learning rate, a seed or the order of the images. The whole
+    bank is processed at once in float64, which is suitable for a few hundred thousand images, but
+    not for millions.
 
     Args:
         bank: Features (M, D) to train on.

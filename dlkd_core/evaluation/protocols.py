@@ -62,8 +62,8 @@ def run_protocols(
     Args:
         protocols: Protocols to run.
         forward: Frozen network on `device` that maps images (N, 3, H, W) in [0, 1] to outputs.
-        data: The run's own dataset. Its training split is the one that the run trained on, after
-            labels were dropped or permuted.
+        data: The run's own dataset. Its training split contains exactly the images and labels that
+            the run trained on, after the spec's label fraction and label noise were applied.
         reading: Options for reading additional datasets. Datasets too large for memory are kept
             in the cache folder that the options name.
         device: Device of the network.

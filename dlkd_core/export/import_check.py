@@ -99,6 +99,6 @@ def _check_logits(
         violation = tolerance.find_violation(logits, expected, torch.empty(0))
         if violation is not None:
             raise ModelUnfit(
-                f"{file.name} is not the same network as the other files: it {violation}."
+                f"{file.name} does not contain the same network as the other files: it {violation}."
             )
     return expected

@@ -36,8 +36,8 @@ class ABLoss(DistillationLoss):
     L = sum_l w_l * 0.003 / N * sum( (s + m)^2 [t <= 0, s > -m] + (s - m)^2 [t > 0, s <= m] )
 
     s = r(F_S) and t = F_T. N is the number of images and m the margin. w_l is 1 for the last block
-    and is halved for each block before it. r is a convolution to the teacher's width and size,
-    followed by batch norm.
+    and is halved for each block before it. r is a convolution that maps F_S to the teacher's width
+    and size, followed by batch norm.
     """
 
     params: ABParams

@@ -104,7 +104,7 @@ def other_views(rows: Tensor, num_views: int) -> Tensor:
 
 
 def view_cosines(rows: Tensor, num_views: int) -> Tensor:
-    """Return the cosines between the other views (rows) and the first views (columns)."""
+    """Return the cosine between each later view (row) and each image's first view (column)."""
     units = F.normalize(rows, dim=-1)
     return other_views(units, num_views) @ first_view(units, num_views).T
 

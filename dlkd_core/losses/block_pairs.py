@@ -1,4 +1,4 @@
-"""Pairs the block outputs of two networks, whose number, sizes and widths may differ."""
+"""Pairs the block outputs of two networks, even if their numbers, sizes and widths differ."""
 
 from collections.abc import Sequence
 from typing import TypeVar

@@ -26,7 +26,8 @@ class FitNetLoss(DistillationLoss):
 
     L = mean ( r(F_S) - F_T )^2
 
-    r is a convolution to the teacher's width and size, followed by batch norm and ReLU.
+    r is a convolution that maps F_S to the teacher's width and size, followed by batch norm and
+    ReLU. If no such convolution exists, the larger feature map is pooled first.
     """
 
     def __init__(self, params: FitNetParams, context: LossContext) -> None:

@@ -23,10 +23,10 @@ class SRRLLoss(DistillationLoss):
 
     L = L_FM + w L_SR = mean ( p - f_T )^2 + w mean ( W_T p - z_T )^2, p = pooled mean of r(F_S)
 
-    Both terms are computed on the first view. r is a 1x1 convolution to the teacher's width,
-    followed by batch norm and ReLU. F_S is the feature map of the student's last block if it is as
-    wide as the student's features, and the features otherwise. W_T is the teacher's own classifier,
-    which is frozen.
+    Both terms are computed on the first view. r is a 1x1 convolution that maps F_S to the
+    teacher's width, followed by batch norm and ReLU. F_S is the feature map of the student's last
+    block if it is as wide as the student's features, and the features otherwise. W_T is the
+    teacher's own classifier, which is frozen.
     """
 
     params: SRRLParams

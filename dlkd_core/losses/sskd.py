@@ -29,7 +29,7 @@ class SSKDLogitsLoss(DistillationLoss):
 
     L = T^2 * KL( softmax(z_T / T) || softmax(z_S / T) )
 
-    Unlike `SSKDLoss`, this term does not leave out any of these views.
+    Unlike `SSKDLoss`, which drops views that the teacher ranks badly, this term keeps all of them.
     """
 
     params: SSKDLogitsParams
@@ -49,12 +49,13 @@ class SSKDLoss(DistillationLoss):
     """KL divergence between the teacher's and the student's view similarities.
 
     L = t^2 * mean KL( softmax(S_T / t) || softmax(S_S / t) ),
-    S_ij = cosine between the features of other view i and first view j
+    S_ij = cosine between the features of later view i and first view j
 
-    S_S is computed on the outputs of a linear - ReLU - linear head. Each row belongs to one view,
-    and the mean is over the kept rows. A row is kept if the teacher ranks the image of that view
-    first. Of the other rows, the fraction `keep` with the best ranks is kept. Student and teacher
-    features may differ in width.
+    Later views are all views but the first of each image. S_S is computed on the outputs of a
+    linear - ReLU - linear head. The mean is over the rows that are kept. In each row, the teacher's
+    cosines rank the images of the batch. A row is kept if the view's own image ranks first. Of the
+    other rows, the fraction `keep` in which it ranks best is kept. Student and teacher features may
+    differ in width.
     """
 
     params: SSKDParams
@@ -80,8 +81,9 @@ class SSKDLoss(DistillationLoss):
 def select_well_ranked_rows(cosines: Tensor, keep_fraction: float) -> Tensor:
     """Return a mask of the rows to keep, for cosines (batch * others, batch).
 
-    The mask keeps all rows in which the image of the view ranks first, and `keep_fraction` of the
-    others. Computing it does not make the CPU wait for the GPU.
+    The mask keeps all rows in which the view's own image ranks first. Of the other rows, it keeps
+    the fraction `keep_fraction` in which that image ranks best. Computing the mask does not make
+    the CPU wait for the GPU.
     """
     rows, batch = cosines.shape
     own_images = torch.arange(batch, device=cosines.device).repeat_interleave(rows // batch)

@@ -26,7 +26,7 @@ def build_index() -> str:
 
 
 def indexed_architectures() -> list[Architecture]:
-    """Return the architectures in the index: this project's own and torchvision's."""
+    """Return the architectures in the file: this project's own and torchvision's."""
     return [
         entry
         for entry in ARCHITECTURES.values()

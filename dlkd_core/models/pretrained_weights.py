@@ -35,7 +35,7 @@ class PretrainedNetwork:
 def load_pretrained(
     architecture: str, options: Mapping[str, Any] | None = None, *, pointer: str
 ) -> PretrainedNetwork:
-    """Load a network with its published weights by its catalog name.
+    """Build a network by its catalog name and load its published weights.
 
     `pointer` is the JSON pointer to the spec field that requests the network.
 

@@ -1,9 +1,10 @@
 """Generates the timm index, `dlkd_core/catalog/architectures/timm_architectures.json`.
 
 Run this module to regenerate the index from the installed timm, which takes a few minutes. Each
-network is built and run on the meta device at growing image sizes, so everything in the index is
-measured. The index excludes networks with no classifier or more than two, networks whose classifier
-does not receive features, and networks that do not accept images with three channels.
+network is built and run on the meta device at increasing image sizes, so everything in the index is
+measured. The index excludes networks for which timm names no classifier layer or more than two,
+networks whose classifier does not receive features, and networks that do not accept images with
+three channels.
 """
 
 import json
@@ -108,8 +109,8 @@ def _probe_sizes(name: str, network: Network, side: int) -> tuple[int, SizePolic
 def _runs_at_other_sizes(network: Network, small_side: int, side: int) -> bool:
     """Return whether a network built for side length `side` also runs at two other side lengths.
 
-    One of them is `small_side`. A single one proves nothing, because a position table may match it
-    by coincidence.
+    One of them is `small_side`. Running at a single other side length proves nothing, because a
+    position table may match it by coincidence.
     """
     return _runs_at(network, small_side) and any(
         _runs_at(network, other) for other in _PROBE_SIDES if small_side < other != side

@@ -3,9 +3,10 @@
 Catalog names are timm's names with the prefix "timm/". Blocks are taken from timm's `feature_info`:
 the last block of each resolution, at most four, or the block at each quarter of the depth if the
 network has a single resolution.
-Backbones that timm builds without a classifier (DINOv2, DINOv3, SigLIP, ...) get one. The family
-excludes CLIP's ResNets, whose classifier is part of their pooling, and EfficientViM, which has
-eight classifiers.
+
+Backbones that timm by default builds without a classifier (DINOv2, DINOv3, SigLIP, ...) get one.
+The family excludes CLIP's ResNets, whose classifier is part of their pooling, and EfficientViM,
+which has eight classifiers.
 """
 
 from typing import Any

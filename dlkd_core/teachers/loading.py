@@ -67,8 +67,8 @@ class LoadedTeacher:
         num_classes: Number of classes, or 0 for a network without a classifier.
         parameters: Number of parameters.
         notices: Messages for the user.
-        normalization: Input normalization that the publisher of pretrained weights states. It is
-            None for teachers that are loaded from a file.
+        normalization: Input normalization published with the pretrained weights. It is None for
+            teachers that are loaded from a file.
     """
 
     source: TeacherSource

@@ -49,7 +49,7 @@ def candidate_normalizations(
 def choose_best(losses: dict[str, Tensor]) -> str:
     """Return the name of the first normalization that is not clearly worse than the best one.
 
-    `losses` holds, for each normalization, the losses of the same images. The first normalization
+    `losses` holds, for each normalization, the losses on the same images. The first normalization
     is preferred so that chance does not decide between equally good ones.
     """
     best = min(losses.values(), key=lambda loss: loss.mean().item())
@@ -57,7 +57,7 @@ def choose_best(losses: dict[str, Tensor]) -> str:
 
 
 def _is_clearly_worse(losses: Tensor, best: Tensor) -> bool:
-    """Return whether the mean paired difference exceeds twice its standard error."""
+    """Return whether the mean of `losses - best` exceeds twice its standard error."""
     difference = losses - best
     return bool(difference.mean() > 2 * difference.std() / sqrt(len(difference)))
 

@@ -13,7 +13,7 @@ _UNLABELED_HINT = (
 
 
 def check_dataset(spec: DistillationSpec, data: ImageDataset) -> None:
-    """Check that the method and the student can be trained on the dataset.
+    """Check that the dataset is suitable for the method and the student.
 
     Raises:
         SpecError: The method needs labels and the images have none, or the student does not accept

@@ -12,8 +12,8 @@ def learning_rate_factor(
     """Return the factor by which the base learning rate is multiplied at `step` (counted from 0).
 
     The milestones and the cosine curve are relative to the total number of steps, `steps`, which
-    includes the warm-up.
-    The schedule of Ding et al. multiplies the rate by 0.1 after epochs 150, 180 and 210 of 240.
+    includes the warm-up. The schedule of the DLKD paper multiplies the rate by 0.1 after epochs
+    150, 180 and 210 of 240.
     """
     warmup_steps = schedule.warmup_epochs * steps_per_epoch
     if step < warmup_steps:

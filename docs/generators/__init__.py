@@ -1,4 +1,5 @@
 """Generators for the parts of the documentation that are derived from the code.
 
-`mkdocs build` calls them through `mkdocs_hooks`: tables, formulas, diagrams and source pages.
+These are tables, formulas, diagrams and source pages. `mkdocs build` runs the generators
+through `mkdocs_hooks`.
 """

@@ -31,7 +31,7 @@ def dataset_format_table() -> str:
 
 
 def evaluation_table() -> str:
-    """Return the table of evaluation protocols that run on features."""
+    """Return the table of protocols that evaluate a student's features."""
     rows = (
         (f"`{name}`", (getdoc(protocol) or "").partition("\n")[0], f"<{protocol.source}>")
         for name, protocol in EVALUATIONS.items()

@@ -1,6 +1,6 @@
 """Example curl commands, one per operation.
 
-A test sends each of them to the service.
+A test runs each of them against the service.
 """
 
 import json

@@ -106,7 +106,7 @@ def _describe_inputs(method: Method) -> str:
 def _view_modes(method: Method) -> list[ViewKind]:
     """Return the kinds of views that a method uses by default.
 
-    There are two if the method chooses its views by the training budget.
+    There are two if the method chooses its views depending on the training budget.
     """
     return [ViewKind.SINGLE, ViewKind.ROTATION4] if method.views is None else [method.views]
 

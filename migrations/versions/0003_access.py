@@ -17,9 +17,9 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def _columns() -> dict[str, list[sa.Column]]:
-    """Build the new columns of each table, anew for each call.
+    """Build the new columns of each table.
 
-    SQLAlchemy allows only one use of each column object.
+    Each call builds new objects, because SQLAlchemy allows only one use of each column object.
     """
     return {
         "api_keys": [

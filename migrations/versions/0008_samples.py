@@ -1,7 +1,7 @@
 """Add image counts per class and a contact sheet of sample images to datasets.
 
-Revision 0008, after 0007. Existing datasets get neither, because both can be
-computed only from the packed files.
+Revision 0008, after 0007. Existing datasets get neither, because both are
+computed from the images, which a migration does not read.
 """
 
 import sqlalchemy as sa

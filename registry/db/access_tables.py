@@ -108,7 +108,7 @@ class Quota(Base):
 
 
 class DeviceUsage(Base):
-    """Device seconds used by one owner's attempts that ended in one month.
+    """Device seconds used by one owner's attempts, counted in the month in which they ended.
 
     The row is kept when the jobs are deleted.
     """

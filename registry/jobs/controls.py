@@ -49,7 +49,7 @@ def pause(session: Session, job_id: str, *, actor: str) -> Job:
 
     Raises:
         JobEnded: The job has already ended.
-        TransitionRefused: The job cannot be paused in its status.
+        TransitionRefused: The job cannot be paused in its current status.
     """
     job = queries.lock(session, job_id)
     if job.status in {JobStatus.PAUSING, JobStatus.PAUSED}:

@@ -20,8 +20,8 @@ _MAX_EVENTS = 1000
 class JobFilters:
     """Filters for a job list.
 
-    A job must match every filter that is set. If `status` is set, its status must be one of
-    these. If `labels` is set, it must have all of these labels.
+    A job must match every filter that is set. If `status` is set, the job must have one of these
+    statuses. If `labels` is set, it must have all of these labels.
     """
 
     status: tuple[JobStatus, ...] = ()
@@ -41,7 +41,7 @@ def parse_label(text: str) -> tuple[str, str]:
     """Split ``key:value`` into key and value.
 
     Raises:
-        LabelInvalid: The key, the colon or the value is missing.
+        LabelInvalid: The key or the colon is missing.
     """
     key, colon, value = text.partition(":")
     if not (key and colon):
@@ -50,7 +50,7 @@ def parse_label(text: str) -> tuple[str, str]:
 
 
 def get(session: Session, job_id: str) -> Job:
-    """Return the job. Upload checks are treated as missing.
+    """Return the training job. Upload checks are not found.
 
     Raises:
         NotFound: There is no such job.

@@ -48,7 +48,7 @@ def plan(
         session: The session to read from.
         request: The job request.
         visible_owner: The only owner whose inputs the job may use, or None for all owners.
-        owner: The owner among whose models the model names in the request are looked up.
+        owner: The owner whose models are searched for the model names in the request.
 
     Raises:
         UnprocessableRequest: The job can never run, for example because an input is invalid.

@@ -1,4 +1,4 @@
-"""Deletion of models. If other rows still refer to a model, its deletion must be forced."""
+"""Deletion of models, which must be forced if an alias or a student refers to the model."""
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session

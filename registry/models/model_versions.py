@@ -139,7 +139,8 @@ def find(
     """Return a model by its id, or by the owner's ``name@alias`` or ``name@version``.
 
     Raises:
-        NotFound: There is no such model, or `visible_owner` may not see it.
+        NotFound: There is no such model, or a model given by its id does not belong to
+            `visible_owner`. If `visible_owner` is None, all owners are visible.
     """
     parts = model_names.parse_reference(reference)
     if parts is None:
@@ -235,7 +236,7 @@ def tags_by_model(session: Session, model_ids: Sequence[str]) -> dict[str, list[
 
 
 def list_files(session: Session, *model_ids: str) -> list[ModelFile]:
-    """List the files of the models, sorted by model and name."""
+    """List the files of the given models, sorted by model and name."""
     query = (
         select(ModelFile)
         .where(ModelFile.model_id.in_(model_ids))

@@ -55,8 +55,8 @@ def delete_if_expired(
 ) -> bool:
     """Delete an unreferenced file older than `grace`. Return whether it was deleted.
 
-    A file that was never recorded is recorded first. If the same bytes are being uploaded, `record`
-    then waits until this transaction ends before it checks that the file exists.
+    A file that was never recorded is recorded first. A concurrent upload of the same bytes then
+    waits in `record` until this transaction ends, and only then checks that the file exists.
     """
     row = {"digest": digest, "size": size, "created_at": now(session)}
     upsert(session, Artifact, [row], keys=["digest"])
@@ -143,8 +143,8 @@ def _is_referenced(session: Session, digest: str) -> bool:
 def _referenced_digests() -> CompoundSelect[str, str]:
     """Select all referenced digests, with the ids of the rows that refer to them.
 
-    This is the only place that defines which files are needed. Jobs that have not ended need their
-    inputs.
+    This is the only place that defines which files are needed. The inputs of a job are needed
+    until the job ends.
     """
     return (
         select(Teacher.sha256.label("digest"), Teacher.id.label("row"))

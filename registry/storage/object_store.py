@@ -1,6 +1,7 @@
 """The file store: a local folder or an S3 bucket.
 
-Published files are named by their sha256, so that equal files are stored once.
+Files are named by their sha256, so that equal files are stored once. Only checkpoints and the parts
+of unfinished uploads have other keys.
 """
 
 import hashlib

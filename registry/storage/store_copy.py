@@ -1,4 +1,4 @@
-"""Copying of a file store for a backup, a restore or a move from a local folder to S3."""
+"""Copying a file store for a backup, a restore or a move from a local folder to S3."""
 
 import tempfile
 from collections.abc import Iterator

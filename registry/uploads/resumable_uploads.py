@@ -180,7 +180,7 @@ def get_finished(session: Session, upload_id: str, *, visible_owner: str | None)
     file.
 
     Raises:
-        UploadUnknown: There is no such upload, or `visible_owner` may not see it.
+        UploadUnknown: There is no such upload, or its owner is not `visible_owner`.
         UploadUnfinished: Not all bytes have been received.
     """
     try:

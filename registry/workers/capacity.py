@@ -86,7 +86,7 @@ def _fits_one(capacity: QueueCapacity) -> ColumnElement[bool]:
 
 
 def can_run(capacity: QueueCapacity, job: Job) -> bool:
-    """Return whether the job fits the capacity. Keep consistent with the SQL in `fits_any`."""
+    """Return whether the job fits the capacity. Keep this in sync with the SQL in `fits_any`."""
     has_memory = (
         capacity.memory_bytes is None
         or job.memory_bytes is None

@@ -33,8 +33,8 @@ def respond_with(status: int, **headers: str) -> Fault:
 class FaultyTransport(httpx.HTTPTransport):
     """Transport that simulates faults in the first requests.
 
-    Each entry of `faults` responds to one request, or lets it through to the service if the entry
-    is None. The first `lost` responses from the service never reach the client.
+    Each entry of `faults` is a function that responds to one request, or None to let the request
+    through to the service. The first `lost` responses from the service never reach the client.
     """
 
     def __init__(self, *faults: Fault, lost: int = 0) -> None:

@@ -56,7 +56,7 @@ STEP_EVENT = StepFinished(epoch=1, epochs=1, step=1, steps=2)
 
 
 def send_interrupt() -> None:
-    """Send an interrupt to this process, and fail if it is raised immediately, not deferred."""
+    """Send an interrupt to this process. Fail if it is raised at once instead of being deferred."""
     try:
         signal.raise_signal(signal.SIGINT)
     except KeyboardInterrupt:

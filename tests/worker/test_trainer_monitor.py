@@ -1,4 +1,4 @@
-"""Tests for the results that follow from a trainer's events and from stop requests."""
+"""Tests for the trainer monitor: recorded events, stop requests and the result of an attempt."""
 
 from collections.abc import Iterator
 from threading import Event as Flag

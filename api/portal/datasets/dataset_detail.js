@@ -16,7 +16,7 @@ import { SampleImages } from "./dataset_samples.js";
 
 const FORCE_OPTIONS = [{
   parameter: "force", errorCode: "dataset_in_lineage",
-  label: "Delete anyway. These models can no longer be reproduced.",
+  label: "Delete anyway. These models can then no longer be reproduced.",
 }];
 const DELETE_TEXT =
   "Its images are deleted. Models trained on it are kept, but failed jobs that used it cannot be "

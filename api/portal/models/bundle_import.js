@@ -12,7 +12,7 @@ import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 
 const CHECKING_TEXT = "Checking every file against the manifest…";
 const BUNDLE_LABEL =
-  "Choose a bundle: a zip file downloaded from a model page, or the student.zip of an export";
+  "Choose a bundle: a zip file downloaded from a model page, or a student.zip that a run exported";
 
 /** Opens the model's page on success. After an error, the form and the upload are kept. */
 export function ImportBundleDialog({ onClose }) {
@@ -31,7 +31,7 @@ export function ImportBundleDialog({ onClose }) {
     setError(null);
     const name = form.name.trim() || null;
     const model = await importBundle(file, { name, notes: form.notes });
-    toast(`Imported ${model.name} ${model.version}`, "Every file matches its manifest.");
+    toast(`Imported ${model.name} ${model.version}`, "Every file matches the manifest.");
     navigate(`/models/${model.id}`);
   };
   const fail = (importError) => {

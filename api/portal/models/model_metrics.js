@@ -76,7 +76,7 @@ export const METRICS = [
   { name: "top1", label: "Top-1", format: formatPercent, inPoints: true },
   { name: "top5", label: "Top-5", format: formatPercent, inPoints: true },
   {
-    name: "knn_top1", label: "Top-1 of the features, by nearest neighbors",
+    name: "knn_top1", label: "Nearest-neighbor top-1 on the features",
     format: formatPercent, inPoints: true,
   },
   {

@@ -39,6 +39,6 @@ export function DeleteWebhookDialog({ webhook, onClose }) {
     navigate("/webhooks");
   };
   return html`<${ConfirmDialog} title="Delete this webhook?"
-    text="Its deliveries are deleted, and pending notifications are not sent."
+    text="Its delivery history is deleted, and pending notifications are not sent."
     label="Delete" kind="danger" onConfirm=${deleteWebhook} onClose=${onClose} />`;
 }

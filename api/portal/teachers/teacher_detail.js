@@ -13,7 +13,7 @@ import { html } from "../vendor/preact.js";
 
 const FORCE_OPTIONS = [{
   parameter: "force", errorCode: "teacher_in_lineage",
-  label: "Delete anyway. These models can no longer be reproduced.",
+  label: "Delete anyway. These models can then no longer be reproduced.",
 }];
 const DELETE_TEXT =
   "Its file is deleted. Models distilled from it are kept, but failed jobs that used it cannot be "

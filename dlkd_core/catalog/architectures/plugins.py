@@ -1,7 +1,7 @@
 """Architectures that installed packages declare in the entry point group `dlkd_core.architectures`.
 
-For example, a package declares one with the following lines in its `pyproject.toml`. The module
-that they name should not import torch::
+The module in which an architecture is defined should not import torch. For example, a package
+declares an architecture with the following lines in its `pyproject.toml`::
 
     [project.entry-points."dlkd_core.architectures"]
     tiny_cnn = "my_networks.catalog:TINY_CNN"
@@ -25,8 +25,8 @@ def load_installed_architectures(existing_names: Collection[str]) -> list[Archit
     """Return the architectures of all installed packages, sorted by entry point name.
 
     Raises:
-        PackageInvalid: An entry point cannot be imported or is not an `Architecture`, or the
-            architecture has a name that already exists or a reserved family.
+        PackageInvalid: An entry point cannot be imported or is not an `Architecture`, the name of
+            the architecture already exists, or its family is reserved.
     """
     installed: dict[str, Architecture] = {}
     for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):

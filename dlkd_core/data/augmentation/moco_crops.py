@@ -31,7 +31,7 @@ def make_moco_views(images: Tensor, generator: torch.Generator, *, flip: bool) -
     Args:
         images: (batch, 3, H, W) uint8.
         generator: a CPU generator, so that all devices draw the same numbers.
-        flip: whether to mirror half of the views.
+        flip: whether to mirror each view with a probability of 1/2.
 
     Returns:
         (batch * 2, 3, H, W) float32 in [0, 1].

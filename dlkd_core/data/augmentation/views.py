@@ -27,7 +27,7 @@ class Augmentation:
         kind: kind of views.
         padding: zero padding in pixels before a random crop. Ignored for the kind `moco`,
             which crops differently.
-        flip: whether to mirror half of the images.
+        flip: whether to mirror each image with a probability of 1/2.
     """
 
     kind: ViewKind = ViewKind.SINGLE

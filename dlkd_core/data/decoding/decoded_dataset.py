@@ -188,7 +188,7 @@ def _resolve_class_names(
     if distinct["val"] == {NO_LABEL}:
         raise LayoutInvalid(
             "The training images have labels, but the val images have none.",
-            hint="Add labels for val, or remove those of train.",
+            hint="Add labels to the val split, or remove the labels of the train split.",
         )
     smallest, largest = min(map(min, labeled)), max(map(max, labeled))
     count = len(classes) if classes else largest + 1

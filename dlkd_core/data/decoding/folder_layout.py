@@ -1,7 +1,7 @@
 """The folder layout train/<class>/… and val/<class>/…, which gives each file its split and class.
 
-Images directly under train/ or val/ have no label. Images in a class folder named
-`UNLABELED_FOLDER` have none either.
+Images directly under train/ or val/ have no label. The constant `UNLABELED_FOLDER` is the name of a
+class folder whose images have no label either.
 """
 
 import re
@@ -62,8 +62,8 @@ def find_class_names(placements: Iterable[Placement]) -> tuple[str, ...]:
     The tuple is empty if no image has a label.
 
     Raises:
-        LayoutInvalid: a split has no images, there are fewer than two classes, a class is missing
-            from one of two labeled splits, or only the training split has labels.
+        LayoutInvalid: a split has no images, only one class exists, only the training split has
+            labels, or both splits have labels but a class is missing from one of them.
     """
     distinct = set(placements)
     for split in SPLITS:

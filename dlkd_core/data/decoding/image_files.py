@@ -121,7 +121,10 @@ def _decode_into(
     scan: DatasetScan,
     read_options: ReadOptions,
 ) -> None:
-    """Decode each file into its row. Add files that cannot be decoded to `scan.broken_files`."""
+    """Decode each file into its row of `images`.
+
+    Files that cannot be decoded are added to `scan.broken_files`.
+    """
     size = images["train"].shape[2], images["train"].shape[3]
     for name, content in members:
         if name in plan.rows and name not in scan.broken_files:
@@ -135,7 +138,7 @@ def _decode_into(
 
 
 def _decodable_rows(plan: _RowPlan, scan: DatasetScan, limits: DatasetLimits) -> Rows | None:
-    """Return the rows of the training images that were decoded, or None if no image failed.
+    """Return the rows of the training images that were decoded, or None if all images were.
 
     Raises:
         ImageUnreadable: an evaluation image, or too many training images, could not be decoded.

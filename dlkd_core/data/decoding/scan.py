@@ -41,7 +41,7 @@ class DatasetScan:
     def add_file(
         self, name: PurePosixPath, read: Callable[[], bytes], limits: DatasetLimits
     ) -> None:
-        """Add a file. It is read only if its path fits the layout.
+        """Add a file. If its path does not fit the layout, the file is counted but not read.
 
         Raises:
             LayoutInvalid: a file with the same name has already been added.

@@ -1,7 +1,7 @@
 """ShuffleNet V1 and V2 for small images.
 
-V1: Zhang et al. 2018, https://arxiv.org/abs/1707.01083, 3 groups. V2: Ma et al. 2018,
-https://arxiv.org/abs/1807.11164, width 1. Layer names follow
+V1 (with 3 groups): Zhang et al. 2018, https://arxiv.org/abs/1707.01083. V2 (with width multiplier
+1): Ma et al. 2018, https://arxiv.org/abs/1807.11164. Layer names follow
 https://github.com/HobbitLong/RepDistiller, so that its checkpoints load.
 """
 

@@ -1,8 +1,9 @@
 """Architecture fingerprints: digests of weight names and shapes that identify a network.
 
 The networks of the DLKD paper and of installed packages are built on the meta device when first
-needed. torchvision and timm take seconds or minutes to import and build, so their fingerprints are
-stored in `torchvision_fingerprints.json` and `timm_fingerprints.json`. Regenerate them with
+needed. Importing torchvision and timm and building their networks takes seconds or minutes, so the
+fingerprints of these networks are stored in `torchvision_fingerprints.json` and
+`timm_fingerprints.json`. Regenerate them with
 `python -m dlkd_core.teachers.recognition.fingerprints torchvision timm`. Tests compare the files
 with the networks.
 """

@@ -133,7 +133,10 @@ def _try_variant(
 
 
 def _from_backbone(backbone: Backbone) -> RecognizedModel:
-    """Build the result for a backbone, with its classifier if the file holds nothing else."""
+    """Build the result for a backbone.
+
+    It includes the classifier if `backbone` names one and it fits the network.
+    """
     variant, classifier = backbone.variant, backbone.classifier
     if classifier:
         num_classes = len(backbone.tensors[f"{classifier}.weight"])

@@ -1,4 +1,4 @@
-"""Direct uploads of large files to the S3 store, and the fallback to uploads to the service."""
+"""Direct uploads of large files to the S3 store, with uploads to the service as the fallback."""
 
 import asyncio
 from hashlib import sha256

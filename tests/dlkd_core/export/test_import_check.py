@@ -90,7 +90,7 @@ def test_files_with_different_logits_are_refused(
     )
     onnx.save(model, tmp_path / "other.onnx")
     other = ReportedFile(name="student.onnx", format="onnx", path=tmp_path / "other.onnx")
-    with pytest.raises(ModelUnfit, match="not the same network as the other files"):
+    with pytest.raises(ModelUnfit, match="does not contain the same network as the other files"):
         check_files(make_reported_model(context), [exported_files[2], other])
 
 

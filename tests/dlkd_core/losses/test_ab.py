@@ -68,7 +68,7 @@ def test_connectors_map_to_the_teachers_width(
 def test_a_neuron_cut_off_by_the_students_relu_can_still_become_active(
     make_outputs: MakeOutputs, build_loss: BuildLoss
 ) -> None:
-    """Blocks get a connector even if their shapes are equal. Its output can be negative."""
+    """Even blocks of equal shape get a connector between them. Its output can be negative."""
     loss, teacher = build_loss(ABParams(), views=1, teacher=STUDENT_WIDTH), make_outputs(4, seed=1)
     cut = [maps.relu() for maps in make_outputs(4).feature_maps]
     blocks = zip(loss.connectors, cut, teacher.feature_maps, strict=True)

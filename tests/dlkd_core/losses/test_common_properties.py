@@ -1,4 +1,4 @@
-"""Tests for properties that many losses share, for the negative sampler and for the memories."""
+"""Tests for the negative sampler, CRD's memory banks, and properties that many losses share."""
 
 import pytest
 import torch

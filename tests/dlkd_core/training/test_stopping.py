@@ -1,4 +1,4 @@
-"""Tests for runs that end early because of a time limit or patience, also after a resume."""
+"""Tests for ending runs early by a time limit or by `patience`, also after a resume."""
 
 from collections.abc import Callable
 from dataclasses import replace

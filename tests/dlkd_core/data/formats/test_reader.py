@@ -208,7 +208,7 @@ def test_without_a_val_split_the_same_tenth_of_each_class_is_always_held_out(
 
 
 def make_damaged_files(train: int) -> dict[str, bytes]:
-    """Return the files of two val images and `train` training images, the last one truncated."""
+    """Return files of two val and `train` training images. Truncate the last training image."""
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     files = {f"train/{'ab'[row % 2]}/{row:03}.png": encode_png(image) for row in range(train)}
     last = max(files)

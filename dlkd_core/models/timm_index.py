@@ -91,7 +91,7 @@ def probe_network(name: str) -> TimmModelInfo | None:
 
 
 def _probe_sizes(name: str, network: Network, side: int) -> tuple[int, SizePolicy]:
-    """Return the smallest side length that an image may have, and the policy for other sizes.
+    """Return the smallest side length of an image, and how the network supports other sizes.
 
     CHOSEN means that a network must be built for a specific size. ANY means that the same network
     runs on images of several sizes.

@@ -91,9 +91,8 @@ def _require_key_for_public_host(settings: Settings, database: Database) -> None
         _log.warning("Database is not available yet: %s", error)
         return
     raise PublicHostWithoutKey(
-        f"Listening on {settings.host} makes the service reachable from other machines, but there is "
-        "no API key yet. "
-        "Run `dlkd key add NAME` first."
+        f"Listening on {settings.host} makes the service reachable from other machines, but there"
+        " is no API key yet. Run `dlkd key add NAME` first."
     )
 
 

@@ -24,6 +24,21 @@ from dlkd_core.device import describe_device, pick_device
 PUBLISHED: dict[str, Any] = json.loads(
     Path(__file__).with_name("published_results.json").read_text()
 )
+# Published parameters of methods that differ between pairs: mdistiller's configurations for dkd,
+# and those of ReviewKD's authors.
+_PAIR_PARAMETERS: dict[str, dict[str, dict[str, float]]] = {
+    "dkd": {
+        "wrn_40_2/wrn_16_2": {"beta": 6},
+        "wrn_40_2/wrn_40_1": {"beta": 6},
+        "vgg13/vgg8": {"beta": 6},
+        "resnet56/resnet20": {"beta": 2},
+    },
+    "reviewkd": {
+        "resnet32x4/ShuffleV2": {"review": 8},
+        "resnet110/resnet32": {"review": 1},
+        "resnet110/resnet20": {"review": 0.6},
+    },
+}
 # Architectures that the paper trains with a fifth of the usual learning rate.
 _LOW_LEARNING_RATE = {"MobileNetV2", "ShuffleV1", "ShuffleV2"}
 
@@ -33,6 +48,8 @@ def training_config(architecture: str, epochs: int, seed: int) -> dict[str, Any]
     return {
         "epochs": epochs,
         "seed": seed,
+        "batch_size": 64,
+        "schedule": {"name": "step"},
         "learning_rate": 0.01 if architecture in _LOW_LEARNING_RATE else 0.05,
         "evaluate_every": 10_000,
     }
@@ -73,7 +90,7 @@ class PaperTable:
                 student={"architecture": student},
                 dataset=self.data,
                 teacher=None if method == "plain" else {"path": self.teacher_weights(teacher)},
-                method=parse_method(method),
+                method=parse_method(method, pair),
                 training=training_config(student, self.arguments.epochs, seed),
             )
             for seed in range(self.arguments.seeds)
@@ -97,13 +114,18 @@ class PaperTable:
             print(format_row(method, row, self.sources), flush=True)
         plot = self.arguments.out / "table.svg"
         plot_table(cells, self.teacher_top1, plot)
+        for name in dict.fromkeys(name for names in self.sources.values() for name in names):
+            print(f"\n{name}: {PUBLISHED[name]['setting']}.")
         print(f"\nPlot: {plot}")
 
 
-def parse_method(text: str) -> dict[str, Any]:
-    """Parse a method written as `name:parameter=value:…`."""
+def parse_method(text: str, pair: str = "") -> dict[str, Any]:
+    """Parse a method written as `name:parameter=value:…`.
+
+    Parameters that were published for the pair (teacher/student) replace the method's defaults.
+    """
     name, *parameters = text.split(":")
-    method: dict[str, Any] = {"name": name}
+    method: dict[str, Any] = {"name": name, **_PAIR_PARAMETERS.get(name, {}).get(pair, {})}
     for parameter in parameters:
         key, value = parameter.split("=", 1)
         method[key] = _parse_value(value)

@@ -119,6 +119,7 @@ class Model(ResponseModel):
     parameters: int
     classes: list[str] = Field(default_factory=list)
     metrics: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
+    warnings: list[str] = Field(default_factory=list)
     files: list[ModelFile] = Field(default_factory=list)
 
     def file(self, name: str) -> ModelFile:

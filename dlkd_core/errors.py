@@ -5,6 +5,7 @@ DistillationError
 │   ├── UnknownChoice
 │   ├── PackageInvalid          an installed package declares an invalid architecture
 │   ├── WeightsUnavailable      pretrained weights cannot be downloaded or found in a cache
+│   ├── WeightsDoNotFit         the student cannot inherit the teacher's weights
 │   └── LogitsNeeded            the method needs logits, but the teacher has no classifier
 ├── TeacherError                the checkpoint
 │   ├── CheckpointUnreadable
@@ -83,6 +84,11 @@ class WeightsUnavailable(SpecError):
         "Give this machine network access, set TORCH_HOME (torchvision) or HF_HOME (timm) to a"
         " cache that contains the weights, or upload the checkpoint as a teacher."
     )
+
+
+class WeightsDoNotFit(SpecError):
+    code = "weights_do_not_fit"
+    default_hint = "Use a student of the teacher's family, or set student.init to random."
 
 
 class LogitsNeeded(SpecError):

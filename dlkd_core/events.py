@@ -23,6 +23,7 @@ class Phase(LiteralEnum):
     READING = "reading"
     VERIFYING_TEACHER = "proving"
     TRAINING = "training"
+    BASELINE = "baseline"  # only if the spec asks for a baseline
     EVALUATING = "evaluating"
     EXPORTING = "exporting"
 
@@ -44,11 +45,22 @@ class PhaseStarted(FrozenModel):
     phase: Phase
 
 
+class NoticeLevel(LiteralEnum):
+    """Importance of a notice."""
+
+    INFO = "info"
+    WARNING = "warning"
+
+
 class Notice(FrozenModel):
-    """A message for the user. Programs can ignore it."""
+    """A message for the user. Programs can ignore it.
+
+    Warnings are also listed in the report.
+    """
 
     type: Literal["notice"] = "notice"
     message: str
+    level: NoticeLevel = NoticeLevel.INFO
 
 
 class TeacherVerified(FrozenModel):
@@ -64,6 +76,9 @@ class TeacherVerified(FrozenModel):
     knn_top1: float | None = Field(
         None, description="k-NN accuracy of the teacher's features, if it has no classifier"
     )
+    pixel_knn_top1: float | None = Field(
+        None, description="k-NN accuracy of the raw pixels on the same images, for comparison"
+    )
     images: int
     normalization: dict[str, list[float]]
     tried: dict[str, float] = Field(
@@ -76,7 +91,8 @@ class TeacherVerified(FrozenModel):
 class StepFinished(FrozenModel):
     """A training step finished.
 
-    `step` and `epoch` count from 1. `steps` and `epochs` are the totals of the run.
+    `step` and `epoch` count from 1. `steps` and `epochs` are the totals of the training of the
+    student or, in the phase `baseline`, of the baseline.
     """
 
     type: Literal["step"] = "step"
@@ -84,6 +100,7 @@ class StepFinished(FrozenModel):
     epochs: int
     step: int
     steps: int
+    batch_size: int | None = None
 
 
 class MetricsRecorded(FrozenModel):
@@ -129,7 +146,7 @@ class RunFinished(FrozenModel):
     """The run finished.
 
     `report` contains the student's architecture, parameter count and normalization, the lineage of
-    the run, and the metrics of the teacher and the student.
+    the run, the warnings, and the metrics of the teacher, the student and the baseline.
     """
 
     type: Literal["finished"] = "finished"

@@ -1,16 +1,19 @@
 """The steps of a run, from reading the spec's inputs to exporting the student."""
 
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from dlkd_core import events
+from dlkd_core.catalog.methods import Plain
 from dlkd_core.catalog.methods.base_method import RunContext, ViewKind
 from dlkd_core.data import ImageDataset, ReadOptions, open_dataset
 from dlkd_core.data.augmentation.views import Augmentation
 from dlkd_core.data.batches import BatchLoader
+from dlkd_core.data.dataset import DatasetSplit
 from dlkd_core.data.label_noise import apply_label_options
 from dlkd_core.device import describe_device, pick_device
 from dlkd_core.distributed.collectives import all_gather
@@ -24,29 +27,35 @@ from dlkd_core.errors import OutOfMemory, SpecError
 from dlkd_core.evaluation import measure_agreement, predict, protocols
 from dlkd_core.evaluation.accuracy import score_logits
 from dlkd_core.evaluation.knn_quality import measure_knn_top1
-from dlkd_core.events import Metric, Phase
+from dlkd_core.events import Metric, NoticeLevel, Phase
 from dlkd_core.export import ExportContext, Student, export_all
 from dlkd_core.losses import build_objective
 from dlkd_core.losses.base_loss import LossContext
 from dlkd_core.models import FeatureExtractor
-from dlkd_core.models.student_init import complete_options, init_student
-from dlkd_core.network_outputs import OutputShapes
+from dlkd_core.models.student_init import complete_options, exposes_blocks, init_student
+from dlkd_core.network_outputs import Outputs, OutputShapes
 from dlkd_core.reporting.model_card import UNTRAINED_CLASSIFIER_NOTICE
-from dlkd_core.reporting.run_report import build_report
-from dlkd_core.spec import DistillationSpec, Normalization
+from dlkd_core.reporting.run_report import build_report, measure_baseline
+from dlkd_core.spec import DistillationSpec, Normalization, StudentInit
 from dlkd_core.teachers.normalization import channel_statistics
+from dlkd_core.teachers.student_inheritance import inherit_weights, preview_inheritance
+from dlkd_core.teachers.teacher_cache import TeacherCache, TeacherCacheFile
 from dlkd_core.teachers.verified_teacher import VerifiedTeacher, load_teacher
 from dlkd_core.training import compatibility
+from dlkd_core.training.baseline import train_baseline
 from dlkd_core.training.checkpoint import TrainingState
 from dlkd_core.training.ema import ModelEMA
 from dlkd_core.training.loop import TeacherForward, TrainingRun, train
 from dlkd_core.training.optimizer import build_optimizer
 from dlkd_core.training.precision import Precision, pick_precision
 from dlkd_core.training.run_inputs import RunInputs, compute_run_digest
-from dlkd_core.training.teacher_cache import TeacherCache, TeacherCacheFile
-from dlkd_core.training_spec import CompileMode
+from dlkd_core.training.training_defaults import count_steps, describe_choice, resolve_training
+from dlkd_core.training_spec import CompileMode, ResolvedTrainingSpec
 
 _PIXELS_PER_PADDING = 8  # the paper pads 32-pixel images by 4 pixels before cropping
+
+# Training images on which statistics of the teacher's outputs are measured
+_SAMPLE_SIZE, _SAMPLE_BATCH_SIZE = 2048, 64
 
 _UNLABELED_NOTICE = (
     "The evaluation images have no labels, so the accuracy of the teacher cannot be measured, and"
@@ -78,7 +87,7 @@ def run(
             cache folder is `directory / "data"`. Image size and resize mode are taken from the
             spec.
         teacher_cache: File that stores the teacher's outputs for later runs with the same images;
-            see `dlkd_core.training.teacher_cache`.
+            see `dlkd_core.teachers.teacher_cache`.
 
     Raises:
         DistillationError: The run failed. See `dlkd_core.errors` for the codes.
@@ -92,13 +101,23 @@ def run(
             training = _load_and_train(
                 spec, directory, resume_from, read_options, teacher_cache, world
             )
-            inputs, training_run = yield from run_in_lockstep(training, world)
+            trained = yield from run_in_lockstep(training, world)
         if world.is_leader:
-            yield from _evaluate_and_export(inputs, training_run)
+            yield from _evaluate_and_export(trained)
     except LeaderStopped:
         return
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise OutOfMemory(str(error).partition("\n")[0] or "There is not enough memory.") from error
+
+
+@dataclass(frozen=True)
+class _TrainedRun:
+    """A run whose student is trained, and its baseline if the spec asks for one."""
+
+    inputs: RunInputs
+    training_run: TrainingRun
+    baseline_run: TrainingRun | None = None
+    baseline_warning: str | None = None
 
 
 def _load_and_train(
@@ -108,11 +127,13 @@ def _load_and_train(
     read_options: ReadOptions,
     teacher_cache: TeacherCacheFile | None,
     world: World,
-) -> Generator[events.Event, None, tuple[RunInputs, TrainingRun]]:
-    inputs = yield from _load_inputs(spec, read_options, world)
+) -> Generator[events.Event, None, _TrainedRun]:
+    inputs = yield from load_inputs(spec, read_options, world)
 
     yield events.PhaseStarted(phase=Phase.TRAINING)
-    training_run = _build_training_run(inputs, directory, teacher_cache)
+    data = inputs.data.to(inputs.device)
+    digest = compute_run_digest(inputs)
+    training_run = build_training_run(inputs, data, directory, teacher_cache, digest)
     world.check_same_inputs(training_run.digest)
     start_step = 0
     if resume_from:
@@ -124,13 +145,31 @@ def _load_and_train(
     yield from train(training_run, start_step)
     if not inputs.spec.method.trains_classifier:
         yield events.Notice(message=UNTRAINED_CLASSIFIER_NOTICE)
-    return inputs, training_run
+    if not (spec.baseline and inputs.spec.method.trains_classifier):
+        return _TrainedRun(inputs, training_run)
+
+    yield events.PhaseStarted(phase=Phase.BASELINE)
+    # All processes of the run also share the training of the baseline.
+    baseline_run = build_training_run(_without_teacher(inputs), data, directory, None, digest)
+    warning = yield from train_baseline(baseline_run)
+    return _TrainedRun(inputs, training_run, None if warning else baseline_run, warning)
 
 
-def _load_inputs(
+def _without_teacher(inputs: RunInputs) -> RunInputs:
+    """Return the inputs of the baseline: those of the student, but with the labels alone."""
+    spec = inputs.spec
+    student = spec.student.model_copy(update={"init": StudentInit.RANDOM})
+    changes = {"method": Plain(), "teacher": None, "student": student, "baseline": False}
+    return replace(inputs, spec=spec.model_copy(update=changes), teacher=None)
+
+
+def load_inputs(
     spec: DistillationSpec, read_options: ReadOptions, world: World
 ) -> Generator[events.Event, None, RunInputs]:
-    """Read the images, load the teacher and verify it on the evaluation split."""
+    """Read the images, load the teacher and verify it on the evaluation split.
+
+    What the spec leaves to the run, such as the learning rate, is chosen (see `fit_to_run`).
+    """
     device = pick_device(world.local_rank)
     yield events.PhaseStarted(phase=Phase.READING)
     read_options = replace(
@@ -140,12 +179,6 @@ def _load_inputs(
         data = apply_label_options(open_dataset(spec.dataset.path, read_options), spec.training)
     yield from _to_notices(data.notices)
 
-    requested_method = spec.method
-    spec = _adapt_method(spec, data)
-    if spec.method != requested_method:
-        yield events.Notice(
-            message=f"The method {requested_method.name} runs as {spec.method.summarize()}."
-        )
     compatibility.check_dataset(spec, data)
     protocols.check_protocols(spec.evaluation, data, read_options)
 
@@ -155,24 +188,50 @@ def _load_inputs(
         teacher = load_teacher(spec.teacher, data.to(device), device)
         yield from _to_notices(teacher.loaded.notices)
         yield _teacher_event(teacher)
+        yield from _to_notices(teacher.verification.warnings, NoticeLevel.WARNING)
         compatibility.check_teacher(spec.method, teacher.loaded)
         if not data.val.is_labeled:
             yield events.Notice(message=_UNLABELED_NOTICE)
         data = replace(data, classes=teacher.classes)
-    return RunInputs(spec, data, read_options, teacher, device, world)
+        if inherited := preview_inheritance(spec.student, data.image_size, teacher):
+            yield events.Notice(message=inherited.summarize())
+    spec, training = yield from fit_to_run(spec, data, teacher, device)
+    return RunInputs(spec, training, data, read_options, teacher, device, world)
 
 
-def _to_notices(messages: Iterable[str]) -> Iterator[events.Notice]:
-    return (events.Notice(message=message) for message in messages)
+def _no_outputs() -> Iterator[Outputs]:
+    return iter(())
 
 
-def _adapt_method(spec: DistillationSpec, data: ImageDataset) -> DistillationSpec:
-    training = spec.training
-    steps_per_epoch = -(-len(data.train) // training.batch_size)
-    steps = training.epochs * steps_per_epoch
-    if training.max_steps:
-        steps = min(steps, training.max_steps)
-    return spec.model_copy(update={"method": spec.method.adapt(RunContext(steps=steps))})
+def _to_notices(
+    messages: Iterable[str], level: NoticeLevel = NoticeLevel.INFO
+) -> Iterator[events.Notice]:
+    return (events.Notice(message=message, level=level) for message in messages)
+
+
+def fit_to_run(
+    spec: DistillationSpec,
+    data: ImageDataset,
+    teacher: VerifiedTeacher | None,
+    device: torch.device,
+) -> Generator[events.Event, None, tuple[DistillationSpec, ResolvedTrainingSpec]]:
+    """Choose the training options and loss weights that the spec leaves to the run."""
+    training = resolve_training(spec.training, spec.student, len(data.train))
+    if choice := describe_choice(spec.training, training):
+        yield events.Notice(message=choice)
+    sample = data.train.images[:2].to(device).float() / 255
+    context = RunContext(
+        steps=count_steps(training, len(data.train)),
+        has_labels=data.train.is_labeled,
+        has_teacher_logits=teacher is not None and teacher.loaded.num_classes > 0,
+        has_feature_maps=teacher is not None
+        and bool(teacher(sample).feature_maps)
+        and exposes_blocks(spec.student, len(data.classes), data.image_size),
+    )
+    method = spec.method.adapt(context)
+    if method != spec.method:
+        yield events.Notice(message=f"The method {method.name} runs as {method.summarize()}.")
+    return spec.model_copy(update={"method": method, "training": training}), training
 
 
 def _teacher_event(teacher: VerifiedTeacher) -> events.TeacherVerified:
@@ -182,6 +241,7 @@ def _teacher_event(teacher: VerifiedTeacher) -> events.TeacherVerified:
         parameters=teacher.loaded.parameters,
         top1=verification.scores.top1 if verification.scores else None,
         knn_top1=verification.knn_top1,
+        pixel_knn_top1=verification.pixel_knn_top1,
         images=len(verification.logits),
         normalization={
             "mean": list(verification.normalization.mean),
@@ -191,17 +251,32 @@ def _teacher_event(teacher: VerifiedTeacher) -> events.TeacherVerified:
     )
 
 
-def _build_training_run(
-    inputs: RunInputs, directory: Path, teacher_cache: TeacherCacheFile | None
+def build_training_run(
+    inputs: RunInputs,
+    data: ImageDataset,
+    directory: Path,
+    teacher_cache: TeacherCacheFile | None,
+    digest: str,
 ) -> TrainingRun:
-    training, method, device = inputs.spec.training, inputs.spec.method, inputs.device
+    """Build the student, its objective and everything else that the training loop needs.
+
+    Args:
+        inputs: The loaded inputs of the run.
+        data: The dataset of the inputs, on the device.
+        directory: Output folder.
+        teacher_cache: File that stores the teacher's outputs, or None.
+        digest: Identifies the run in its checkpoints.
+
+    Raises:
+        SpecError: The spec does not fit the networks or the number of processes.
+    """
+    training, method, device = inputs.training, inputs.spec.method, inputs.device
     if training.compile == CompileMode.ALWAYS and inputs.world.size > 1:
         raise SpecError(
             "The student cannot be compiled in a run with several processes.",
             hint="Set compile to auto or never.",
             pointer="/training/compile",
         )
-    data = inputs.data.to(device)
     torch.manual_seed(training.seed)
     torch.backends.cudnn.deterministic = True  # a resumed run must end with the same weights
 
@@ -228,7 +303,7 @@ def _build_training_run(
         state=state,
         evaluate=lambda: _evaluate_student(state.eval_student, data, inputs),
         directory=directory,
-        digest=compute_run_digest(inputs),
+        digest=digest,
         precision=precision,
         world=inputs.world,
     )
@@ -238,6 +313,9 @@ def _build_student(inputs: RunInputs, data: ImageDataset) -> FeatureExtractor:
     network, normalization = init_student(
         inputs.spec.student, len(data.classes), data.image_size, channel_statistics(data.train)
     )
+    if inputs.teacher and inputs.spec.student.init == StudentInit.TEACHER:
+        inherit_weights(network, inputs.spec.student.architecture, inputs.teacher)
+        normalization = inputs.teacher.verification.normalization
     student = FeatureExtractor(network, normalization.mean, normalization.std)
     return student.to(inputs.device).to(memory_format=torch.channels_last)
 
@@ -259,7 +337,21 @@ def _build_loss_context(
         len(data.train),
         data.train.labels,
         teacher.classifier if teacher else None,
+        partial(_run_on_sample, teacher, data.train, inputs.device)
+        if teacher
+        else lambda: iter(()),
     )
+
+
+@torch.no_grad()
+def _run_on_sample(
+    teacher: VerifiedTeacher, train: DatasetSplit, device: torch.device
+) -> Iterator[Outputs]:
+    """Yield the teacher's outputs for up to `_SAMPLE_SIZE` training images."""
+    stride = max(1, len(train) // _SAMPLE_SIZE)
+    sample = torch.arange(0, len(train), stride)[:_SAMPLE_SIZE]
+    for rows in torch.split(sample, _SAMPLE_BATCH_SIZE):
+        yield teacher(train.images[rows].to(device).float() / 255)
 
 
 def _build_teacher(
@@ -297,12 +389,19 @@ def _evaluate_student(
     return {Metric.TOP1: scores.top1, Metric.TOP5: scores.top5, Metric.NLL: scores.nll}
 
 
-def _evaluate_and_export(inputs: RunInputs, training_run: TrainingRun) -> Iterator[events.Event]:
+def _evaluate_and_export(trained: _TrainedRun) -> Iterator[events.Event]:
+    inputs, training_run = trained.inputs, trained.training_run
     yield events.PhaseStarted(phase=Phase.EVALUATING)
     context = ExportContext(
         _build_export_student(inputs, training_run), inputs.data.train, inputs.data.val
     )
     context.report.update(build_report(inputs, context, training_run))
+    if trained.baseline_run:
+        baseline = _build_export_student(inputs, trained.baseline_run)
+        metrics = measure_baseline(context, baseline, trained.baseline_run)
+        context.report["metrics"]["baseline"] = metrics
+    if trained.baseline_warning:
+        context.report["warnings"].append(trained.baseline_warning)
 
     yield events.PhaseStarted(phase=Phase.EXPORTING)
     yield from export_all(context, inputs.spec.export, training_run.directory)

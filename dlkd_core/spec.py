@@ -194,6 +194,13 @@ class DatasetFile(DatasetOptions):
         return self.title or self.path.name
 
 
+class StudentInit(LiteralEnum):
+    """Initial weights of a student without published weights."""
+
+    RANDOM = "random"
+    TEACHER = "teacher"
+
+
 class StudentSpec(FrozenModel):
     """The student network to train."""
 
@@ -206,6 +213,23 @@ class StudentSpec(FrozenModel):
         description="Start from published weights with a new classifier, and use the normalization"
         " of these weights",
     )
+    init: StudentInit = Field(
+        StudentInit.RANDOM,
+        description="Initial weights if pretrained is false. random: random weights; teacher: the"
+        " weights of the teacher's layers and channels that fit, with the teacher's normalization."
+        " The teacher must belong to the same family of networks.",
+    )
+
+    @model_validator(mode="after")
+    def _check_init(self) -> Self:
+        if self.pretrained and self.init == StudentInit.TEACHER:
+            raise PydanticCustomError(
+                "init_ambiguous",
+                "The student can start from published weights (`pretrained`) or from the teacher's"
+                " (`init`), but not from both. Omit one of them.",
+                {"pointer": "/init"},
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_weights(self) -> Self:
@@ -287,6 +311,13 @@ class BaseSpec(FrozenModel):
     student: StudentSpec
     method: MethodChoice
     training: TrainingSpec = TrainingSpec()
+    baseline: bool = Field(
+        default=False,
+        description="Also train the student on the labels alone, with the same seed, images and"
+        " training options, and report how much accuracy the teacher adds. This takes about as"
+        " long as a training without a teacher. The baseline is a figure in the report, not a"
+        " second model. Needs a teacher and labels.",
+    )
     export: Annotated[tuple[ExportFormat, ...], AfterValidator(_check_unique)] = (
         ExportFormat.SAFETENSORS,
         ExportFormat.ONNX,
@@ -295,9 +326,9 @@ class BaseSpec(FrozenModel):
     @model_validator(mode="before")
     @classmethod
     def _fill_in_method(cls, data: Any) -> Any:
-        """Set a missing method to DLKD if there is a teacher, and to plain training otherwise."""
+        """Set a missing method to dlkd_auto if there is a teacher, and to plain otherwise."""
         if isinstance(data, dict) and data.get("method") is None:
-            return {**data, "method": {"name": "dlkd" if data.get("teacher") else "plain"}}
+            return {**data, "method": {"name": "dlkd_auto" if data.get("teacher") else "plain"}}
         return data
 
 
@@ -317,6 +348,35 @@ def _check_teacher(spec: "JobSpec | DistillationSpec") -> None:
         )
 
 
+def _check_student_init(spec: "JobSpec | DistillationSpec") -> None:
+    if spec.teacher is None and spec.student.init == StudentInit.TEACHER:
+        raise PydanticCustomError(
+            "teacher_required",
+            "The student can inherit weights only from a teacher. Set teacher, or set init to"
+            " random.",
+            {"pointer": "/student/init"},
+        )
+
+
+def _check_baseline(spec: "JobSpec | DistillationSpec") -> None:
+    if not spec.baseline:
+        return
+    if not spec.method.needs_teacher:
+        raise PydanticCustomError(
+            "baseline_unused",
+            "The method {name} already trains on the labels alone, so it has no baseline. Set"
+            " baseline to false, or set a teacher.",
+            {"name": spec.method.name, "pointer": "/baseline"},
+        )
+    if not spec.method.trains_classifier:
+        raise PydanticCustomError(
+            "baseline_unsupported",
+            "The method {name} trains no classifier, so there is no accuracy to compare with a"
+            " baseline. Set baseline to false, or add a loss on labels or logits to the method.",
+            {"name": spec.method.name, "pointer": "/baseline"},
+        )
+
+
 def _check_image_size(spec: "JobSpec | DistillationSpec") -> None:
     side, student = spec.dataset.image_size, spec.student
     if side is None:
@@ -333,6 +393,8 @@ def _check_image_size(spec: "JobSpec | DistillationSpec") -> None:
 
 def _check_inputs(spec: _Spec) -> _Spec:
     _check_teacher(spec)
+    _check_student_init(spec)
+    _check_baseline(spec)
     _check_image_size(spec)
     return spec
 

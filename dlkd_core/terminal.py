@@ -18,6 +18,7 @@ from dlkd_core.distributed.process_group import read_world
 from dlkd_core.events import Metric, Phase
 from dlkd_core.pipeline import run
 from dlkd_core.reporting.bundle_documents import REPORT_FILE
+from dlkd_core.reporting.gain import describe_gain
 from dlkd_core.spec import DistillationSpec
 
 # Metrics with their titles. The first metric that was measured for the student is shown.
@@ -26,7 +27,10 @@ _HEADLINE_METRICS = (
     (Metric.KNN_TOP1, "k-NN top-1"),
     (Metric.AGREEMENT, "agreement"),
 )
-_PHASE_TITLES = {Phase.VERIFYING_TEACHER: "verifying the teacher"}
+_PHASE_TITLES = {
+    Phase.VERIFYING_TEACHER: "verifying the teacher",
+    Phase.BASELINE: "training the baseline",
+}
 
 
 def run_with_progress(
@@ -140,12 +144,15 @@ class _ProgressDisplay:
                 self._show_evaluation(event.epoch, values)
             case events.PhaseStarted(phase=phase):
                 self.console.print(f"{_PHASE_TITLES.get(phase, phase)} …")
-            case events.Notice(message=message):
-                self.console.print(message, style="yellow")
+            case events.Notice(message=message, level=level):
+                style = "bold red" if level == events.NoticeLevel.WARNING else "yellow"
+                self.console.print(message, style=style)
             case events.TeacherVerified():
                 self.console.print(_format_teacher(event))
             case events.RunFinished(report=report):
                 self.console.print(_build_summary_table(report))
+                if baseline := report["metrics"].get("baseline"):
+                    self.console.print(describe_gain(baseline), highlight=False)
 
     def _show_evaluation(self, epoch: int, values: dict[str, float]) -> None:
         text = next(
@@ -181,8 +188,8 @@ def _build_summary_table(report: dict[str, dict[str, dict[str, Any]]]) -> Table:
         if metric == Metric.AGREEMENT or student.get(metric) is not None
     )
     table = Table("", title, "parameters", "latency (ms)")
-    for name, metrics in report["metrics"].items():
-        if metrics:
+    for name in ("teacher", "student"):
+        if metrics := report["metrics"].get(name):
             value = metrics.get(headline)
             text = "" if value is None else f"{value:.1%}"
             table.add_row(name, text, f"{metrics['parameters']:,}", f"{metrics['latency_ms']:.2f}")

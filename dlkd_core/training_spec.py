@@ -11,6 +11,8 @@ from dlkd_core.common import FrozenModel, LiteralEnum
 class ScheduleName(LiteralEnum):
     """Shapes of the learning rate schedule."""
 
+    AUTO = "auto"
+    LINEAR = "linear"
     STEP = "step"
     COSINE = "cosine"
     CONSTANT = "constant"
@@ -43,7 +45,11 @@ class CompileMode(LiteralEnum):
 class LearningRateSchedule(FrozenModel):
     """Learning rate schedule that starts with a linear warm-up of `warmup_epochs` epochs."""
 
-    name: ScheduleName = ScheduleName.STEP
+    name: ScheduleName = Field(
+        ScheduleName.AUTO,
+        description="auto: linear warm-up over the first tenth of the run, then linear decay to"
+        " zero. step: the schedule of the DLKD paper.",
+    )
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (150 / 240, 180 / 240, 210 / 240),
         description="Fractions of the run after which the learning rate is multiplied by"
@@ -54,22 +60,34 @@ class LearningRateSchedule(FrozenModel):
 
 
 class TrainingSpec(FrozenModel):
-    """Training options. The defaults are the CIFAR-100 settings of the DLKD paper."""
+    """Training options.
+
+    By default, the learning rate, its schedule and the batch size are chosen for the number of
+    steps and the student's architecture. The other defaults are the CIFAR-100 settings of Ding et
+    al. (2024), who use a batch size of 64, a learning rate of 0.05 and the schedule step.
+    """
 
     epochs: int = Field(240, ge=1, le=100_000)
-    batch_size: int = Field(
-        64,
+    batch_size: int | None = Field(
+        None,
         ge=2,
         le=65_536,
         description="Images per step. An image counts once, even if the method uses several views"
-        " of it.",
+        " of it. Default: 64, or 32 if the run would otherwise have fewer than 1,200 steps.",
     )
     seed: int = Field(0, ge=0, lt=2**31)
     optimizer: OptimizerName = Field(
         OptimizerName.SGD,
-        description="The DLKD paper uses sgd. adamw needs a learning_rate of about 0.001.",
+        description="The DLKD paper uses sgd.",
     )
-    learning_rate: float = Field(0.05, gt=0, le=100)
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="Highest learning rate of the schedule. Default: chosen for the optimizer, the"
+        " architecture, the schedule and the batch size, and stated in the job's notices and the"
+        " model's lineage.",
+    )
     momentum: float = Field(
         0.9, ge=0, lt=1, description="Momentum of sgd, or beta1 of adamw (its beta2 is 0.999)."
     )
@@ -173,3 +191,10 @@ class TrainingSpec(FrozenModel):
                 {"pointer": "/nesterov"},
             )
         return self
+
+
+class ResolvedTrainingSpec(TrainingSpec):
+    """Training options of a run, in which everything that was left to the run is chosen."""
+
+    batch_size: int
+    learning_rate: float

@@ -22,7 +22,7 @@ RegistryError
 │   ├── TeacherInvalid, DatasetInvalid
 │   ├── DeadlinePassed, AddressRefused
 │   ├── ArchitectureMismatch, ClassesMismatch, ImageTooSmall, ImageSizeUnsupported
-│   ├── LabelsMissing, LogitsNeeded
+│   ├── LabelsMissing, LogitsNeeded, WeightsMismatch
 │   ├── ComparisonSizeInvalid, CursorInvalid, LabelInvalid, LabelsTooMany
 │   └── IdempotencyKeyReused
 ├── UploadTooLarge
@@ -35,6 +35,7 @@ RegistryError
 from typing import Any, ClassVar
 
 from dlkd_core.errors import LogitsNeeded as CoreLogitsNeeded
+from dlkd_core.errors import WeightsDoNotFit
 
 
 class RegistryError(Exception):
@@ -318,12 +319,17 @@ class LogitsNeeded(UnprocessableRequest):
     default_hint = CoreLogitsNeeded.default_hint
 
 
+class WeightsMismatch(UnprocessableRequest):
+    code = WeightsDoNotFit.code
+    default_hint = WeightsDoNotFit.default_hint
+
+
 class LabelsMissing(UnprocessableRequest):
     code = "labels_missing"
     default_hint = (
         "These methods need no labels: seed, compress, combine without the terms labels, supcon, "
-        "dkd and crd, and methods such as kd and dlkd with the weights of their label terms set "
-        "to 0."
+        "dkd, nkd, ofa and crd, and methods such as kd and dlkd with the weights of their label "
+        "terms set to 0."
     )
 
 

@@ -26,7 +26,7 @@ from dlkd_core.events import CHECKPOINT_FILE
 from dlkd_core.export.import_check import check_files
 from dlkd_core.pipeline import run
 from dlkd_core.teachers.loading import inspect_teacher
-from dlkd_core.training.teacher_cache import TeacherCacheFile
+from dlkd_core.teachers.teacher_cache import TeacherCacheFile
 from worker.environment import isolate_process
 from worker.protocol import (
     DistillRequest,
@@ -150,7 +150,7 @@ def _describe_error(error: Exception) -> dict[str, object]:
 
 
 def _run_distillation(request: DistillRequest, stop: Flag) -> Iterator[events.Event]:
-    step = 0
+    step, phase = 0, None
     cache_file = (
         TeacherCacheFile(request.teacher_cache.file, request.teacher_cache.max_bytes)
         if request.teacher_cache
@@ -166,7 +166,10 @@ def _run_distillation(request: DistillRequest, stop: Flag) -> Iterator[events.Ev
     ) as job:
         for event in job:
             yield event
-            step = event.step if isinstance(event, events.StepFinished) else step
+            if isinstance(event, events.PhaseStarted):
+                phase = event.phase
+            elif isinstance(event, events.StepFinished) and phase == events.Phase.TRAINING:
+                step = event.step  # checkpoints are of the student and not of the baseline
             if stop.is_set():
                 break
         else:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from threading import Event as Flag
 from time import monotonic
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -42,7 +43,7 @@ class TrainerMonitor:
         self._claim = claim
         self._heartbeat = heartbeat
         self._trainer = trainer
-        self._batch_size = claim.spec.get("training", {}).get("batch_size")
+        self._has_baseline = bool(claim.spec.get("baseline"))
         self._files: list[events.FileExported] = []
         self._last_event_at = self._started_at = monotonic()
         self._next_checkpoint_at = 0.0
@@ -152,10 +153,8 @@ class TrainerMonitor:
         match event:
             case events.PhaseStarted(phase=phase):
                 self._enter_phase(phase)
-            case events.StepFinished(epoch=epoch, epochs=epochs, step=step, steps=steps):
-                self._heartbeat.set_progress(
-                    epoch=epoch, epochs=epochs, step=step, steps=steps, batch_size=self._batch_size
-                )
+            case events.StepFinished():
+                self._heartbeat.set_progress(**event.model_dump(exclude={"type"}))
             case events.MetricsRecorded(step=step, epoch=epoch, values=values):
                 self._heartbeat.add_point(MetricPoint(step, epoch, values))
             case events.CheckpointSaved(path=path, step=step):
@@ -171,7 +170,12 @@ class TrainerMonitor:
                 )
 
     def _enter_phase(self, phase: str) -> None:
-        self._heartbeat.set_progress(phase=phase)
+        progress: dict[str, Any] = {"phase": phase}
+        if self._has_baseline:
+            progress["has_baseline"] = True
+        if phase == events.Phase.BASELINE:
+            progress |= {"step": 0, "epoch": None}  # count the baseline's steps from the beginning
+        self._heartbeat.set_progress(**progress)
         self._heartbeat.add_event("phase", {"phase": phase})
         if phase == events.Phase.EXPORTING:
             self._heartbeat.send()  # record the progress before the status changes

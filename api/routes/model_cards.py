@@ -47,6 +47,7 @@ def get_model_card(
         notes=row.notes,
         config=build_config(row.report),
         metrics=row.metrics,
+        warnings=row.report.get("warnings") or [],
         files=files,
         lineage=row.report["lineage"],
     )

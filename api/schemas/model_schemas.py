@@ -18,6 +18,15 @@ _Ratio = Annotated[
 ]
 
 
+_METRICS_DESCRIPTION = (
+    "Metrics of the `student`, its `teacher` and its `baseline`, measured on the val split. "
+    "Accuracies are from 0 to 1. `baseline` is the same network trained on the labels alone, or "
+    "null if the job did not ask for one: `top1`, the number of `images`, `gain` (accuracy of the "
+    "student minus that of the baseline), `gain_interval` (half-width of the 95 % interval of the "
+    "gain over the images), `steps` and `seconds` of its training."
+)
+
+
 class ModelOrigin(StrEnum):
     DISTILLED = "distilled"
     IMPORTED = "imported"
@@ -101,7 +110,10 @@ class ModelOut(ResponseModel):
     parameters: int = Field(description="Parameter count.")
     classes: list[str] = Field(description="Class names in index order.")
     normalization: dict[str, Any] | None
-    metrics: dict[str, Any]
+    metrics: dict[str, Any] = Field(description=_METRICS_DESCRIPTION)
+    warnings: list[str] = Field(
+        description="Reasons to doubt the model, such as a teacher that does not fit the dataset."
+    )
     files: list[ModelFileOut]
     created_at: datetime
 
@@ -244,7 +256,10 @@ class ModelCardOut(ResponseModel):
         description="Architecture, options, classes, image size, normalization, parameter count "
         "and input format."
     )
-    metrics: dict[str, Any] = Field(description="Metrics of the student and its teacher.")
+    metrics: dict[str, Any] = Field(description=_METRICS_DESCRIPTION)
+    warnings: list[str] = Field(
+        description="Reasons to doubt the model, such as a teacher that does not fit the dataset."
+    )
     files: list[ModelFileOut]
     lineage: dict[str, Any] = Field(
         description="Origin of the model: run digest, method, seed, software versions and device."

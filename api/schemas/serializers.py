@@ -50,7 +50,7 @@ _JOB_FIELDS = set(JobOut.model_fields) - {
     "resources",
     "waiting_for",
 }
-_MODEL_FIELDS = set(ModelOut.model_fields) - {"files", "aliases", "tags", "origin"}
+_MODEL_FIELDS = set(ModelOut.model_fields) - {"files", "aliases", "tags", "origin", "warnings"}
 _MODEL_FILE_FIELDS = set(ModelFileOut.model_fields) - {"url"}
 _WORKER_FIELDS = set(WorkerOut.model_fields) - {"status", "busy", "devices", "jobs"}
 
@@ -137,6 +137,7 @@ def serialize_models(session: Session, models: Sequence[Model]) -> list[ModelOut
         ModelOut(
             **{name: getattr(model, name) for name in _MODEL_FIELDS},
             origin=ModelOrigin.DISTILLED if model.imported is None else ModelOrigin.IMPORTED,
+            warnings=model.report.get("warnings") or [],
             files=files[model.id],
             aliases=aliases_by_model[model.id],
             tags=tags_by_model[model.id],

@@ -21,6 +21,7 @@ from dlkd_client.cli.connection_settings import (
 from dlkd_client.cli.terminal import (
     console,
     exit_with_error,
+    print_gain,
     print_json,
     print_message,
     print_response,
@@ -173,6 +174,8 @@ def _watch_job(client: Client, job_id: str, *, curves: bool, as_json: bool) -> N
     if job.status != "succeeded":
         exit_with_error(f"{job_id} {job.status}" + (f": {job.error}" if job.error else ""))
     print_message(f"{job_id} produced {job.model_id}")
+    if job.model_id:
+        print_gain(client.model(job.model_id))
 
 
 def _wait_for_job(client: Client, job_id: str, *, curves: bool) -> Job:

@@ -16,6 +16,7 @@ from dlkd_client.cli.connection_settings import (
     connect,
 )
 from dlkd_client.cli.terminal import console, exit_with_error, print_json
+from dlkd_core.reporting.gain import format_gain
 
 app = typer.Typer()
 _METRICS = ("top1", "parameters", "macs", "latency_ms")
@@ -36,14 +37,19 @@ def models(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """List models, newest first."""
+    """List models, newest first.
+
+    The gain is over the same network trained on labels alone, for jobs with a baseline.
+    """
     with connect(url, key, data) as client:
         rows = list(client.models(name=name, tag=tag))
     if as_json:
         print_json(rows)
         return
-    table = Table("model", "name", "version", "aliases", "architecture", "top-1", box=None)
+    columns = ("model", "name", "version", "aliases", "architecture", "top-1", "gain (points)")
+    table = Table(*columns, box=None)
     for model in rows:
+        baseline = model.metrics.get("baseline")
         top1 = (model.metrics.get("student") or {}).get("top1")
         table.add_row(
             model.id,
@@ -52,6 +58,7 @@ def models(
             ", ".join(model.aliases),
             model.architecture,
             "" if top1 is None else f"{top1:.2%}",
+            format_gain(baseline) if baseline else "",
         )
     console.print(table)
 

@@ -8,6 +8,9 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
+from dlkd_client.responses import Model
+from dlkd_core.reporting.gain import describe_gain
+
 console = Console()
 error_console = Console(stderr=True)
 
@@ -15,6 +18,16 @@ error_console = Console(stderr=True)
 def print_message(text: str) -> None:
     """Print a message on standard error."""
     error_console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_gain(model: Model) -> None:
+    """Print a model's gain over labels alone and its warnings on standard error."""
+    if baseline := model.metrics.get("baseline"):
+        print_message(describe_gain(baseline))
+    for warning in model.warnings:
+        error_console.print(
+            f"Warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True
+        )
 
 
 def exit_with_error(text: str) -> NoReturn:

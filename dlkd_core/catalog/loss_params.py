@@ -4,43 +4,25 @@ In the descriptions of the terms, "the networks" are the student and its teacher
 The terms are implemented in `dlkd_core.losses`.
 """
 
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from dlkd_core.common import FrozenModel
-
-Weight = Annotated[float, Field(ge=0, le=1e6)]
-
-
-class LossParams(FrozenModel):
-    """Parameters of a loss term.
-
-    `target` names the class that implements the term (``module:Class``). Only the training process
-    imports it.
-    """
-
-    target: ClassVar[str]
-    needs_labels: ClassVar[bool] = False
-    needs_logits: ClassVar[bool] = False  # the teacher's logits
-    trains_classifier: ClassVar[bool] = False  # the student's classifier
-    needs_feature_maps: ClassVar[bool] = False
-
-    name: str
-    weight: Weight = 1.0
-    warmup_epochs: int = Field(
-        0, ge=0, description="Epochs over which the weight grows linearly to its full value"
-    )
+from dlkd_core.catalog.base_loss_params import LossParams
+from dlkd_core.catalog.feature_map_loss_params import FeatureMapParams
 
 
 class CrossEntropyParams(LossParams):
-    """Cross-entropy with the labels, on the first view."""
+    """Cross-entropy with the labels, on the first view or on all views."""
 
     target = "dlkd_core.losses.cross_entropy:CrossEntropyLoss"
     needs_labels = True
     trains_classifier = True
 
     name: Literal["labels"] = "labels"
+    all_views: bool = Field(
+        False, description="Add up the losses of all views instead of using the first view"
+    )
 
 
 class KDParams(LossParams):
@@ -55,10 +37,15 @@ class KDParams(LossParams):
 
     name: Literal["kd"] = "kd"
     temperature: float = Field(4.0, gt=0)
+    standardize: bool = Field(
+        False,
+        description="Replace the logits of each image by their z-scores (Sun et al. 2024)."
+        " Published with temperature 2 and weight 9. Needs at least three classes.",
+    )
 
 
 class AlignmentParams(LossParams):
-    """Squared distance between the networks' unit-length feature vectors, on all views."""
+    """Distance between the student's projected features and the teacher's, on all views."""
 
     target = "dlkd_core.losses.alignment:AlignmentLoss"
 
@@ -68,6 +55,12 @@ class AlignmentParams(LossParams):
         ge=1,
         le=64,
         description="Hidden width of the head as a multiple of the teacher's feature width",
+    )
+    projector: Literal["mlp", "orthogonal"] = Field(
+        "mlp",
+        description="mlp: head with a hidden layer, squared distance of the unit vectors;"
+        " orthogonal: orthogonal projection without a hidden layer, Huber loss with the teacher's"
+        " standardized features (VkD, Miles et al. 2024)",
     )
 
 
@@ -116,6 +109,11 @@ class DKDParams(LossParams):
     beta: float = Field(
         8.0, ge=0, description="Weight of the term for the distribution over the other classes"
     )
+    standardize: bool = Field(
+        False,
+        description="Replace the logits of each image by their z-scores (Sun et al. 2024)."
+        " Published with temperature 2, alpha 9 and beta 72. Needs at least three classes.",
+    )
 
 
 class DISTParams(LossParams):
@@ -139,58 +137,63 @@ class DISTParams(LossParams):
     )
 
 
-class ATParams(LossParams):
-    """Distance between the attention maps of paired blocks (Zagoruyko and Komodakis 2017)."""
+class WTTMParams(LossParams):
+    """Weighted KL divergence from a power of the teacher's probabilities (Zheng and Yang 2024)."""
 
-    target = "dlkd_core.losses.at:ATLoss"
-    needs_feature_maps = True
+    target = "dlkd_core.losses.wttm:WTTMLoss"
+    needs_logits = True
+    trains_classifier = True
 
-    name: Literal["at"] = "at"
+    name: Literal["wttm"] = "wttm"
+    exponent: float = Field(
+        0.2, gt=0, le=10, description="Exponent of the teacher's probabilities; 1 / temperature"
+    )
 
 
-class SPParams(LossParams):
-    """Distance between the networks' similarity matrices of a batch (Tung and Mori 2019).
+class NKDParams(LossParams):
+    """Cross-entropy with the teacher for target and other classes (Yang et al. 2023)."""
 
-    The similarities are computed on the last block's outputs.
+    target = "dlkd_core.losses.nkd:NKDLoss"
+    needs_labels = True
+    needs_logits = True
+    trains_classifier = True
+
+    name: Literal["nkd"] = "nkd"
+    temperature: float = Field(1.0, gt=0, description="Temperature of the other classes")
+    gamma: float = Field(1.5, ge=0, description="Weight of the other classes")
+
+
+class MLLDParams(LossParams):
+    """Distances of softened instances, batches and classes, on several views (Jin et al. 2023)."""
+
+    target = "dlkd_core.losses.mlld:MLLDLoss"
+    needs_logits = True
+    trains_classifier = True
+
+    name: Literal["mlld"] = "mlld"
+    temperature: float = Field(
+        4.0, gt=0, description="Base temperature, in addition to the temperatures 2, 3, 5 and 6"
+    )
+
+
+class OFAParams(LossParams):
+    """Cross-entropy of logits and exits after each block with enhanced targets (Hao et al. 2023).
+
+    `needs_feature_maps` is false because the exits are branches of the student. The teacher's block
+    outputs are not compared.
     """
 
-    target = "dlkd_core.losses.sp:SPLoss"
-    needs_feature_maps = True
+    target = "dlkd_core.losses.ofa:OFALoss"
+    needs_labels = True
+    needs_logits = True
+    trains_classifier = True
 
-    name: Literal["sp"] = "sp"
-
-
-class NSTParams(LossParams):
-    """Squared maximum mean discrepancy between the channels of paired blocks.
-
-    Source: Huang and Wang 2017.
-    """
-
-    target = "dlkd_core.losses.nst:NSTLoss"
-    needs_feature_maps = True
-
-    name: Literal["nst"] = "nst"
-
-
-class FitNetParams(LossParams):
-    """Distance between the outputs of one middle block per network (Romero et al. 2015).
-
-    A trained regressor maps the student's output to the shape of the teacher's output.
-    """
-
-    target = "dlkd_core.losses.fitnet:FitNetLoss"
-    needs_feature_maps = True
-
-    name: Literal["fitnet"] = "fitnet"
-
-
-class VIDParams(LossParams):
-    """Bound on the mutual information between paired blocks (Ahn et al. 2019)."""
-
-    target = "dlkd_core.losses.vid:VIDLoss"
-    needs_feature_maps = True
-
-    name: Literal["vid"] = "vid"
+    name: Literal["ofa"] = "ofa"
+    exponent: float = Field(1.0, gt=0, le=10, description="Exponent of the enhanced targets")
+    temperature: float = Field(1.0, gt=0)
+    exits: float = Field(
+        1.0, ge=0, description="Weight of the exits relative to the student's own logits"
+    )
 
 
 class RKDParams(LossParams):
@@ -240,7 +243,7 @@ class CRDParams(LossParams):
         16_384,
         ge=1,
         le=1_000_000,
-        description="Number of negatives, limited to the number of images of other classes",
+        description="Number of negatives per image, drawn with replacement from the other classes",
     )
     momentum: float = Field(0.5, ge=0, lt=1, description="Momentum of the memory bank")
 
@@ -295,43 +298,6 @@ class SRRLParams(LossParams):
     )
 
 
-class ReviewKDParams(LossParams):
-    """Distance between fused student blocks and teacher blocks (Chen et al. 2021)."""
-
-    target = "dlkd_core.losses.reviewkd:ReviewKDLoss"
-    needs_feature_maps = True
-
-    name: Literal["reviewkd"] = "reviewkd"
-
-
-class FTParams(LossParams):
-    """Distance between the networks' factors of the last block (Kim et al. 2018).
-
-    A paraphraser computes the teacher's factor, and a translator the student's.
-    """
-
-    target = "dlkd_core.losses.ft:FTLoss"
-    needs_feature_maps = True
-
-    name: Literal["ft"] = "ft"
-    rate: float = Field(
-        0.5,
-        gt=0,
-        le=4,
-        description="Channels of a factor as a fraction of the channels of the teacher's block",
-    )
-
-
-class ABParams(LossParams):
-    """Margin loss that matches which neurons are active in paired blocks (Heo et al. 2019)."""
-
-    target = "dlkd_core.losses.ab:ABLoss"
-    needs_feature_maps = True
-
-    name: Literal["ab"] = "ab"
-    margin: float = Field(1.0, gt=0)
-
-
 class SEEDParams(LossParams):
     """Cross-entropy between teacher and student similarities to earlier images (Fang et al. 2021).
 
@@ -374,7 +340,17 @@ class CompRessParams(LossParams):
     )
 
 
-_LogitsParams = CrossEntropyParams | KDParams | DKDParams | DISTParams | SSKDLogitsParams
+_LogitsParams = (
+    CrossEntropyParams
+    | KDParams
+    | DKDParams
+    | DISTParams
+    | WTTMParams
+    | NKDParams
+    | MLLDParams
+    | OFAParams
+    | SSKDLogitsParams
+)
 _FeatureParams = (
     AlignmentParams
     | CorrelationParams
@@ -388,17 +364,7 @@ _FeatureParams = (
     | CompRessParams
     | SRRLParams
 )
-_FeatureMapParams = (
-    ATParams
-    | SPParams
-    | NSTParams
-    | FitNetParams
-    | VIDParams
-    | ReviewKDParams
-    | FTParams
-    | ABParams
-)
-_AnyParams = _LogitsParams | _FeatureParams | _FeatureMapParams
+_AnyParams = _LogitsParams | _FeatureParams | FeatureMapParams
 TERMS: dict[str, type[LossParams]] = {
     str(term.model_fields["name"].default): term for term in get_args(_AnyParams)
 }

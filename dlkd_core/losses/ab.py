@@ -17,7 +17,7 @@ The blocks are weighted as in RepDistiller. Differences from RepDistiller:
 import torch
 from torch import Tensor, nn
 
-from dlkd_core.catalog.loss_params import ABParams
+from dlkd_core.catalog.feature_map_loss_params import ABParams
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext
 from dlkd_core.losses.block_pairs import (
     make_regressor_convolution,

@@ -5,7 +5,7 @@ The implementation matches RepDistiller and uses p = 2.
 
 from torch import Tensor
 
-from dlkd_core.catalog.loss_params import ATParams
+from dlkd_core.catalog.feature_map_loss_params import ATParams
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext, sum_losses
 from dlkd_core.losses.block_pairs import attention_map, pair_block_shapes, pooled_block_pairs
 from dlkd_core.network_outputs import Outputs, Targets

@@ -1,13 +1,13 @@
 """The base class of loss terms, the context they are built from, and functions they share."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlkd_core.errors import ClassesDoNotFit
+from dlkd_core.errors import ClassesDoNotFit, SpecError
 from dlkd_core.network_outputs import Outputs, OutputShapes, Targets
 
 
@@ -23,6 +23,8 @@ class LossContext:
             with the least augmented one.
         num_images: number of images in the training split.
         labels: labels of the training split, (num_images,).
+        sample_teacher: runs the teacher on a sample of the training images, without augmentation,
+            and yields its outputs batch by batch.
         teacher_classifier: the teacher's own classifier, from pooled features (N, width) to logits
             (N, classes). None if the teacher does not expose it.
     """
@@ -34,6 +36,7 @@ class LossContext:
     num_images: int
     labels: Tensor | None = None
     teacher_classifier: Callable[[Tensor], Tensor] | None = None
+    sample_teacher: Callable[[], Iterator[Outputs]] = lambda: iter(())
 
     def require_teacher(self) -> OutputShapes:
         """Return the shapes of the teacher's outputs.
@@ -78,6 +81,20 @@ def check_same_classes(context: LossContext) -> None:
     student, teacher = context.student_shapes.classes, context.require_teacher().classes
     if student != teacher:
         raise ClassesDoNotFit(f"The teacher has {teacher} logits, but the student has {student}.")
+
+
+def check_several_views(context: LossContext) -> None:
+    """Check that there are several views of each image.
+
+    Raises:
+        SpecError: there is one view per image.
+    """
+    if context.num_views < 2:
+        raise SpecError(
+            "The method compares several views of an image, but there is one per image.",
+            hint="Set method.views to rotation4 or moco.",
+            pointer="/method/views",
+        )
 
 
 def group_by_image(rows: Tensor, num_views: int) -> Tensor:

@@ -12,6 +12,8 @@ from dlkd_core.network_outputs import Outputs
 
 Block = TypeVar("Block")
 
+_STAGES_OF_ONE_SIZE = 3
+
 
 def pair_blocks(student: Sequence[Block], teacher: Sequence[Block]) -> list[tuple[Block, Block]]:
     """Pair the blocks of two networks, starting with the deepest.
@@ -23,6 +25,31 @@ def pair_blocks(student: Sequence[Block], teacher: Sequence[Block]) -> list[tupl
     return list(zip(student[len(student) - count :], teacher[len(teacher) - count :], strict=True))
 
 
+def pair_stages(
+    student: Sequence[tuple[int, ...]], teacher: Sequence[tuple[int, ...]]
+) -> list[tuple[int, int]]:
+    """Return pairs of block indices of two networks, one per stage, starting with the shallowest.
+
+    `student` and `teacher` are the shapes (C, H, W) of the blocks. A stage ends with the last block
+    of its size. Networks that keep one size, such as ViT, are divided into three equal stages.
+
+    Raises:
+        SpecError: one of the networks does not expose its block outputs.
+    """
+    pairs = pair_blocks(_stage_ends(student), _stage_ends(teacher))
+    if not pairs:
+        raise _no_blocks_error()
+    return pairs
+
+
+def _stage_ends(shapes: Sequence[tuple[int, ...]]) -> list[int]:
+    last_of_size = {shape[1:]: index for index, shape in enumerate(shapes)}
+    if len(last_of_size) > 1 or not shapes:
+        return sorted(last_of_size.values())
+    stages = min(_STAGES_OF_ONE_SIZE, len(shapes))
+    return [len(shapes) * (stage + 1) // stages - 1 for stage in range(stages)]
+
+
 def pair_block_shapes(context: LossContext) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Return the shapes (C, H, W) of the paired blocks.
 
@@ -31,13 +58,16 @@ def pair_block_shapes(context: LossContext) -> list[tuple[tuple[int, ...], tuple
     """
     pairs = pair_blocks(context.student_shapes.feature_maps, context.require_teacher().feature_maps)
     if not pairs:
-        raise SpecError(
-            "The method compares block outputs, but one of the networks exposes none.",
-            hint="Use a method that compares logits or features: kd, dkd, dist, dlkd, crd, pkt or "
-            "rkd.",
-            pointer="/method",
-        )
+        raise _no_blocks_error()
     return pairs
+
+
+def _no_blocks_error() -> SpecError:
+    return SpecError(
+        "The method compares block outputs, but one of the networks exposes none.",
+        hint="Use a method that compares logits or features: kd, dkd, dist, dlkd, crd, pkt or rkd.",
+        pointer="/method",
+    )
 
 
 def pool_to_same_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,12 +3,21 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from dlkd_core.catalog.loss_params import CrossEntropyParams
 from dlkd_core.losses.base_loss import DistillationLoss, first_view
 from dlkd_core.network_outputs import Outputs, Targets
 
 
 class CrossEntropyLoss(DistillationLoss):
-    """Cross-entropy CE(z_S, y) on the first view. This term needs no teacher."""
+    """Cross-entropy CE(z_S, y) on the first view, or its sum over all views.
+
+    This term needs no teacher.
+    """
+
+    params: CrossEntropyParams
 
     def forward(self, student: Outputs, teacher: Outputs | None, targets: Targets) -> Tensor:  # noqa: ARG002 - all terms share one signature
-        return F.cross_entropy(first_view(student.logits, self.context.num_views), targets.labels)
+        views = self.context.num_views
+        if self.params.all_views:
+            return views * F.cross_entropy(student.logits, targets.labels.repeat_interleave(views))
+        return F.cross_entropy(first_view(student.logits, views), targets.labels)

@@ -14,6 +14,7 @@ from dlkd_core.losses.base_loss import (
     check_same_classes,
     first_view,
 )
+from dlkd_core.losses.standardization import check_standardizable, standardize_logits
 from dlkd_core.network_outputs import Outputs, Targets
 
 _MASK_VALUE = 1000.0  # subtracted from a logit to exclude it from the softmax
@@ -24,7 +25,8 @@ class DKDLoss(DistillationLoss):
 
     L = T^2 ( alpha KL(b_T || b_S) + beta KL(q_T || q_S) ), averaged over images
 
-    b = (p_y, 1 - p_y) with p = softmax(z / T). q is the softmax over the other classes.
+    b = (p_y, 1 - p_y) with p = softmax(z / T). q is the softmax over the other classes. With
+    `standardize`, z are the z-scores of the logits.
     """
 
     params: DKDParams
@@ -32,11 +34,16 @@ class DKDLoss(DistillationLoss):
     def __init__(self, params: DKDParams, context: LossContext) -> None:
         super().__init__(params, context)
         check_same_classes(context)
+        if params.standardize:
+            check_standardizable(context)
 
     def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:
         T, views = self.params.temperature, self.context.num_views
-        z_s = first_view(student.logits, views) / T  # (batch, classes)
-        z_t = first_view(teacher.logits, views) / T
+        z_s = first_view(student.logits, views)  # (batch, classes)
+        z_t = first_view(teacher.logits, views)
+        if self.params.standardize:
+            z_s, z_t = standardize_logits(z_s), standardize_logits(z_t)
+        z_s, z_t = z_s / T, z_t / T
         target = F.one_hot(targets.labels, z_s.shape[1]).to(z_s.dtype)
         log_b_s, log_b_t = (_binary_log_probabilities(z, target) for z in (z_s, z_t))  # (batch, 2)
         log_q_s, log_q_t = (F.log_softmax(z - _MASK_VALUE * target, dim=1) for z in (z_s, z_t))

@@ -7,7 +7,7 @@ in a separate first stage, and the second pair of blocks is compared.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlkd_core.catalog.loss_params import FitNetParams
+from dlkd_core.catalog.feature_map_loss_params import FitNetParams
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext
 from dlkd_core.losses.block_pairs import (
     has_exact_convolution,

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlkd_core.catalog.loss_params import FTParams
+from dlkd_core.catalog.feature_map_loss_params import FTParams
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext
 from dlkd_core.losses.block_pairs import attention_map, pair_block_shapes, pool_to_same_size
 from dlkd_core.network_outputs import Outputs, Targets

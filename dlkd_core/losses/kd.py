@@ -10,6 +10,7 @@ from dlkd_core.losses.base_loss import (
     first_view,
     softened_kl_divergence,
 )
+from dlkd_core.losses.standardization import check_standardizable, standardize_logits
 from dlkd_core.network_outputs import Outputs, Targets
 
 
@@ -17,6 +18,8 @@ class KDLoss(DistillationLoss):
     """KL divergence between softened logits on the first view, averaged over images.
 
     L = T^2 * KL( softmax(z_T / T) || softmax(z_S / T) )
+
+    With `standardize`, z are the z-scores of the logits.
     """
 
     params: KDParams
@@ -24,8 +27,12 @@ class KDLoss(DistillationLoss):
     def __init__(self, params: KDParams, context: LossContext) -> None:
         super().__init__(params, context)
         check_same_classes(context)
+        if params.standardize:
+            check_standardizable(context)
 
     def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - all terms share one signature
         T, views = self.params.temperature, self.context.num_views
         z_s, z_t = first_view(student.logits, views), first_view(teacher.logits, views)
+        if self.params.standardize:
+            z_s, z_t = standardize_logits(z_s), standardize_logits(z_t)
         return softened_kl_divergence(z_s, z_t, T) * T**2

@@ -15,8 +15,7 @@ class NegativeSampler(nn.Module):
 
     Args:
         labels: labels of the training split, (N,).
-        count: the number K of negatives. It is limited to the number of images outside the largest
-            class.
+        count: the number K of negatives, which are drawn with replacement.
     """
 
     by_class: Tensor
@@ -27,7 +26,7 @@ class NegativeSampler(nn.Module):
     def __init__(self, labels: Tensor, count: int) -> None:
         super().__init__()
         sizes = torch.bincount(labels)
-        self.count = min(count, len(labels) - int(sizes.max()))
+        self.count = count
         # image indices sorted by class
         self.register_buffer("by_class", labels.argsort(stable=True), persistent=False)
         self.register_buffer("sizes", sizes, persistent=False)

@@ -6,7 +6,7 @@ The implementation matches RepDistiller.
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlkd_core.catalog.loss_params import NSTParams
+from dlkd_core.catalog.feature_map_loss_params import NSTParams
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext, sum_losses
 from dlkd_core.losses.block_pairs import pair_block_shapes, pooled_block_pairs
 from dlkd_core.network_outputs import Outputs, Targets

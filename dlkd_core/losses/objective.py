@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from dlkd_core.catalog import Method
-from dlkd_core.catalog.loss_params import LossParams
+from dlkd_core.catalog.base_loss_params import LossParams
 from dlkd_core.common import import_target
 from dlkd_core.errors import SpecError
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext, sum_losses

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlkd_core.catalog.loss_params import ReviewKDParams
+from dlkd_core.catalog.feature_map_loss_params import ReviewKDParams
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext
 from dlkd_core.losses.block_pairs import pair_block_shapes, pair_blocks
 from dlkd_core.network_outputs import Outputs, Targets

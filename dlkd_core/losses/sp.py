@@ -6,7 +6,7 @@ Implements eq. 1 to 4. The loss is applied to the last block only, as in RepDist
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlkd_core.catalog.loss_params import SPParams
+from dlkd_core.catalog.feature_map_loss_params import SPParams
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext
 from dlkd_core.losses.block_pairs import pair_block_shapes
 from dlkd_core.network_outputs import Outputs, Targets

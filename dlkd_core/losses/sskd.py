@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dlkd_core.catalog.loss_params import SSKDLogitsParams, SSKDParams
-from dlkd_core.errors import SpecError
 from dlkd_core.losses.base_loss import (
     DistillationLoss,
     LossContext,
     check_same_classes,
+    check_several_views,
     other_views,
     softened_kl_divergence,
     view_cosines,
@@ -37,7 +37,7 @@ class SSKDLogitsLoss(DistillationLoss):
     def __init__(self, params: SSKDLogitsParams, context: LossContext) -> None:
         super().__init__(params, context)
         check_same_classes(context)
-        _require_several_views(context)
+        check_several_views(context)
 
     def forward(self, student: Outputs, teacher: Outputs, targets: Targets) -> Tensor:  # noqa: ARG002 - all terms share one signature
         T, views = self.params.temperature, self.context.num_views
@@ -63,7 +63,7 @@ class SSKDLoss(DistillationLoss):
     def __init__(self, params: SSKDParams, context: LossContext) -> None:
         super().__init__(params, context)
         context.require_teacher()
-        _require_several_views(context)
+        check_several_views(context)
         width = context.student_shapes.features
         self.head = projection_head(width, width)
 
@@ -92,13 +92,3 @@ def select_well_ranked_rows(cosines: Tensor, keep_fraction: float) -> Tensor:
     correct = (ranks == 0).sum()
     count = correct + ((rows - correct) * keep_fraction).floor()
     return ranks.argsort(stable=True).argsort() < count
-
-
-def _require_several_views(context: LossContext) -> None:
-    if context.num_views < 2:
-        raise SpecError(
-            "Self-supervision compares several views of an image, but there is only one view per "
-            "image.",
-            hint="Set method.views to rotation4 or moco.",
-            pointer="/method/views",
-        )

@@ -6,6 +6,7 @@ import torch
 
 from dlkd_core.catalog import find_architecture
 from dlkd_core.errors import SpecError
+from dlkd_core.models.meta_network import build_meta_network
 from dlkd_core.models.network import Network, build_network
 from dlkd_core.models.pretrained_weights import load_pretrained_student
 from dlkd_core.spec import Normalization, StudentSpec
@@ -17,6 +18,12 @@ def complete_options(student: StudentSpec, size: tuple[int, int]) -> dict[str, A
     `size` is the height and width of the images.
     """
     return find_architecture(student.architecture).with_image_size(student.options, size)
+
+
+def exposes_blocks(student: StudentSpec, num_classes: int, size: tuple[int, int]) -> bool:
+    """Return whether the outputs of the student's blocks can be compared with a teacher's."""
+    options = complete_options(student, size)
+    return bool(build_meta_network(student.architecture, num_classes, options).blocks)
 
 
 def init_student(

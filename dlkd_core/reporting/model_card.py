@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Protocol
 
+from dlkd_core.reporting.gain import describe_gain
 from dlkd_core.spec import DEFAULT_RESIZE, ResizeMode
 
 
@@ -125,7 +126,15 @@ def _summary(report: dict[str, Any]) -> str:
     return (
         f"A {report['architecture']} with {report['parameters']:,} parameters, {training}. "
         f"It {task}. The input size is {image['height']} x {image['width']} pixels.{notice}"
+        f"{_gain_and_warnings(report)}"
     )
+
+
+def _gain_and_warnings(report: dict[str, Any]) -> str:
+    baseline = report["metrics"].get("baseline")
+    paragraphs = [f"**{describe_gain(baseline)}**"] if baseline else []
+    paragraphs += [f"**Warning:** {text}" for text in report.get("warnings") or []]
+    return "".join(f"\n\n{paragraph}" for paragraph in paragraphs)
 
 
 def _describe_teacher(teacher: dict[str, Any]) -> str:
@@ -139,8 +148,8 @@ def _evaluation(metrics: dict[str, Any]) -> str:
     # Old reports state 0 multiply-accumulates for networks that torch does not run.
     columns = {
         name: {**values, "macs": values.get("macs") or None}
-        for name, values in metrics.items()
-        if values
+        for name in ("teacher", "student")
+        if (values := metrics.get(name))
     }
     rows = [
         ("top-1", "top1", ".2%"),

@@ -1,4 +1,4 @@
-"""The report of a run: the student, the metrics of student and teacher, and the lineage."""
+"""The report of a run: the student, its metrics, teacher and baseline, and the lineage."""
 
 from typing import Any
 
@@ -6,12 +6,15 @@ import torch
 
 from dlkd_core import __version__
 from dlkd_core.device import describe_device
-from dlkd_core.evaluation import measure_cost, measure_quality, protocols
+from dlkd_core.evaluation import measure_cost, measure_quality, predict, protocols
+from dlkd_core.evaluation.accuracy import score_logits
 from dlkd_core.evaluation.knn_quality import knn_quality, measure_knn_top1
-from dlkd_core.export import ExportContext
+from dlkd_core.evaluation.paired_difference import compare_accuracy
+from dlkd_core.export import ExportContext, Student
 from dlkd_core.models import FeatureExtractor
 from dlkd_core.reporting.model_card import ClassifierState
 from dlkd_core.teachers.onnx_teacher import OnnxTeacher
+from dlkd_core.teachers.student_inheritance import preview_inheritance
 from dlkd_core.training.loop import TrainingRun
 from dlkd_core.training.run_inputs import RunInputs
 
@@ -48,8 +51,33 @@ def build_report(
             "resize": str(student.resize),
         },
         "normalization": student.normalization.model_dump(mode="json"),
-        "metrics": {"teacher": _teacher_metrics(inputs, image), "student": metrics},
+        "metrics": {
+            "teacher": _teacher_metrics(inputs, image),
+            "student": metrics,
+            "baseline": None,  # see `measure_baseline`
+        },
+        "warnings": list(inputs.teacher.verification.warnings) if inputs.teacher else [],
         "lineage": _lineage(inputs, training_run),
+    }
+
+
+def measure_baseline(
+    context: ExportContext, baseline: Student, baseline_run: TrainingRun
+) -> dict[str, Any]:
+    """Return the accuracy of the baseline, and the student's gain over it with its 95 % interval.
+
+    Both networks are evaluated in the form that is exported. The accuracies are in [0, 1].
+    """
+    labels = context.val.labels
+    logits = predict(baseline.build_deployable(), context.val.images)
+    gain = compare_accuracy(context.student_logits, logits, labels)
+    return {
+        "top1": score_logits(logits, labels).top1,
+        "images": len(labels),
+        "gain": gain.difference,
+        "gain_interval": gain.half_width,
+        "steps": baseline_run.state.progress.steps,
+        "seconds": baseline_run.state.progress.seconds,
     }
 
 
@@ -78,6 +106,7 @@ def _teacher_metrics(inputs: RunInputs, image: torch.Tensor) -> dict[str, Any] |
     return {
         **teacher.measure_quality(inputs.data.val.labels),
         **measure_cost(extractor, extractor.logits, image),
+        "pixel_knn_top1": teacher.verification.pixel_knn_top1,
         "protocols": protocol_results,
         # torch cannot count the parameters of an ONNX graph
         "parameters": teacher.loaded.parameters,
@@ -95,6 +124,7 @@ def _run_protocols(
 
 
 def _lineage(inputs: RunInputs, training_run: TrainingRun) -> dict[str, Any]:
+    inherited = preview_inheritance(inputs.spec.student, inputs.data.image_size, inputs.teacher)
     return {
         "run": training_run.digest,
         "method": inputs.spec.method.model_dump(mode="json"),
@@ -102,6 +132,9 @@ def _lineage(inputs: RunInputs, training_run: TrainingRun) -> dict[str, Any]:
         "training_images": len(inputs.data.train),
         "label_share": inputs.spec.training.label_share,
         "label_noise": inputs.spec.training.label_noise,
+        "batch_size": inputs.training.batch_size,
+        "learning_rate": inputs.training.learning_rate,
+        "schedule": str(inputs.training.schedule.name),
         "steps": training_run.state.progress.steps,
         "precision": training_run.precision.name,
         "parts_of_a_batch": training_run.state.progress.micro_batches,
@@ -110,4 +143,6 @@ def _lineage(inputs: RunInputs, training_run: TrainingRun) -> dict[str, Any]:
         "device": describe_device(inputs.device),
         "processes": inputs.world.size,
         "teacher_sha256": inputs.teacher.sha256 if inputs.teacher else None,
+        "inherited_tensors": inherited.tensors if inherited else None,
+        "inherited_parameters": inherited.parameters if inherited else None,
     }

@@ -59,7 +59,7 @@ def verify_by_neighbors(
     chosen = candidates[choose_best(losses)]
     all_votes = compute_knn_votes(features(chosen), bank, queries, num_classes)
     top1 = compute_top1(all_votes, queries.labels)
-    if is_at_chance(top1, num_classes, len(queries)):
+    if is_at_chance(top1, num_classes, len(queries), len(candidates)):
         raise TeacherAtChance(
             f"The nearest neighbors in the teacher's feature space classify {top1:.1%} of "
             f"{len(queries)} images correctly. {describe_chance(num_classes, sample_top1)}",

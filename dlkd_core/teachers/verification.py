@@ -1,8 +1,8 @@
 """Verification of a teacher before training, by its accuracy on the evaluation split."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from math import sqrt
+from dataclasses import dataclass, replace
+from math import log, log1p
 
 import torch
 from torch import Tensor
@@ -12,10 +12,15 @@ from dlkd_core.data.dataset import ImageDataset
 from dlkd_core.errors import ClassesDoNotFit, TeacherAtChance
 from dlkd_core.evaluation import Scores, predict
 from dlkd_core.evaluation.accuracy import LogitsFn, score_logits
+from dlkd_core.evaluation.pixel_knn import measure_pixel_knn_top1
 from dlkd_core.spec import Normalization
 from dlkd_core.teachers.normalization import candidate_normalizations, choose_best, sample_split
 
-_CHANCE_SIGMAS = 3  # required margin above chance, in standard deviations of random guessing
+# Largest acceptable probability that guessing passes: one tail of a normal distribution beyond
+# three standard deviations
+_CHANCE_PROBABILITY = 0.00135
+# A teacher that gets a smaller fraction of the accuracy of k-NN on raw pixels causes a warning.
+_MIN_SHARE_OF_PIXEL_KNN = 0.5
 # A class order is suggested if it explains at least this share of the images.
 _MIN_EXPLAINED = 0.5
 
@@ -36,6 +41,9 @@ class Verification:
         normalization_scores: Score of each normalization on a sample of the images, by name. The
             score is top-1 accuracy, or mean confidence if the images have no labels.
         knn_top1: Top-1 accuracy of k-NN on the features of a teacher without a classifier.
+        pixel_knn_top1: Top-1 accuracy of k-NN on the raw pixels, or None if the images have no
+            labels.
+        warnings: Reasons to doubt that the teacher fits the dataset.
     """
 
     normalization: Normalization
@@ -43,6 +51,8 @@ class Verification:
     scores: Scores | None
     normalization_scores: dict[str, float]
     knn_top1: float | None = None
+    pixel_knn_top1: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def verify(
@@ -80,7 +90,7 @@ def verify(
     chosen = candidates[choose_best(losses)]
     val_logits = map_logits(predict(logits(chosen), split.images), data.classes, class_map)
     scores = score_logits(val_logits, split.labels.cpu())
-    if is_at_chance(scores.top1, len(data.classes), len(split)):
+    if is_at_chance(scores.top1, len(data.classes), len(split), len(candidates)):
         hint = _suggest_class_map(own_logits.values(), sample_labels, data.classes)
         message = (
             f"The teacher classifies {scores.top1:.1%} of {scores.images} images correctly. "
@@ -111,10 +121,47 @@ def map_logits(
     return logits[:, list(class_map)]
 
 
-def is_at_chance(top1: float, classes: int, images: int) -> bool:
-    """Return whether random guessing could reach this accuracy by luck."""
-    chance = 1 / classes
-    return top1 <= chance + _CHANCE_SIGMAS * sqrt(chance * (1 - chance) / images)
+def is_at_chance(top1: float, classes: int, images: int, tried: int) -> bool:
+    """Return whether random guessing could reach this accuracy by luck.
+
+    The probability is exact. It is compared with a bound that is divided by the number of
+    normalizations that were tried (Bonferroni), because the best of several guesses is luckier than
+    one.
+    """
+    if classes < 2:
+        return True
+    return guess_probability(top1, classes, images) > _CHANCE_PROBABILITY / tried
+
+
+def guess_probability(top1: float, classes: int, images: int) -> float:
+    """Return the probability that random guessing reaches at least this accuracy."""
+    count = torch.tensor(images, dtype=torch.float64)
+    hits = torch.arange(round(top1 * images), images + 1, dtype=torch.float64)
+    log_choices = (count + 1).lgamma() - (hits + 1).lgamma() - (count - hits + 1).lgamma()
+    log_hit, log_miss = -log(classes), log1p(-1 / classes)
+    return (log_choices + hits * log_hit + (count - hits) * log_miss).logsumexp(dim=0).exp().item()
+
+
+def compare_with_pixels(verification: Verification, data: ImageDataset) -> Verification:
+    """Return the verification with the accuracy of k-NN on raw pixels, and a warning if needed.
+
+    A teacher can be better than guessing and still know nothing about the dataset. Evaluation
+    images without labels are not compared.
+    """
+    top1 = verification.scores.top1 if verification.scores else verification.knn_top1
+    if top1 is None:
+        return verification
+    pixel_knn_top1 = measure_pixel_knn_top1(data)
+    warnings = verification.warnings
+    if top1 < _MIN_SHARE_OF_PIXEL_KNN * pixel_knn_top1:
+        warning = (
+            f"The teacher classifies only {top1:.1%} of the evaluation images correctly. Comparing"
+            f" raw pixels with those of training images (k-NN) gets {pixel_knn_top1:.1%} without"
+            " any training. The teacher probably does not fit this dataset. Check what it was"
+            " trained on, its class order (class_map) and its normalization."
+        )
+        warnings = (*warnings, warning)
+    return replace(verification, pixel_knn_top1=pixel_knn_top1, warnings=warnings)
 
 
 def describe_chance(classes: int, top1: dict[str, float]) -> str:

@@ -22,7 +22,12 @@ from dlkd_core.teachers.loading import LoadedTeacher, NetworkSource, load_teache
 from dlkd_core.teachers.onnx_teacher import OnnxTeacher
 from dlkd_core.teachers.pretrained_teacher import load_pretrained_teacher, weights_digest
 from dlkd_core.teachers.unlabeled_verification import default_class_names, verify_unlabeled
-from dlkd_core.teachers.verification import Verification, map_logits, verify
+from dlkd_core.teachers.verification import (
+    Verification,
+    compare_with_pixels,
+    map_logits,
+    verify,
+)
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ def load_teacher(teacher: TeacherFile, data: ImageDataset, device: torch.device)
         )
         digest = compute_sha256(teacher.path)
     _check_image_size(loaded, data)
-    verification = _verify_teacher(loaded, teacher, data, device)
+    verification = compare_with_pixels(_verify_teacher(loaded, teacher, data, device), data)
     classes = data.classes or default_class_names(verification.logits.shape[1])
     extractor = loaded.source.build_extractor(verification.normalization, device)
     return VerifiedTeacher(loaded, verification, extractor, classes, teacher.class_map, digest)

@@ -8,7 +8,7 @@ from dlkd_core.teachers.loading import LoadedTeacher
 
 _UNLABELED_HINT = (
     "Without labels, use seed or compress, set the labels weight of a method such as kd or dlkd to"
-    " 0, or use combine without the terms labels, supcon, dkd and crd."
+    " 0, or use combine without the terms labels, supcon, dkd, nkd, ofa and crd."
 )
 
 
@@ -16,10 +16,11 @@ def check_dataset(spec: DistillationSpec, data: ImageDataset) -> None:
     """Check that the dataset is suitable for the method and the student.
 
     Raises:
-        SpecError: The method needs labels and the images have none, or the student does not accept
-            images of this size.
+        SpecError: The method or the baseline needs labels and the images have none, or the student
+            does not accept images of this size.
     """
     _check_labels(spec, data)
+    _check_baseline(spec, data)
     _check_size(spec.student, data.image_size)
 
 
@@ -31,6 +32,15 @@ def _check_labels(spec: DistillationSpec, data: ImageDataset) -> None:
             " training images have none.",
             hint=_UNLABELED_HINT,
             pointer="/method",
+        )
+
+
+def _check_baseline(spec: DistillationSpec, data: ImageDataset) -> None:
+    if spec.baseline and not (data.train.is_labeled and data.val.is_labeled):
+        raise SpecError(
+            "The baseline is trained and evaluated on labels, but the images have none.",
+            hint="Set baseline to false, or provide labeled training and evaluation images.",
+            pointer="/baseline",
         )
 
 

@@ -25,7 +25,7 @@ from dlkd_core.training.precision import FLOAT32, Precision
 from dlkd_core.training.schedule import learning_rate_factor
 from dlkd_core.training.step import TrainingStep
 from dlkd_core.training.stopping import StoppingCriteria
-from dlkd_core.training_spec import CompileMode, TrainingSpec
+from dlkd_core.training_spec import CompileMode, ResolvedTrainingSpec
 
 TeacherForward = ForwardFn  # the only interface through which the loop sees a teacher
 # Returns the metrics of the student on the evaluation split.
@@ -36,7 +36,7 @@ EvaluateFn = Callable[[], dict[str, float]]
 class TrainingRun:
     """Everything that the training loop needs."""
 
-    spec: TrainingSpec
+    spec: ResolvedTrainingSpec
     batches: BatchLoader
     teacher: TeacherForward | None
     state: TrainingState
@@ -45,6 +45,7 @@ class TrainingRun:
     digest: str  # identifies the run in its checkpoints
     precision: Precision = FLOAT32
     world: World = SINGLE_PROCESS  # all processes run the loop, with equal losses and weights
+    saves_checkpoints: bool = True
     clock: Clock | None = None  # returns seconds; if None, the leader's clock is used
 
     @property
@@ -104,7 +105,13 @@ def train(run: TrainingRun, start_step: int = 0) -> Iterator[Event]:
                 yield Notice(message=notice)
             is_last = step == run.steps or stopping.is_out_of_time
             epoch = (step - 1) // steps_per_epoch + 1
-            yield StepFinished(epoch=epoch, epochs=run.spec.epochs, step=step, steps=run.steps)
+            yield StepFinished(
+                epoch=epoch,
+                epochs=run.spec.epochs,
+                step=step,
+                steps=run.steps,
+                batch_size=run.batches.batch_size,
+            )
             yield from logger.log(step, values, run.learning_rate(step - 1), last=is_last)
             if step % steps_per_epoch == 0 or is_last:
                 yield from _finish_epoch(run, step, logger, stopping)
@@ -118,7 +125,7 @@ def train(run: TrainingRun, start_step: int = 0) -> Iterator[Event]:
 def _finish_epoch(
     run: TrainingRun, step: int, logger: MetricLogger, stopping: StoppingCriteria
 ) -> Iterator[Event]:
-    """Evaluate the student if an evaluation is due, and save a checkpoint.
+    """Evaluate the student if an evaluation is due, and save a checkpoint if the run saves any.
 
     The evaluation comes first, because the checkpoint holds the state of the stopping criteria.
     """
@@ -129,7 +136,9 @@ def _finish_epoch(
         run.state.student.train()
         stopping.record_evaluation(epoch, metrics)
         stopping.record_step(step)
-    yield CheckpointSaved(path=str(_save_checkpoint(run, step, logger)), step=step)
+    path = _save_checkpoint(run, step, logger)
+    if run.saves_checkpoints:
+        yield CheckpointSaved(path=str(path), step=step)
     if metrics is not None:
         values = {f"{VAL_PREFIX}{name}": value for name, value in metrics.items()}
         yield MetricsRecorded(epoch=epoch, step=step, values=values)
@@ -138,6 +147,6 @@ def _finish_epoch(
 def _save_checkpoint(run: TrainingRun, step: int, logger: MetricLogger) -> Path:
     logger.check_losses()
     logger.check_weights(run.state, step)
-    if run.world.is_leader:
+    if run.world.is_leader and run.saves_checkpoints:
         run.state.save(run.directory, step=step, digest=run.digest)
     return run.directory / CHECKPOINT_FILE

@@ -6,18 +6,20 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from dlkd_core.training_spec import OptimizerName, TrainingSpec
+from dlkd_core.training_spec import OptimizerName, ResolvedTrainingSpec
 
-OptimizerBuilder = Callable[[list[nn.Parameter], TrainingSpec], Optimizer]
+OptimizerBuilder = Callable[[list[nn.Parameter], ResolvedTrainingSpec], Optimizer]
 _ADAM_BETA2 = 0.999
 
 
-def build_optimizer(training: TrainingSpec, parameters: Iterable[nn.Parameter]) -> Optimizer:
+def build_optimizer(
+    training: ResolvedTrainingSpec, parameters: Iterable[nn.Parameter]
+) -> Optimizer:
     """Build the optimizer that the spec selects, for the given parameters."""
     return OPTIMIZER_BUILDERS[training.optimizer](list(parameters), training)
 
 
-def _build_sgd(parameters: list[nn.Parameter], training: TrainingSpec) -> Optimizer:
+def _build_sgd(parameters: list[nn.Parameter], training: ResolvedTrainingSpec) -> Optimizer:
     return torch.optim.SGD(
         parameters,
         lr=training.learning_rate,
@@ -28,7 +30,7 @@ def _build_sgd(parameters: list[nn.Parameter], training: TrainingSpec) -> Optimi
     )
 
 
-def _build_adamw(parameters: list[nn.Parameter], training: TrainingSpec) -> Optimizer:
+def _build_adamw(parameters: list[nn.Parameter], training: ResolvedTrainingSpec) -> Optimizer:
     return torch.optim.AdamW(
         parameters,
         lr=training.learning_rate,

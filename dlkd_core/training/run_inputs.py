@@ -12,10 +12,12 @@ from dlkd_core.data.host_images import iter_chunks
 from dlkd_core.distributed.process_group import World
 from dlkd_core.spec import DistillationSpec
 from dlkd_core.teachers.verified_teacher import VerifiedTeacher
+from dlkd_core.training_spec import ResolvedTrainingSpec
 
 # Spec fields that do not affect the weights.
 _EXCLUDED_FROM_DIGEST: Any = {
     "name": True,
+    "baseline": True,
     "export": True,
     "evaluation": True,
     "teacher": {"path"},
@@ -28,6 +30,7 @@ class RunInputs:
     """The spec of a run and the inputs that were loaded for it."""
 
     spec: DistillationSpec
+    training: ResolvedTrainingSpec
     data: ImageDataset  # on the host
     read_options: ReadOptions
     teacher: VerifiedTeacher | None  # on `device`

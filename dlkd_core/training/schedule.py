@@ -21,6 +21,8 @@ def learning_rate_factor(
     if schedule.name == ScheduleName.STEP:
         passed = bisect_right(sorted(schedule.milestones), step / steps + 1e-9)
         return float(schedule.gamma**passed)
+    if schedule.name == ScheduleName.LINEAR:
+        return (steps - step) / (steps - warmup_steps)
     if schedule.name == ScheduleName.COSINE:
         return 0.5 * (1 + cos(pi * step / steps))
     return 1.0

@@ -14,17 +14,23 @@ EMPTY_PROGRESS: dict[str, Any] = {
     "eta_seconds": None,
     "images_per_second": None,
 }
-_REPORTED_FIELDS = frozenset({"phase", "epoch", "epochs", "step", "steps"})
-_BATCH_SIZE_KEY = "batch_size"  # reported with the steps but not stored, because it is in the spec
+# Whether a baseline is trained after the student. Stored, but not shown to clients.
+_HAS_BASELINE_KEY = "has_baseline"
+_REPORTED_FIELDS = frozenset({"phase", "epoch", "epochs", "step", "steps", _HAS_BASELINE_KEY})
+_BATCH_SIZE_KEY = "batch_size"  # reported with the steps, but only the throughput is stored
 _PACE_START_KEY = "_from"  # [step, timestamp] at which measuring this attempt's pace began
 
 
 def advance(before: dict[str, Any], update: dict[str, Any], at: datetime) -> dict[str, Any]:
     """Return the progress after an update.
 
-    An update may contain phase, epoch, epochs, step, steps and batch_size. The fraction never
-    decreases. The pace is measured anew when an attempt reports its first step or a smaller step
-    than before.
+    An update may contain phase, epoch, epochs, step, steps, batch_size and has_baseline. The
+    fraction never decreases. The pace is measured anew when an attempt reports its first step, a
+    smaller step than before, or the phase baseline.
+
+    The baseline has as many steps as the student, unless one of them stops early. The estimated
+    time counts both at the pace of the current training. It is too long while the student is
+    trained, because the baseline needs no teacher.
     """
     after = {
         **EMPTY_PROGRESS,
@@ -37,7 +43,10 @@ def advance(before: dict[str, Any], update: dict[str, Any], at: datetime) -> dic
     if pace is None:
         after["eta_seconds"] = after["eta_seconds"] if after[_PACE_START_KEY] is None else None
         return after
-    after["eta_seconds"] = round(pace * max(after["steps"] - after["step"], 0), 1)
+    remaining_steps = max(after["steps"] - after["step"], 0)
+    if after.get(_HAS_BASELINE_KEY) and after["phase"] == "training":
+        remaining_steps += after["steps"]
+    after["eta_seconds"] = round(pace * remaining_steps, 1)
     if update.get(_BATCH_SIZE_KEY):
         after["images_per_second"] = round(update[_BATCH_SIZE_KEY] / pace, 1)
     return after
@@ -67,16 +76,20 @@ def to_public(progress: dict[str, Any]) -> dict[str, Any]:
 
 def _training_fraction(progress: dict[str, Any]) -> float:
     step, steps = progress["step"], progress["steps"]
-    if progress["phase"] == "exporting":
+    if progress["phase"] in ("evaluating", "exporting"):
         return TRAINING_SHARE
-    return round(TRAINING_SHARE * min(step / steps, 1.0), 4) if step and steps else 0.0
+    done = min(step / steps, 1.0) if step and steps else 0.0
+    if progress.get(_HAS_BASELINE_KEY):
+        done = (done + (progress["phase"] == "baseline")) / 2
+    return round(TRAINING_SHARE * done, 4)
 
 
 def _pace_start(before: dict[str, Any], after: dict[str, Any], at: datetime) -> list[Any] | None:
     start, step = before.get(_PACE_START_KEY), after["step"]
     if step is None:
         return None
-    if start is None or step < start[0]:
+    starts_baseline = after["phase"] == "baseline" and before.get("phase") != "baseline"
+    if start is None or step < start[0] or starts_baseline:
         return [step, at.timestamp()]
     return list(start)
 

@@ -9,7 +9,14 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from dlkd_core.catalog import find_architecture
-from dlkd_core.spec import DEFAULT_RESIZE, DatasetRef, JobSpec, TeacherRef, TransferRef
+from dlkd_core.spec import (
+    DEFAULT_RESIZE,
+    DatasetRef,
+    JobSpec,
+    StudentInit,
+    TeacherRef,
+    TransferRef,
+)
 from registry.db.input_tables import Dataset, Teacher
 from registry.db.model_tables import Model
 from registry.errors import (
@@ -25,6 +32,7 @@ from registry.errors import (
     NotFound,
     TeacherInvalid,
     TeacherUnknown,
+    WeightsMismatch,
 )
 from registry.inputs.input_roles import DATASET_ROLE, TEACHER_ROLE, protocol_role
 from registry.models import model_names, model_versions
@@ -85,6 +93,7 @@ def resolve(
     _check_labels(spec, dataset)
     _check_protocols(spec, dataset, transfer_datasets)
     if spec.teacher and teacher:
+        _check_inheritance(spec, teacher)
         _check_logits(spec, teacher)
         _check_classes(spec.teacher, teacher, dataset)
     transfer_facts = {
@@ -218,6 +227,27 @@ def _check_size(name: str, options: InputFacts, size: tuple[int, int], pointer: 
         raise error_type(f"{mismatch}.", pointer=pointer)
 
 
+def _check_inheritance(spec: JobSpec, teacher: InputFacts) -> None:
+    """Check that the student may be able to inherit the teacher's weights.
+
+    Which of them fit is known only when the job runs.
+    """
+    student, name = spec.student, teacher["architecture"]
+    if student.init != StudentInit.TEACHER:
+        return
+    if not name:
+        raise WeightsMismatch(
+            "The teacher is an ONNX graph, and students cannot inherit the weights of a graph.",
+            pointer="/student/init",
+        )
+    if not find_architecture(student.architecture).may_inherit_from(find_architecture(name)):
+        raise WeightsMismatch(
+            f"{student.architecture} cannot inherit the weights of {name}, which belongs to another"
+            " family of networks.",
+            pointer="/student/init",
+        )
+
+
 def _check_labels(spec: JobSpec, dataset: Dataset) -> None:
     terms = spec.method.terms_needing_labels()
     if terms and not _has_labels(dataset):
@@ -225,6 +255,13 @@ def _check_labels(spec: JobSpec, dataset: Dataset) -> None:
             f"The method {spec.method.name} needs labels (for {', '.join(terms)}), but the "
             f"training images of {dataset.id} have none.",
             pointer="/method",
+        )
+    if spec.baseline and not _has_labels(dataset):
+        raise LabelsMissing(
+            "The baseline is trained on labels, but the training images of "
+            f"{dataset.id} have none.",
+            hint="Set baseline to false, or use a dataset with labels.",
+            pointer="/baseline",
         )
 
 

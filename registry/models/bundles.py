@@ -91,9 +91,19 @@ class _ModelMetrics(_PermissiveModel):
     per_class: list[_Fraction] | None = None
 
 
+class _BaselineMetrics(_PermissiveModel):
+    """The same network trained on labels alone, as in `dlkd_core.reporting.run_report`."""
+
+    top1: float = Field(ge=0, le=1, allow_inf_nan=False)
+    images: int = Field(ge=0)
+    gain: float = Field(ge=-1, le=1, allow_inf_nan=False)
+    gain_interval: float = Field(ge=0, allow_inf_nan=False)
+
+
 class _Metrics(_PermissiveModel):
     student: _ModelMetrics
     teacher: _ModelMetrics | None = None
+    baseline: _BaselineMetrics | None = None
 
 
 class _Image(_PermissiveModel):
@@ -109,6 +119,7 @@ class _Report(_PermissiveModel):
     image: _Image
     normalization: Normalization | None = None
     metrics: _Metrics
+    warnings: list[str] = Field([], max_length=100)
     lineage: dict[str, Any]
 
 

@@ -37,6 +37,29 @@ JOB: dict[str, Any] = {"student": {"architecture": "resnet8"}, "dataset": {"id":
         ({"teacher": {"id": "a", "model_id": "b"}}, "/teacher", "one_of"),
         ({"method": {"name": "kd"}}, "/teacher", "teacher_required"),
         ({"method": {"name": "plain"}, "teacher": {"id": "t"}}, "/teacher", "teacher_unused"),
+        (
+            {"student": {"architecture": "resnet8", "init": "teacher"}},
+            "/student/init",
+            "teacher_required",
+        ),
+        (
+            {
+                "student": {"architecture": "resnet18", "init": "teacher", "pretrained": True},
+                "teacher": {"id": "t"},
+            },
+            "/student/init",
+            "init_ambiguous",
+        ),
+        (
+            {"method": {"name": "plain"}, "teacher": None, "baseline": True},
+            "/baseline",
+            "baseline_unused",
+        ),
+        (
+            {"method": {"name": "seed"}, "teacher": {"id": "t"}, "baseline": True},
+            "/baseline",
+            "baseline_unsupported",
+        ),
         ({"colour": "red"}, "/colour", "extra_forbidden"),
     ],
 )

@@ -50,7 +50,7 @@ class SeededApp:
         self.rows = {**rows, "name": rows["model_name"]}
 
     def replace_ids(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """For two thirds of the requests, replace generated ids with ids of existing rows."""
+        """Replace generated ids with ids of existing rows in two thirds of the requests."""
         keep_generated = zlib.crc32(repr(parameters).encode()) % 3 == 0
         return (
             parameters

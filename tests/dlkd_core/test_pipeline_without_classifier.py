@@ -100,7 +100,9 @@ def test_without_labels_the_features_are_evaluated_and_the_classifier_counts_as_
     assert "have no labels" not in card
 
 
-@pytest.mark.parametrize("method", ["kd", "dkd", "dist", "sskd", "srrl"])
+@pytest.mark.parametrize(
+    "method", ["kd", "dkd", "dist", "wttm", "nkd", "mlld", "ofa", "sskd", "srrl"]
+)
 def test_methods_that_need_logits_are_rejected_with_alternatives(
     make_spec: MakeSpec, teacher: Path, tmp_path: Path, method: str
 ) -> None:

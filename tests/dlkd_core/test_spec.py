@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from dlkd_core.catalog.methods import DLKD
+from dlkd_core.catalog.methods import DLKD, DLKDAuto
 from dlkd_core.spec import DistillationSpec, JobSpec
 from dlkd_core.training_spec import TrainingSpec
 
@@ -20,17 +20,19 @@ def make_job_spec(**parts: Any) -> JobSpec:
     )
 
 
-def test_the_defaults_are_those_of_the_paper() -> None:
-    spec = make_job_spec()
-    assert isinstance(spec.method, DLKD)
-    assert (spec.method.alignment, spec.method.correlation, spec.method.labels) == (20, 50, 1)
-    assert (spec.method.views, spec.method.temperature, spec.method.hidden_factor) == (
-        "rotation4",
-        0.5,
-        16,
-    )
-    training = spec.training
-    assert (training.epochs, training.batch_size, training.learning_rate) == (240, 64, 0.05)
+def test_the_default_method_with_a_teacher_is_dlkd_auto() -> None:
+    assert isinstance(make_job_spec().method, DLKDAuto)
+
+
+def test_the_parameters_of_dlkd_are_those_of_the_paper() -> None:
+    method = DLKD()
+    assert (method.alignment, method.correlation, method.labels) == (20, 50, 1)
+    assert (method.views, method.temperature, method.hidden_factor) == ("rotation4", 0.5, 16)
+
+
+def test_the_training_options_are_those_of_the_paper_or_chosen_by_the_run() -> None:
+    training = make_job_spec().training
+    assert (training.epochs, training.batch_size, training.learning_rate) == (240, None, None)
     assert (training.optimizer, training.momentum, training.weight_decay, training.nesterov) == (
         "sgd",
         0.9,
@@ -44,13 +46,13 @@ def test_the_defaults_are_those_of_the_paper() -> None:
         1,
     )
     assert (training.precision, training.compile) == ("float32", "never")
-    assert [share * 240 for share in training.schedule.milestones] == [150, 180, 210]
-    assert (training.schedule.name, training.schedule.gamma, training.schedule.warmup_epochs) == (
-        "step",
-        0.1,
-        0,
-    )
-    assert {"safetensors", "onnx"} <= set(spec.export)
+    schedule = training.schedule
+    assert (schedule.name, schedule.gamma, schedule.warmup_epochs) == ("auto", 0.1, 0)
+    assert [share * 240 for share in schedule.milestones] == [150, 180, 210]
+
+
+def test_the_default_exports_are_safetensors_and_onnx() -> None:
+    assert {"safetensors", "onnx"} <= set(make_job_spec().export)
 
 
 def test_without_a_teacher_the_default_method_is_plain() -> None:
@@ -198,12 +200,12 @@ def test_the_schema_has_what_a_form_needs() -> None:
     listed, pattern = schema["$defs"]["StudentSpec"]["properties"]["architecture"]["anyOf"]
     assert {"resnet20", "wrn_40_2", "resnet18"} <= set(listed["enum"])
     assert pattern == {"pattern": "^timm/"}  # the schema does not list the thousand timm names
-    assert len(json.dumps(schema)) < 60_000
+    assert len(json.dumps(schema)) < 80_000
     assert set(schema["$defs"]["TrainingSpec"]["properties"]) == set(TrainingSpec.model_fields)
 
 
 def test_a_teacher_can_be_published_weights() -> None:
-    assert make_job_spec(teacher={"pretrained": "resnet50"}).method.name == "dlkd"
+    assert make_job_spec(teacher={"pretrained": "resnet50"}).method.name == "dlkd_auto"
     assert (
         make_job_spec(teacher={"pretrained": "timm/resnet26", "class_map": [3, 1]}).teacher
         is not None
@@ -244,6 +246,20 @@ def test_a_teacher_file_spec_has_exactly_one_source(teacher: dict[str, str]) -> 
         DistillationSpec.model_validate(
             {"student": STUDENT, "dataset": {"path": "d"}, "teacher": teacher}
         )
+
+
+def test_a_student_can_inherit_the_weights_of_its_teacher() -> None:
+    assert make_job_spec().student.init == "random"
+    inheriting = {**STUDENT, "init": "teacher"}
+    assert make_job_spec(student=inheriting).student.init == "teacher"
+    with pytest.raises(ValidationError, match="Set teacher, or set init to random") as caught:
+        make_job_spec(student=inheriting, teacher=None)
+    assert caught.value.errors()[0]["type"] == "teacher_required"
+    assert caught.value.errors()[0]["ctx"]["pointer"] == "/student/init"
+    with pytest.raises(ValidationError, match="but not from both") as caught:
+        make_job_spec(student={"architecture": "resnet50", "init": "teacher", "pretrained": True})
+    assert caught.value.errors()[0]["type"] == "init_ambiguous"
+    assert caught.value.errors()[0]["ctx"]["pointer"] == "/init"
 
 
 def test_a_student_can_start_from_published_weights_if_there_are_any() -> None:

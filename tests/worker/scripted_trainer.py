@@ -40,7 +40,7 @@ def attempt_path(name: str) -> Path:
 
 
 def step(number: int, steps: int = 10) -> None:
-    emit("step", epoch=1, epochs=1, step=number, steps=steps)
+    emit("step", epoch=1, epochs=1, step=number, steps=steps, batch_size=64)
 
 
 def save(number: int) -> None:

@@ -18,6 +18,7 @@ from dlkd_core.spec import DistillationSpec
 from registry.access.permissions import Principal
 from registry.jobs.queue_names import QueueName
 from registry.models import model_versions
+from tests.dlkd_core.run_helpers import train_stripes_teacher
 from tests.dlkd_core.weight_caches import (
     TIMM,
     TORCHVISION,
@@ -100,6 +101,27 @@ def test_a_stopped_trainer_saves_a_checkpoint_at_its_last_step(
     assert last.step == max([1, *steps])
     assert (Path(last.path).parent, Path(last.path).exists()) == (tmp_path, True)
     assert trainer._process.wait() == 0
+
+
+def test_a_trainer_stopped_in_the_baseline_reports_the_checkpoint_of_the_finished_student(
+    start_trainer: StartTrainer, stripes: Path, tmp_path: Path
+) -> None:
+    teacher = train_stripes_teacher(stripes, tmp_path / "teacher", "resnet8")
+    request = endless_request(stripes, tmp_path)
+    spec = request.spec.model_dump(mode="json") | {
+        "teacher": {"path": str(teacher)},
+        "method": {"name": "kd"},
+        "training": {"epochs": 3, "batch_size": 16},
+        "baseline": True,
+    }
+    trainer = start_trainer(TRAINER_COMMAND)
+    trainer.send_request(request.model_copy(update={"spec": DistillationSpec(**spec)}))
+    events = read_events(trainer)
+    assert any(event == PhaseStarted(phase="baseline") for event in events)
+    trainer.request_stop()
+    *_, last = events
+    assert isinstance(last, CheckpointSaved)
+    assert last.step == 24  # 3 epochs of 8 batches
 
 
 def test_a_user_error_is_reported_with_its_code_and_a_traceback_in_the_log(

@@ -119,7 +119,7 @@ finish(parameters=5)
     assert (result.kind, result.report["parameters"]) == ("finished", 5)
     assert [file.name for file in result.files] == ["student.safetensors"]
     assert attempt.events("phase") == [{"phase": "training"}]
-    assert attempt.events("notice") == [{"message": "Two images are gray."}]
+    assert attempt.events("notice") == [{"message": "Two images are gray.", "level": "info"}]
     (file,) = attempt.events("file")
     assert (file["name"], file["top1"]) == ("student.safetensors", 0.9)
     assert "path" not in file
@@ -141,6 +141,17 @@ def test_exporting_is_a_status_that_follows_the_progress(
     job_id = attempt.claim.job_id
     wait_until(lambda: attempt.harness.get_job(job_id).status == "exporting")
     assert attempt.harness.get_job(job_id).progress["phase"] == "exporting"
+
+
+def test_steps_of_a_baseline_are_counted_from_the_beginning(
+    start_attempt: AttemptStarter,
+) -> None:
+    attempt = start_attempt(
+        'emit("phase", phase="training")\nstep(10)\nemit("phase", phase="baseline")\nfinish()'
+    )
+    assert attempt.result().kind == "finished"
+    progress = attempt.harness.get_job(attempt.claim.job_id).progress
+    assert (progress["phase"], progress["step"], progress["steps"]) == ("baseline", 0, 10)
 
 
 def test_a_failure_has_the_trainers_error_and_log(start_attempt: AttemptStarter) -> None:

@@ -5,8 +5,9 @@ export const EMPTY_REQUEST = {
   dataset: {},
   teacher: null,
   student: { architecture: "", options: {} },
-  method: { name: "dlkd" },
+  method: { name: "dlkd_auto" },
   training: { epochs: 60 },
+  baseline: true,
   export: ["safetensors", "onnx"],
   labels: {},
   resources: {},
@@ -22,17 +23,21 @@ export function requestFromJob(job) {
     ...EMPTY_REQUEST,
     ...withoutNulls(spec),
     teacher: spec.teacher && withoutNulls(spec.teacher),
+    baseline: spec.baseline ?? false,
     ...withoutNulls(jobFields),
     evaluation: spec.evaluation,
   };
 }
 
-/** Return the body of POST /v1/jobs: the request without empty values. */
+/**
+ * Return the body of POST /v1/jobs: the request without empty values. Without a teacher, there is no
+ * baseline either, because the student itself learns from labels alone.
+ */
 export function requestBody(request) {
-  const { teacher, ...fields } = request;
+  const { teacher, baseline, ...fields } = request;
   const entries = Object.entries(fields).filter(([, value]) => !isEmpty(value));
   const body = Object.fromEntries(entries);
-  return teacher ? { ...body, teacher } : body;
+  return teacher ? { ...body, teacher, baseline } : body;
 }
 
 /** Return what the user must select before the service can check the request, or "". */

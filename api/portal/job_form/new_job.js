@@ -9,7 +9,7 @@ import { DatasetFields, TeacherFields } from "./input_fields.js";
 import { EMPTY_REQUEST, requestBody, requestFromJob } from "./job_request.js";
 import { PlanPanel, usePlan } from "./plan_panel.js";
 import {
-  ExportFields, JobFields, MethodFields, StudentFields, TrainingFields,
+  BaselineField, ExportFields, JobFields, MethodFields, StudentFields, TrainingFields,
 } from "./spec_fields.js";
 
 export function Page({ query }) {
@@ -84,15 +84,16 @@ function JobForm({ catalog, schemas, initialRequest, clonedId }) {
     setRequest((old) => {
       const method = catalog.methods.find(({ name }) => name === old.method.name);
       if (method?.needs_teacher === (teacher !== null)) return { ...old, teacher };
-      return { ...old, teacher, method: { name: teacher ? "dlkd" : "plain" } };
+      return { ...old, teacher, method: { name: teacher ? "dlkd_auto" : "plain" } };
     });
   return html`<form class="grid-side" onSubmit=${(event) => event.preventDefault()} novalidate>
     <div class="stack">
       <${DatasetFields} ...${fieldProps("dataset")} />
       <${TeacherFields} ...${fieldProps("teacher")} onChange=${setTeacher} />
-      <${StudentFields} ...${fieldProps("student")} />
+      <${StudentFields} ...${fieldProps("student")} hasTeacher=${request.teacher !== null} />
       <${MethodFields} ...${fieldProps("method")} hasTeacher=${request.teacher !== null} />
       <${TrainingFields} ...${fieldProps("training")} />
+      ${request.teacher !== null && html`<${BaselineField} ...${fieldProps("baseline")} />`}
       <${ExportFields} ...${fieldProps("export")} />
       <${EvaluationFields} ...${fieldProps("evaluation")} value=${request.evaluation ?? []} />
       <${JobFields} ...${fieldProps("job")} value=${request} onChange=${setRequest} />

@@ -15,7 +15,7 @@ const MoreFields = ({ summary, children }) => html`<details class="more">
   <summary>${summary}</summary><div class="fields">${children}</div>
 </details>`;
 
-export function StudentFields({ value, onChange, errorFor, catalog }) {
+export function StudentFields({ value, onChange, errorFor, catalog, hasTeacher }) {
   const architectures = catalog.allArchitectures;
   const selected = architectures.find(({ name }) => name === value.architecture);
   const error = errorFor("/student/architecture");
@@ -25,6 +25,7 @@ export function StudentFields({ value, onChange, errorFor, catalog }) {
     ? describeArchitecture(selected)
     : `${architectures.length} architectures available. Type to search.`;
   const hasOptions = Object.keys(selected?.schema?.properties ?? {}).length > 0;
+  const inheritsWeights = value.init === "teacher";
   return html`<${Panel} title="Student"><div class="stack">
     <div class="field">
       <label for="student">Architecture</label>
@@ -46,6 +47,11 @@ export function StudentFields({ value, onChange, errorFor, catalog }) {
     ${selected?.pretrained && html`<${Checkbox} label="Start from pretrained weights"
       value=${value.pretrained ?? false}
       onChange=${(checked) => onChange({ ...value, pretrained: checked || undefined })} />`}
+    ${(hasTeacher || inheritsWeights) && html`<div>
+      <${Checkbox} label="Start from the teacher's weights where they fit" value=${inheritsWeights}
+        onChange=${(checked) => onChange({ ...value, init: checked ? "teacher" : undefined })} />
+      <span class="field-error">${errorFor("/student/init")}</span>
+    </div>`}
   </div></${Panel}>`;
 }
 
@@ -77,6 +83,15 @@ export function MethodFields({ value, onChange, errorFor, catalog, hasTeacher })
     </${MoreFields}>`}
   </div></${Panel}>`;
 }
+
+/** Whether to train the student on labels alone too. Only for jobs with a teacher. */
+export const BaselineField = ({ value, onChange, errorFor }) => html`<${Panel} title="Baseline">
+  <${Checkbox} value=${value} onChange=${onChange}
+    label=${html`Show the gain over labels alone<span class="cell-sub">
+      Also trains the student without the teacher, which adds about the time of such a training.
+    </span>`} />
+  <p class="field-error" role="status">${errorFor("/baseline")}</p>
+</${Panel}>`;
 
 export function TrainingFields({ value, onChange, errorFor, schemas }) {
   const props = {

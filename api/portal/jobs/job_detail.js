@@ -1,20 +1,22 @@
 /** A job: its progress, metrics, history and configuration. */
 import { subscribe } from "../lib/api.js";
 import {
-  formatDuration, formatElapsed, formatInteger, formatNumber, formatPercent, MISSING_TEXT,
+  formatDuration, formatElapsed, formatInteger, formatNumber, formatPercent, isMissing,
+  MISSING_TEXT,
 } from "../lib/format.js";
 import { useFetch } from "../lib/hooks.js";
 import { resourceUrl, updateQuery } from "../lib/router.js";
 import {
   AsyncContent, CopyButton, DescriptionList, PageHeader, Panel, RelativeTime, StatTiles,
-  StatusBadge, Tabs, TagList,
+  StatusBadge, Tabs, TagList, Warnings,
 } from "../ui/components.js";
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { JobActions } from "./job_actions.js";
 import { JobCharts } from "./job_charts.js";
 import { JobAttempts, JobEvents, JobLogs, JobSpec } from "./job_history.js";
 import {
-  hasEnded, isActive, JobProgressBar, JobStatus, PHASE_LABELS, verifiedTeacher,
+  hasEnded, isActive, JobProgressBar, jobPhases, JobStatus, jobWarnings, PHASE_LABELS,
+  verifiedTeacher,
 } from "./job_status.js";
 
 const EVENT_TYPES = [
@@ -26,7 +28,6 @@ const TABS = [
   ["spec", "Spec"],
 ];
 const DEFAULT_TAB = "curves";
-const PHASES = Object.keys(PHASE_LABELS);
 
 export function Page({ id, query }) {
   const [isPolling, setIsPolling] = useState(true);
@@ -45,6 +46,7 @@ export function Page({ id, query }) {
     </${PageHeader}>
     <div class="stack">
       <${JobError} job=${job} />
+      <${Warnings} texts=${jobWarnings(events)} />
       <${ProgressPanel} job=${job} />
       <${JobTiles} job=${job} teacher=${teacher} />
       <${Tabs} label="Job details" tabs=${TABS} value=${tab} onSelect=${selectTab}>
@@ -88,7 +90,7 @@ function JobError({ job: { error, status } }) {
 
 function ProgressPanel({ job }) {
   const { fraction, phase } = job.progress;
-  const phases = PHASES.map((name) => {
+  const phases = jobPhases(job).map((name) => {
     const current = name === phase && !hasEnded(job) ? "step" : undefined;
     return html`<li class=${isPhaseDone(job, name) ? "done" : ""} aria-current=${current}>
       ${PHASE_LABELS[name]}
@@ -111,9 +113,11 @@ function waitingText(job) {
   return eta && !hasEnded(job) ? `About ${formatDuration(eta)} left` : "";
 }
 
-const isPhaseDone = (job, phase) =>
-  job.status === JobStatus.SUCCEEDED
-  || PHASES.indexOf(phase) < PHASES.indexOf(job.progress.phase);
+function isPhaseDone(job, phase) {
+  const phases = jobPhases(job);
+  return job.status === JobStatus.SUCCEEDED
+    || phases.indexOf(phase) < phases.indexOf(job.progress.phase);
+}
 
 function JobTiles({ job, teacher }) {
   const { epoch, epochs, step, steps, images_per_second: throughput } = job.progress;
@@ -146,9 +150,12 @@ const ResourceLink = ({ kind, id }) =>
   html`<a class="mono" href=${resourceUrl(kind, id)}>${id}</a>`;
 
 function JobFacts({ job }) {
-  const { training, student, method } = job.spec;
-  const batch = `batch size ${formatInteger(training.batch_size)}`;
-  const learningRate = `learning rate ${formatNumber(training.learning_rate)}`;
+  const { spec } = job;
+  const { training, student, method } = spec;
+  const options = [
+    ["batch size", training.batch_size, formatInteger],
+    ["learning rate", training.learning_rate, formatNumber],
+  ].map(([name, value, format]) => `${name} ${isMissing(value) ? "automatic" : format(value)}`);
   const { device, gpus, memory_gb: memory } = job.resources;
   const resources = [device, gpus > 1 && `${gpus} GPUs`, memory && `${memory} GiB`];
   const labels = Object.entries(job.labels).map(([key, value]) => `${key}: ${value}`);
@@ -158,7 +165,8 @@ function JobFacts({ job }) {
     ["Method", method.name],
     ["Teacher", renderTeacher(job)],
     ["Dataset", job.dataset_id && html`<${ResourceLink} kind="dataset" id=${job.dataset_id} />`],
-    ["Epochs", `${formatInteger(training.epochs)} (${batch}, ${learningRate})`],
+    ["Baseline", spec.baseline ? "Yes, the student trained on labels alone" : null],
+    ["Epochs", `${formatInteger(training.epochs)} (${options.join(", ")})`],
     ["Resources", resources.filter(Boolean).join(", ")],
     ["Priority", formatInteger(job.priority)],
     ["Labels", labels.length ? html`<${TagList} tags=${labels} />` : null],

@@ -40,9 +40,14 @@ export const PHASE_LABELS = {
   reading: "reading data",
   proving: "verifying teacher",
   training: "training",
+  baseline: "training the baseline",
   evaluating: "evaluating",
   exporting: "exporting",
 };
+
+/** Return the phases of a job in their order. Only some jobs train a baseline. */
+export const jobPhases = (job) =>
+  Object.keys(PHASE_LABELS).filter((phase) => phase !== "baseline" || job.spec.baseline);
 
 export const phaseLabel = (phase) => PHASE_LABELS[phase] ?? phase;
 
@@ -57,6 +62,12 @@ export const isRetriable = (job) => RETRIABLE_STATUSES.has(job.status);
 
 export const JobProgressBar = ({ job }) => html`<${ProgressBar} fraction=${job.progress.fraction}
   tone=${statusTone(job.status)} label=${`Progress of ${job.name || job.id}`} />`;
+
+/** Return the texts of the warnings among the job's events. Each attempt repeats them. */
+export function jobWarnings(events) {
+  const warnings = events.filter(({ type, data }) => type === "notice" && data.level === "warning");
+  return [...new Set(warnings.map(({ data }) => data.message))];
+}
 
 /** Return the teacher as verified before training, from the job's events, or null. */
 export function verifiedTeacher(events) {

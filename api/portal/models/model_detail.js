@@ -6,7 +6,7 @@ import { resourceUrl, updateQuery } from "../lib/router.js";
 import { Role, session } from "../lib/session.js";
 import {
   AsyncContent, CopyButton, DescriptionList, ErrorNotice, PageHeader, Panel, RelativeTime,
-  StatTiles, Tabs,
+  StatTiles, Tabs, Warnings,
 } from "../ui/components.js";
 import { Markdown } from "../ui/markdown.js";
 import { html, useEffect, useState } from "../vendor/preact.js";
@@ -15,7 +15,7 @@ import { ModelFiles } from "./model_files.js";
 import { ModelLineage } from "./model_lineage.js";
 import { DeleteModelButton, ModelAliases, ModelNotes, ModelTags } from "./model_metadata.js";
 import {
-  formatAccuracy, formatPoints, formatRatio, mainAccuracy, mainFile, modelTitle,
+  describeGain, formatAccuracy, formatPoints, formatRatio, mainAccuracy, mainFile, modelTitle,
 } from "./model_metrics.js";
 import { TeacherComparison } from "./teacher_comparison.js";
 
@@ -40,6 +40,8 @@ export function Page({ id, query }) {
   return html`<${AsyncContent} query=${modelQuery}>${(model) => html`
     <${ModelHeader} model=${model} />
     <div class="stack">
+      <${Gain} baseline=${model.metrics.baseline} />
+      <${Warnings} texts=${model.warnings} />
       <${ModelTiles} model=${model} />
       <${Tabs} label="Model details" tabs=${TABS} value=${tab} onSelect=${selectTab}>
         ${tab === "quality" && html`<${TeacherComparison} model=${model} />`}
@@ -70,6 +72,15 @@ function ModelHeader({ model }) {
       <a class="button" href=${`#/new?teacher_model=${model.id}`}>Use as teacher</a>
       <${DeleteModelButton} model=${model} />`}
   </${PageHeader}>`;
+}
+
+/** What the teacher adds, in one sentence. */
+function Gain({ baseline }) {
+  const gain = describeGain(baseline);
+  if (!gain) return null;
+  return html`<section class="notice ${gain.tone}" aria-label="Gain"><div>
+    <strong>${gain.text}</strong><p>${gain.note}</p>
+  </div></section>`;
 }
 
 function ModelTiles({ model }) {

@@ -57,6 +57,24 @@ export function formatPoints(difference) {
   return `${sign(difference)}${Math.abs(100 * difference).toFixed(2)} points`;
 }
 
+/**
+ * Describe the gain over the same network trained on labels alone as {tone, text, note}, or return
+ * null if there is no baseline. The gain is undecided if its 95 % interval contains zero.
+ */
+export function describeGain(baseline) {
+  if (!baseline) return null;
+  const { gain, gain_interval: interval, top1, images } = baseline;
+  const points = `${sign(gain)}${Math.abs(100 * gain).toFixed(1)} ± ${(100 * interval).toFixed(1)}`;
+  const text = `${points} points over the same network trained on labels alone`;
+  const measured = `It reaches ${formatPercent(top1)} on the same ${formatInteger(images)} images.`;
+  if (Math.abs(gain) <= interval) {
+    const reason = "The interval contains zero, so the difference can be due to chance.";
+    return { tone: "", text, note: `${measured} ${reason}` };
+  }
+  if (gain > 0) return { tone: "good", text, note: measured };
+  return { tone: "bad", text, note: `${measured} Distillation made this student worse.` };
+}
+
 const sign = (difference) => (difference < 0 ? "−" : "+");
 
 /** Format a ratio with the matching adjective, as in "3.5 × smaller". */

@@ -73,6 +73,15 @@ export function Panel({ title, headerActions, children, flush = false, label = t
 export const EmptyState = ({ title, children, action }) =>
   html`<div class="empty"><h2>${title}</h2><p>${children}</p>${action}</div>`;
 
+/** Reasons to doubt a job or a model, as the service states them. */
+export function Warnings({ texts }) {
+  if (!texts?.length) return null;
+  return html`<section class="notice warn" aria-label="Warnings"><div>
+    <strong>${texts.length === 1 ? "Warning" : "Warnings"}</strong>
+    ${texts.map((text) => html`<p>${text}</p>`)}
+  </div></section>`;
+}
+
 /** An error of the service (ApiError or {message, hint, code}), with an optional retry button. */
 export function ErrorNotice({ error, onRetry }) {
   if (!error) return null;

@@ -13,6 +13,8 @@ from dlkd_core.common import FrozenModel
 # Families whose networks are recognized by stored fingerprints.
 TORCHVISION_FAMILY = "torchvision"
 TIMM_FAMILY = "timm"
+# Each of these families contains all networks of a library. Both libraries have ResNets.
+_LIBRARY_FAMILIES = {TORCHVISION_FAMILY, TIMM_FAMILY}
 DEFAULT_MIN_SIZE = 4  # most networks run on a single pixel, but nothing can be learned from it
 
 
@@ -94,6 +96,14 @@ class Architecture(FrozenModel):
     def is_resizable(self) -> bool:
         """Whether the image size for which the network is built can be chosen."""
         return issubclass(self.options, ResizableOptions)
+
+    def may_inherit_from(self, teacher: "Architecture") -> bool:
+        """Return whether this network, as a student, may be able to inherit a teacher's weights.
+
+        For two networks from libraries, this is certain only after they are built.
+        """
+        families = {self.family, teacher.family}
+        return len(families) == 1 or families <= _LIBRARY_FAMILIES
 
     def with_image_size(self, options: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
         """Return the options, with a missing image size filled in.

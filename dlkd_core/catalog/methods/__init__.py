@@ -7,22 +7,16 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from dlkd_core.catalog.loss_params import (
-    CrossEntropyParams,
-    KDParams,
-    LossParams,
-    TermChoice,
-    Weight,
-)
+from dlkd_core.catalog.base_loss_params import LossParams, Weight
+from dlkd_core.catalog.loss_params import CrossEntropyParams, KDParams, TermChoice
 from dlkd_core.catalog.methods.base_method import Method
 from dlkd_core.catalog.methods.dlkd import DLKD, DLKDAuto, DLKDSup
+from dlkd_core.catalog.methods.logit_methods import DIST, DKD, MLLD, NKD, OFA, WTTM
 from dlkd_core.catalog.methods.published_methods import (
     AB,
     AT,
     CC,
     CRD,
-    DIST,
-    DKD,
     FT,
     NST,
     PKT,
@@ -61,12 +55,17 @@ class KD(Method):
     temperature: float = Field(4.0, gt=0, le=100)
     labels: Weight = 0.1
     teacher: Weight = 0.9
+    standardize: bool = Field(
+        False,
+        description="Replace the logits of each image by their z-scores (Sun et al. 2024)."
+        " Published with temperature 2, teacher 9 and labels 0.1. Needs at least three classes.",
+    )
 
     def _build_terms(self) -> list[LossParams]:
-        return [
-            CrossEntropyParams(weight=self.labels),
-            KDParams(weight=self.teacher, temperature=self.temperature),
-        ]
+        term = KDParams(
+            weight=self.teacher, temperature=self.temperature, standardize=self.standardize
+        )
+        return [CrossEntropyParams(weight=self.labels), term]
 
 
 class Combine(Method):
@@ -85,6 +84,10 @@ _CoreMethods = Plain | KD | DLKD | DLKDSup | DLKDAuto
 _PublishedMethods = (
     DKD
     | DIST
+    | WTTM
+    | NKD
+    | MLLD
+    | OFA
     | FitNet
     | AT
     | SP

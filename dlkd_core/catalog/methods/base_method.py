@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from dlkd_core.catalog.loss_params import CrossEntropyParams, LossParams, Weight
+from dlkd_core.catalog.base_loss_params import LossParams, Weight
+from dlkd_core.catalog.loss_params import CrossEntropyParams
 from dlkd_core.common import FrozenModel, LiteralEnum
 
 
@@ -18,6 +19,9 @@ class RunContext(FrozenModel):
     """Facts about a run that a method can adapt to."""
 
     steps: int  # optimizer steps of the whole run
+    has_labels: bool = True
+    has_teacher_logits: bool = True
+    has_feature_maps: bool = True  # of both networks
 
 
 class Method(FrozenModel):

@@ -1,33 +1,39 @@
 """Dual-level knowledge distillation: the published method and its variants."""
 
+from bisect import bisect_right
 from math import log
 from typing import Literal
 
 from pydantic import Field
 
+from dlkd_core.catalog.base_loss_params import LossParams, Weight
+from dlkd_core.catalog.feature_map_loss_params import MapAlignmentParams
 from dlkd_core.catalog.loss_params import (
     AlignmentParams,
     CorrelationParams,
     CrossEntropyParams,
-    LossParams,
+    KDParams,
     SupConParams,
-    Weight,
 )
 from dlkd_core.catalog.methods.base_method import Method, RunContext, ViewKind
 
-# Steps (epochs times batches of 64) of the paper's run on 50,000 images and a short run on 5,000.
-_PAPER_STEPS, _SHORT_STEPS = 240 * 782, 10 * 79
-# Weights for the short run (measured) and for the paper's run (published)
-_ALIGNMENT_WEIGHTS, _CORRELATION_WEIGHTS = (5.0, 20.0), (1.0, 50.0)
+# Steps of the paper's run: epochs times batches of 64 of 50,000 images
+_PAPER_STEPS = 240 * 782
+# Weights of map_alignment, alignment, correlation and soft labels by number of steps: chosen by
+# experiment for short runs, and published for the paper's run.
+_WEIGHTS = (
+    (24_000, (10.0, 5.0, 1.0, 1.0)),
+    (_PAPER_STEPS, (0.0, 20.0, 50.0, 0.0)),
+)
+_CHOSEN_BY_RUN = "Default: chosen for the number of steps."
 
 
 class DLKD(Method):
     """Dual-level knowledge distillation (Ding et al., IEEE TNNLS 2024).
 
     The loss is labels + alignment + correlation, over four rotations of each image. Weights, head
-    sizes and temperature are those of the authors' published code for CIFAR-100 (alignment 20,
-    called delta there; correlation 50, called alpha). The weights in the journal article were not
-    available.
+    sizes and temperature are those of the authors' published code for CIFAR-100 (delta 20, alpha
+    50). The journal's own weights were not available.
     """
 
     source = "https://doi.org/10.1109/TNNLS.2022.3190166"
@@ -42,8 +48,7 @@ class DLKD(Method):
         16,
         ge=1,
         le=64,
-        description="Hidden width of the alignment head as a multiple of the teacher's feature"
-        " width",
+        description="Hidden width of the alignment head as a multiple of the teacher's width",
     )
 
     def _build_terms(self) -> list[LossParams]:
@@ -72,13 +77,16 @@ class DLKDSup(DLKD):
 
 
 class DLKDAuto(Method):
-    """DLKD with weights and views that depend on the number of steps.
+    """DLKD with alignment at every position of the feature maps, fitted to the run.
 
-    The published weights are meant for 188,000 steps. In a run of a few hundred steps, they
-    outweigh the labels (docs/benchmarks.md; all trials are in docs/log.md). Experiments determined
-    the best weights for 790 steps (alignment 5, correlation 1). For a third as many steps, a third
-    of these weights was best. Nothing was measured between 790 steps and the paper's number of
-    steps. In that range, the weights are interpolated over the logarithm of the number of steps.
+    It adds to DLKD's alignment and correlation of features the alignment of feature maps and soft
+    labels. Terms that the run cannot have are left out: feature maps if one of the networks shows
+    none, soft labels if the teacher has no classifier, and labels if the images have none.
+
+    The weights depend on the number of steps. They were chosen by experiments of about 1,000 steps
+    (docs/log.md) and are used for up to 24,000 steps. From there, they are interpolated over the
+    logarithm of the number of steps to those of the published DLKD at the paper's 188,000 steps.
+    Runs of more than 1,300 steps were not measured.
     """
 
     source = DLKD.source
@@ -90,30 +98,61 @@ class DLKDAuto(Method):
         " steps as the runs in the paper, and a single view otherwise.",
     )
     labels: Weight = 1.0
+    maps: Weight | None = Field(None, description=f"Weight of map_alignment. {_CHOSEN_BY_RUN}")
+    alignment: Weight | None = Field(None, description=_CHOSEN_BY_RUN)
+    correlation: Weight | None = Field(None, description=_CHOSEN_BY_RUN)
+    soft_labels: Weight | None = Field(
+        None, description=f"Weight of kd at temperature 1. {_CHOSEN_BY_RUN}"
+    )
 
-    def adapt(self, context: RunContext) -> Method:
-        """Return DLKD with the weights and views for this number of steps."""
+    @property
+    def trains_classifier(self) -> bool:
+        """Whether the classifier is trained. Before `adapt`, whether it can be trained."""
+        return not self._is_adapted or super().trains_classifier
+
+    def adapt(self, context: RunContext) -> "DLKDAuto":
+        """Return the method with the weights and views for this run."""
         is_full_run = context.steps >= _PAPER_STEPS
-        return DLKD(
-            views=self.views or (ViewKind.ROTATION4 if is_full_run else ViewKind.SINGLE),
-            labels=self.labels,
-            alignment=_interpolate_weight(_ALIGNMENT_WEIGHTS, context.steps),
-            correlation=_interpolate_weight(_CORRELATION_WEIGHTS, context.steps),
-        )
+        maps, alignment, correlation, soft_labels = _interpolate_weights(context.steps)
+        chosen = {
+            "views": ViewKind.ROTATION4 if is_full_run else ViewKind.SINGLE,
+            "maps": maps if context.has_feature_maps else 0.0,
+            "alignment": alignment,
+            "correlation": correlation,
+            "soft_labels": soft_labels if context.has_teacher_logits else 0.0,
+        }
+        missing = {name: value for name, value in chosen.items() if getattr(self, name) is None}
+        labels = self.labels if context.has_labels else 0.0
+        return self.model_copy(update=missing | {"labels": labels})
+
+    @property
+    def _is_adapted(self) -> bool:
+        return self.alignment is not None and self.correlation is not None
 
     def _build_terms(self) -> list[LossParams]:
-        # Only the kinds of terms are meaningful here; `adapt` sets their weights.
-        return DLKD(labels=self.labels).active_terms()
+        if not self._is_adapted:
+            # Before `adapt`, only the terms are listed that every run has.
+            return [AlignmentParams(), CorrelationParams()]
+        return [
+            CrossEntropyParams(weight=self.labels),
+            MapAlignmentParams(weight=self.maps or 0.0),
+            AlignmentParams(weight=self.alignment or 0.0),
+            CorrelationParams(weight=self.correlation or 0.0),
+            KDParams(weight=self.soft_labels or 0.0, temperature=1.0),
+        ]
 
 
-def _interpolate_weight(end_weights: tuple[float, float], steps: int) -> float:
-    """Interpolate the weight for a number of steps.
-
-    Up to `_SHORT_STEPS`, the weight is proportional to the number of steps. Above that, it is
-    interpolated geometrically, so that it reaches the paper's weight at `_PAPER_STEPS`.
-    """
-    short, paper = end_weights
-    if steps < _SHORT_STEPS:
-        return short * steps / _SHORT_STEPS
-    missing = max(0.0, log(_PAPER_STEPS / steps) / log(_PAPER_STEPS / _SHORT_STEPS))
-    return paper * float((short / paper) ** missing)
+def _interpolate_weights(steps: int) -> tuple[float, ...]:
+    """Return the weights of the terms, interpolated over the logarithm of the steps."""
+    counts = [count for count, _ in _WEIGHTS]
+    if steps <= counts[0]:
+        return _WEIGHTS[0][1]
+    if steps >= counts[-1]:
+        return _WEIGHTS[-1][1]
+    after = bisect_right(counts, steps)
+    (start, start_weights), (end, end_weights) = _WEIGHTS[after - 1 : after + 1]
+    fraction = log(steps / start) / log(end / start)
+    return tuple(
+        first + fraction * (second - first)
+        for first, second in zip(start_weights, end_weights, strict=True)
+    )

@@ -1,78 +1,36 @@
-"""Methods that DLKD is compared with. The default weights are those of their published code."""
+"""Methods that DLKD is compared with. The default weights are those of their published code.
+
+Methods that compare only logits are in `logit_methods`.
+"""
 
 from typing import Literal
 
 from pydantic import Field
 
-from dlkd_core.catalog.loss_params import (
+from dlkd_core.catalog.base_loss_params import LossParams, Weight
+from dlkd_core.catalog.feature_map_loss_params import (
     ABParams,
     ATParams,
+    FitNetParams,
+    FTParams,
+    NSTParams,
+    ReviewKDParams,
+    SPParams,
+    VIDParams,
+)
+from dlkd_core.catalog.loss_params import (
     CCParams,
     CompRessParams,
     CRDParams,
-    DISTParams,
-    DKDParams,
-    FitNetParams,
-    FTParams,
     KDParams,
-    LossParams,
-    NSTParams,
     PKTParams,
-    ReviewKDParams,
     RKDParams,
     SEEDParams,
-    SPParams,
     SRRLParams,
     SSKDLogitsParams,
     SSKDParams,
-    VIDParams,
-    Weight,
 )
 from dlkd_core.catalog.methods.base_method import PublishedMethod, ViewKind
-
-
-class DKD(PublishedMethod):
-    """Decoupled knowledge distillation (Zhao et al. 2022).
-
-    Published parameters: alpha 1, beta 8, T = 4, warm-up of 20 epochs.
-    """
-
-    source = "https://arxiv.org/abs/2203.08679"
-
-    name: Literal["dkd"] = "dkd"
-    temperature: float = Field(4.0, gt=0, le=100)
-    alpha: Weight = 1.0
-    beta: Weight = Field(
-        8.0,
-        description="Weight of the non-target classes. Published: 8 in general, 6 for two wide"
-        " ResNets or two VGGs, 2 for resnet56/resnet20 (teacher/student).",
-    )
-    warmup_epochs: int = Field(20, ge=0)
-
-    def _build_terms(self) -> list[LossParams]:
-        term = DKDParams(
-            temperature=self.temperature,
-            alpha=self.alpha,
-            beta=self.beta,
-            warmup_epochs=self.warmup_epochs,
-        )
-        return self._with_labels(term)
-
-
-class DIST(PublishedMethod):
-    """Pearson correlation of predictions between and within classes (Huang et al. 2022).
-
-    Published parameters: weight 2, tau = 4.
-    """
-
-    source = "https://arxiv.org/abs/2205.10536"
-
-    name: Literal["dist"] = "dist"
-    relations: Weight = 2.0
-    temperature: float = Field(4.0, gt=0, le=100)
-
-    def _build_terms(self) -> list[LossParams]:
-        return self._with_labels(DISTParams(weight=self.relations, temperature=self.temperature))
 
 
 class FitNet(PublishedMethod):
@@ -190,7 +148,7 @@ class CRD(PublishedMethod):
         16_384,
         ge=1,
         le=1_000_000,
-        description="Number of negatives, limited to the number of images of other classes",
+        description="Number of negatives per image, drawn with replacement from the other classes",
     )
 
     def _build_terms(self) -> list[LossParams]:

@@ -42,7 +42,11 @@ def test_a_job_waits_for_the_check_of_its_teacher(
     teacher = client.post("/v1/teachers", files={"file": ("big.th", CHECKPOINT)}).json()
     queue.sent.clear()
     job = client.post("/v1/jobs", json=spec | {"teacher": {"id": teacher["id"]}}).json()
-    assert (job["status"], job["spec"]["method"]["name"], queue.sent) == ("validating", "dlkd", [])
+    assert (job["status"], job["spec"]["method"]["name"], queue.sent) == (
+        "validating",
+        "dlkd_auto",
+        [],
+    )
     worker.check_teacher()
     assert client.get(f"/v1/jobs/{job['id']}").json()["status"] == "queued"
 

@@ -53,3 +53,36 @@ def test_a_card_is_markdown_on_request(client: TestClient, model: str) -> None:
     assert response.text.startswith("---\n")
     for text in ("# pets 1", "| top-1 | 50.00% |", "student.onnx", "- run: `0123`"):
         assert text in response.text
+
+
+BASELINE = {
+    "top1": 0.377,
+    "images": 1000,
+    "gain": 0.123,
+    "gain_interval": 0.008,
+    "steps": 10,
+    "seconds": 1.5,
+}
+
+
+def test_gain_and_warnings_of_a_run_reach_the_model_and_its_card(
+    client: TestClient, model: str, database: Database
+) -> None:
+    before = client.get(f"/v1/models/{model}").json()
+    assert before["warnings"] == []
+    assert (
+        "labels alone"
+        not in client.get(f"/v1/models/{model}/card", headers={"Accept": "text/markdown"}).text
+    )
+    metrics = {**CARD_REPORT["metrics"], "baseline": BASELINE}
+    with database.write() as session:
+        row = session.get_one(Model, model)
+        row.metrics = metrics
+        row.report = {**CARD_REPORT, "metrics": metrics, "warnings": ["The teacher is poor."]}
+    for path in (f"/v1/models/{model}", f"/v1/models/{model}/card"):
+        body = client.get(path).json()
+        assert body["metrics"]["baseline"] == BASELINE
+        assert body["warnings"] == ["The teacher is poor."]
+    card = client.get(f"/v1/models/{model}/card", headers={"Accept": "text/markdown"}).text
+    assert "+12.3 ± 0.8 points over the same network trained on labels alone" in card
+    assert "**Warning:** The teacher is poor." in card

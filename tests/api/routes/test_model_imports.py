@@ -247,6 +247,11 @@ def with_weights_entry(**changes: Any) -> Contents:
     return with_manifest(contents, files=[*files[:-1], {**files[-1], **changes}])
 
 
+def report_with_baseline(**changes: Any) -> dict[str, Any]:
+    baseline = {"top1": 0.4, "images": 9, "gain": 0.1, "gain_interval": 0.2} | changes
+    return {**REPORT, "metrics": {**REPORT["metrics"], "baseline": baseline}}
+
+
 def report_with_metrics(**student: Any) -> dict[str, Any]:
     return {**REPORT, "metrics": {"teacher": None, "student": student}}
 
@@ -317,6 +322,15 @@ INVALID_BUNDLES: dict[str, tuple[Callable[[], Contents], str]] = {
     "accuracy above one": (lambda: with_report(report_with_metrics(top1=7)), "bundle_invalid"),
     "unknown resize": (
         lambda: with_report({**REPORT, "image": {"height": 1, "width": 1, "resize": "x"}}),
+        "bundle_invalid",
+    ),
+    "gain as a string": (lambda: with_report(report_with_baseline(gain="big")), "bundle_invalid"),
+    "baseline without a gain": (
+        lambda: with_report(report_with_baseline(gain=None)),
+        "bundle_invalid",
+    ),
+    "warnings that are no list": (
+        lambda: with_report({**REPORT, "warnings": "none"}),
         "bundle_invalid",
     ),
     "options of another type": (lambda: with_report({**REPORT, "options": [1]}), "bundle_invalid"),

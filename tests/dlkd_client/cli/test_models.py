@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from registry.db.database import Database
+from registry.db.model_tables import Model
 from tests.api.fake_worker import CHECKPOINT, FakeWorker
 from tests.dlkd_client.cli_runner import run_dlkd, run_dlkd_json
 
@@ -23,6 +25,23 @@ def test_models_are_listed_and_filtered(two_models: list[str]) -> None:
     assert run_dlkd_json("models", "--name", "dogs") == []
     table = run_dlkd("models").stdout
     assert all(text in table for text in ("pets", "resnet8", "50.00%"))
+
+
+def test_the_gain_and_warnings_of_a_model_are_shown(
+    spec: str, worker: FakeWorker, database: Database
+) -> None:
+    job = run_dlkd_json("submit", "-", stdin=spec)["id"]
+    model_id = worker.finish_training(worker.claim("train"))
+    assert "points over" not in run_dlkd("watch", job).stderr
+    baseline = {"top1": 0.4, "images": 1000, "gain": 0.123, "gain_interval": 0.008}
+    with database.write() as session:
+        row = session.get_one(Model, model_id)
+        row.metrics = {**row.metrics, "baseline": baseline}
+        row.report = {**row.report, "warnings": ["The teacher is poor."]}
+    watched = run_dlkd("watch", job).stderr
+    assert "+12.3 ± 0.8 points over the same network trained on labels alone" in watched
+    assert "Warning: The teacher is poor." in watched
+    assert "+12.3 ± 0.8" in run_dlkd("models").stdout
 
 
 def test_models_are_compared(two_models: list[str]) -> None:

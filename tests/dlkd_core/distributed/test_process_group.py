@@ -191,6 +191,21 @@ def test_two_processes_train_the_weights_of_one_and_write_one_set_of_files(
     assert result.stderr.count("exporting …") == 1  # only the leader process prints
 
 
+def test_two_processes_also_share_the_training_of_the_baseline(
+    tmp_path: Path, stripes: Path, teacher: Path
+) -> None:
+    path = write_spec(tmp_path / "spec.json", stripes, teacher=teacher, epochs=1)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"baseline": True}))
+    assert main([str(path), str(tmp_path / "one")]) == 0
+    run_checked(torchrun(2, "-m", "dlkd_core", str(path), str(tmp_path / "two")))
+    one, two = (
+        json.loads((tmp_path / name / "report.json").read_text())["metrics"]["baseline"]
+        for name in ("one", "two")
+    )
+    assert (two["steps"], two["images"]) == (one["steps"], one["images"]) == (7, 60)
+    assert two["top1"] == pytest.approx(one["top1"], abs=0.04)  # at most two images differ
+
+
 def test_one_process_resumes_an_interrupted_run_of_two(
     tmp_path: Path,
     stripes: Path,

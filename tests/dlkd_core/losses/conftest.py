@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from dlkd_core.catalog import METHODS, Method
-from dlkd_core.catalog.loss_params import TERMS, LossParams
+from dlkd_core.catalog.base_loss_params import LossParams
+from dlkd_core.catalog.loss_params import TERMS
 from dlkd_core.catalog.methods import Combine
 from dlkd_core.catalog.methods.base_method import RunContext
 from dlkd_core.common import import_target
@@ -51,12 +52,21 @@ def make_context(
         IMAGES,
         torch.arange(IMAGES) % CLASSES,
         classify_features,
+        lambda: iter([random_outputs(8, teacher or TEACHER_WIDTH, seed=9)]),
     )
 
 
 def classify_features(features: Tensor) -> Tensor:
     """Classify as the teacher does: each of the logits (N, CLASSES) is a sum of features."""
     return features.view(len(features), CLASSES, -1).sum(dim=2)
+
+
+def random_outputs(rows: int, width: int = STUDENT_WIDTH, *, seed: int = 0) -> Outputs:
+    """Return random outputs of the student or the teacher, chosen by feature width."""
+    generator = torch.Generator().manual_seed(seed)
+    logits, features = (torch.randn(rows, size, generator=generator) for size in (CLASSES, width))
+    maps = tuple(torch.randn(rows, *shape, generator=generator) for shape in MAPS[width])
+    return Outputs(logits, features, maps)
 
 
 def make_targets(labels: Tensor, *, epoch: int = 1) -> Targets:
@@ -71,25 +81,13 @@ def example_method(name: str) -> Method:
     """
     if name == "combine":
         return Combine(views="rotation4", terms=tuple(term() for term in TERMS.values()))
-    return METHODS[name](name=name).adapt(RunContext(steps=240 * 782))
+    return METHODS[name](name=name).adapt(RunContext(steps=790))
 
 
 @pytest.fixture
 def make_outputs() -> MakeOutputs:
     """Return a function that makes random network outputs from a seed."""
-
-    def make(rows: int, width: int = STUDENT_WIDTH, *, seed: int = 0) -> Outputs:
-        generator = torch.Generator().manual_seed(seed)
-        logits, features = (
-            torch.randn(rows, size, generator=generator) for size in (CLASSES, width)
-        )
-        return Outputs(
-            logits,
-            features,
-            tuple(torch.randn(rows, *shape, generator=generator) for shape in MAPS[width]),
-        )
-
-    return make
+    return random_outputs
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from dlkd_core.catalog.loss_params import ABParams
+from dlkd_core.catalog.feature_map_loss_params import ABParams
 from tests.dlkd_core.losses.conftest import (
     STUDENT_WIDTH,
     TEACHER_WIDTH,

@@ -44,3 +44,32 @@ def test_the_gradient_reaches_the_head_and_every_view_of_the_student(
 def test_a_run_without_a_teacher_is_an_error(build_loss: BuildLoss) -> None:
     with pytest.raises(ValueError, match="the run has none"):
         build_loss(AlignmentParams(), teacher=None)
+
+
+def test_the_orthogonal_projection_stays_orthogonal_in_training_and_in_a_checkpoint(
+    make_outputs: MakeOutputs, build_loss: BuildLoss
+) -> None:
+    params = AlignmentParams(projector="orthogonal")
+    loss, resumed = build_loss(params), build_loss(params)
+    before = loss.head.weight.detach().clone()  # (teacher width, student width)
+    optimizer = torch.optim.SGD(loss.parameters(), lr=10.0)
+    for _ in range(5):
+        optimizer.zero_grad()
+        loss(make_outputs(8), make_outputs(8, TEACHER_WIDTH, seed=1), TARGETS).backward()
+        optimizer.step()
+    after = loss.head.weight
+    assert (after - before).norm() > 0.1
+    torch.testing.assert_close(after.T @ after, torch.eye(STUDENT_WIDTH), atol=1e-5, rtol=0)
+    resumed.load_state_dict(loss.state_dict())
+    torch.testing.assert_close(resumed.head.weight, after)
+
+
+def test_the_orthogonal_projection_ignores_shift_and_scale_of_the_teachers_features(
+    make_outputs: MakeOutputs, build_loss: BuildLoss
+) -> None:
+    loss = build_loss(AlignmentParams(projector="orthogonal"))
+    student, teacher = make_outputs(8), make_outputs(8, TEACHER_WIDTH, seed=1)
+    changed = teacher._replace(features=7 * teacher.features + 3)
+    torch.testing.assert_close(
+        loss(student, changed, TARGETS), loss(student, teacher, TARGETS), rtol=1e-4, atol=0
+    )

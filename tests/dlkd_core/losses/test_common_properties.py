@@ -3,21 +3,29 @@
 import pytest
 import torch
 
-from dlkd_core.catalog.loss_params import (
+from dlkd_core.catalog.base_loss_params import LossParams
+from dlkd_core.catalog.feature_map_loss_params import (
     ABParams,
     ATParams,
+    FitNetParams,
+    FTParams,
+    NSTParams,
+    ReviewKDParams,
+    SimKDParams,
+    SPParams,
+    VIDParams,
+)
+from dlkd_core.catalog.loss_params import (
     CRDParams,
     DISTParams,
     DKDParams,
-    FitNetParams,
-    FTParams,
-    LossParams,
-    NSTParams,
+    KDParams,
+    MLLDParams,
+    NKDParams,
+    OFAParams,
     PKTParams,
-    ReviewKDParams,
     RKDParams,
-    SPParams,
-    VIDParams,
+    WTTMParams,
 )
 from dlkd_core.common import import_target
 from dlkd_core.errors import ClassesDoNotFit, SpecError
@@ -39,6 +47,8 @@ from tests.dlkd_core.losses.conftest import (
 TARGETS = make_targets(torch.tensor([0, 1, 0, 2]))
 WITHOUT_HEADS = [
     DKDParams(),
+    KDParams(standardize=True),
+    WTTMParams(exponent=1.0),
     DISTParams(temperature=1.0),
     ATParams(),
     SPParams(),
@@ -55,6 +65,15 @@ WITH_MAPS = [
     ReviewKDParams(),
     FTParams(),
     ABParams(),
+    SimKDParams(),
+]
+ON_LOGITS = [
+    DKDParams(),
+    DISTParams(),
+    WTTMParams(),
+    NKDParams(),
+    MLLDParams(),
+    OFAParams(),
 ]
 
 
@@ -78,7 +97,7 @@ def test_block_losses_reject_networks_without_block_outputs(params: LossParams) 
         import_target(params.target)(params, context)
 
 
-@pytest.mark.parametrize("params", [DKDParams(), DISTParams()], ids=lambda params: params.name)
+@pytest.mark.parametrize("params", ON_LOGITS, ids=lambda params: params.name)
 def test_logit_losses_require_the_same_classes(build_loss: BuildLoss, params: LossParams) -> None:
     with pytest.raises(ClassesDoNotFit, match="teacher gives 1000 logits"):
         build_loss(params, classes=1000)
@@ -104,7 +123,7 @@ def test_negatives_are_images_of_other_classes_and_the_positive_comes_first() ->
     rows = torch.tensor([3, 0, 4])
     targets = make_targets(labels[rows])._replace(indices=rows)
     samples = torch.cat([sampler(targets) for _ in range(200)], dim=1)
-    assert sampler.count == 4  # the number of images outside the largest class
+    assert samples.shape == (3, 200 * 1001)
     assert torch.equal(sampler(targets)[:, 0], rows)
     for row, sample in zip(rows.tolist(), samples, strict=True):
         negatives = set(sample.tolist()) - {row}

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from dlkd_core.catalog.loss_params import FTParams
+from dlkd_core.catalog.feature_map_loss_params import FTParams
 from dlkd_core.catalog.methods.published_methods import FT
 from dlkd_core.losses.ft import FTLoss
 from tests.dlkd_core.losses.conftest import TEACHER_WIDTH, BuildLoss, MakeOutputs, make_targets

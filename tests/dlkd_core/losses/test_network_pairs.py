@@ -55,6 +55,7 @@ def make_context(teacher: str, student: str, views: int) -> LossContext:
         IMAGES,
         torch.arange(IMAGES) % CLASSES,
         classifier,
+        lambda: iter([compute_outputs(teacher, views)]),
     )
 
 

@@ -17,23 +17,25 @@ import pytest
 import torch
 from torch import Tensor
 
+from dlkd_core.catalog.base_loss_params import LossParams
+from dlkd_core.catalog.feature_map_loss_params import (
+    ATParams,
+    FitNetParams,
+    NSTParams,
+    SPParams,
+    VIDParams,
+)
 from dlkd_core.catalog.loss_params import (
     AlignmentParams,
-    ATParams,
     CCParams,
     CorrelationParams,
     CRDParams,
     DISTParams,
     DKDParams,
-    FitNetParams,
     KDParams,
-    LossParams,
-    NSTParams,
     PKTParams,
     RKDParams,
-    SPParams,
     SupConParams,
-    VIDParams,
 )
 from dlkd_core.common import import_target
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext

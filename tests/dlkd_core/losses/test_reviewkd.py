@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from dlkd_core.catalog.loss_params import ReviewKDParams
+from dlkd_core.catalog.feature_map_loss_params import ReviewKDParams
 from dlkd_core.catalog.methods.published_methods import ReviewKD
 from dlkd_core.losses.reviewkd import hierarchical_context_loss
 from dlkd_core.network_outputs import Outputs

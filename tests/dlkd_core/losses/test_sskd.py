@@ -4,13 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from dlkd_core.catalog.loss_params import (
-    CorrelationParams,
-    KDParams,
-    LossParams,
-    SSKDLogitsParams,
-    SSKDParams,
-)
+from dlkd_core.catalog.base_loss_params import LossParams
+from dlkd_core.catalog.loss_params import CorrelationParams, KDParams, SSKDLogitsParams, SSKDParams
 from dlkd_core.catalog.methods.published_methods import SSKD
 from dlkd_core.errors import ClassesDoNotFit, SpecError
 from dlkd_core.losses.sskd import select_well_ranked_rows

@@ -1,6 +1,7 @@
 """Tests for verifying a teacher. The brightness of the test images determines their class."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,14 @@ from dlkd_core.data.dataset import DatasetSplit, ImageDataset
 from dlkd_core.errors import ClassesDoNotFit, TeacherAtChance
 from dlkd_core.spec import Normalization
 from dlkd_core.teachers.normalization import COMMON_NORMALIZATIONS, channel_statistics
-from dlkd_core.teachers.verification import LogitsFactory, map_logits, verify
+from dlkd_core.teachers.verification import (
+    LogitsFactory,
+    compare_with_pixels,
+    guess_probability,
+    is_at_chance,
+    map_logits,
+    verify,
+)
 
 CLASSES = ("black", "dark", "light", "white")
 LEVELS = torch.tensor([30.0, 90.0, 150.0, 210.0])
@@ -159,6 +167,40 @@ def test_a_guessing_teacher_is_refused_with_the_normalizations_tried() -> None:
         in caught.value.message
     )
     assert caught.value.hint == TeacherAtChance.default_hint
+
+
+def test_the_probability_of_guessing_is_exact() -> None:
+    # 3 or 4 of 4 images with probability 1/4 each: 4 * (1/4)^3 * 3/4 + (1/4)^4
+    assert guess_probability(0.75, 4, 4) == pytest.approx(13 / 256)
+    assert guess_probability(0.0, 10, 719) == pytest.approx(1)
+    assert guess_probability(0.25, 2, 1000) == pytest.approx(1)
+
+
+def test_the_bar_is_higher_for_the_best_of_several_normalizations() -> None:
+    def bar(tried: int) -> int:
+        """Return the smallest number of correct images of 719 that passes."""
+        return next(hits for hits in range(720) if not is_at_chance(hits / 719, 10, 719, tried))
+
+    # 3.0 and 3.5 standard deviations above 71.9, and a little more because the tail is skewed
+    assert (bar(1), bar(6)) == (98, 103)
+    # A CIFAR teacher on digits that used to pass with 13.49 % against a bar of 13.36 %
+    assert is_at_chance(97 / 719, 10, 719, 6)
+    assert not is_at_chance(1.0, 10, 5, 6)
+    assert is_at_chance(1.0, 1, 719, 1)
+
+
+def test_a_teacher_below_half_of_raw_pixels_is_warned_of() -> None:
+    # The brightness is the class, so raw pixels tell the classes apart.
+    answers = dict.fromkeys(COMMON_NORMALIZATIONS, 10 * torch.eye(4)[[0, 1, 1, 1]])
+    half = compare_with_pixels(verify(make_fixed_logits(answers), DATA, None, None), DATA)
+    assert half.pixel_knn_top1 is not None
+    assert (half.scores.top1, half.warnings) == (0.5, ())
+    poor = replace(half, scores=replace(half.scores, top1=0.4))
+    (warning,) = compare_with_pixels(poor, DATA).warnings
+    assert "classifies only 40.0%" in warning
+    assert f"gets {half.pixel_knn_top1:.1%}" in warning
+    unlabeled = replace(half, scores=None, pixel_knn_top1=None)
+    assert compare_with_pixels(unlabeled, DATA) == unlabeled
 
 
 def test_for_classes_in_another_order_the_hint_suggests_a_class_map() -> None:

@@ -16,10 +16,12 @@ from dlkd_core.losses import build_objective
 from dlkd_core.losses.base_loss import LossContext
 from dlkd_core.models import FeatureExtractor, build_network
 from dlkd_core.network_outputs import Outputs, OutputShapes
+from dlkd_core.spec import StudentSpec
 from dlkd_core.training.checkpoint import TrainingState
 from dlkd_core.training.ema import ModelEMA
 from dlkd_core.training.loop import TrainingRun, train
 from dlkd_core.training.optimizer import build_optimizer
+from dlkd_core.training.training_defaults import resolve_training
 from dlkd_core.training_spec import TrainingSpec
 
 CLASSES, FEATURE_WIDTH, IMAGES = 3, 12, 20
@@ -49,9 +51,10 @@ def make_run(
     images.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    spec = TrainingSpec.model_validate(
+    requested = TrainingSpec.model_validate(
         {"epochs": 2, "batch_size": 8, "weight_decay": 0, **training}
     )
+    spec = resolve_training(requested, StudentSpec(architecture="resnet8"), IMAGES)
     method_spec = METHODS[method](name=method)
     generator = torch.Generator().manual_seed(1)
     split = DatasetSplit(
@@ -75,6 +78,7 @@ def make_run(
         IMAGES,
         split.labels,
         classify,
+        lambda: iter([teacher(split.images.float() / 255)]),
     )
     objective = build_objective(method_spec, context)
     optimizer = build_optimizer(spec, [*student.parameters(), *objective.parameters()])

@@ -35,7 +35,7 @@ def test_methods_that_learn_from_labels_are_rejected_without_them_with_alternati
 ) -> None:
     spec = make_spec(method={"name": method})
     check_dataset(spec, make_dataset(label=1))
-    if method in {"seed", "compress"}:
+    if method in {"seed", "compress", "dlkd_auto"}:
         check_dataset(spec, make_dataset())
         return
     with pytest.raises(
@@ -47,9 +47,9 @@ def test_methods_that_learn_from_labels_are_rejected_without_them_with_alternati
 
 
 @pytest.mark.parametrize("term", sorted(TERMS))
-def test_four_terms_learn_from_labels(term: str) -> None:
+def test_six_terms_learn_from_labels(term: str) -> None:
     spec = make_spec(method={"name": "combine", "terms": [{"name": term}]})
-    if term not in {"labels", "supcon", "dkd", "crd"}:
+    if term not in {"labels", "supcon", "dkd", "nkd", "ofa", "crd"}:
         check_dataset(spec, make_dataset())
         return
     with pytest.raises(SpecError, match=rf"\({term}\)"):

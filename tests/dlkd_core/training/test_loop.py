@@ -32,6 +32,7 @@ RESUMED_METHODS = [
     "reviewkd",
     "ft",
     "ab",
+    "ofa",
     "seed",
     "compress",
 ]
@@ -84,7 +85,8 @@ def test_the_loss_falls(tmp_path: Path) -> None:
 
 
 def test_each_step_uses_the_scheduled_learning_rate(tmp_path: Path) -> None:
-    run = make_run(tmp_path, epochs=4, schedule={"milestones": [0.5], "warmup_epochs": 1})
+    schedule = {"name": "step", "milestones": [0.5], "warmup_epochs": 1}
+    run = make_run(tmp_path, epochs=4, schedule=schedule)
     rates = [
         run.state.optimizer.param_groups[0]["lr"]
         for event in train(run)

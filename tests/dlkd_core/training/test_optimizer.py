@@ -10,7 +10,7 @@ from torch import nn
 
 from dlkd_core.training.loop import train
 from dlkd_core.training.optimizer import OPTIMIZER_BUILDERS, build_optimizer
-from dlkd_core.training_spec import OptimizerName, TrainingSpec
+from dlkd_core.training_spec import OptimizerName, ResolvedTrainingSpec, TrainingSpec
 from tests.dlkd_core.training.small_run import (
     collect_tensors,
     make_run,
@@ -36,7 +36,7 @@ def test_every_optimizer_of_the_spec_has_a_builder() -> None:
 
 
 def test_the_default_is_sgd_with_the_papers_parameters() -> None:
-    optimizer = build_optimizer(TrainingSpec(), [weight()])
+    optimizer = build_optimizer(ResolvedTrainingSpec(batch_size=64, learning_rate=0.05), [weight()])
     assert isinstance(optimizer, torch.optim.SGD)
     group = optimizer.param_groups[0]
     assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.05, 0.9, 5e-4)
@@ -45,7 +45,9 @@ def test_the_default_is_sgd_with_the_papers_parameters() -> None:
 
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_sgd_adds_the_decay_to_the_gradient_and_keeps_momentum(nesterov: bool) -> None:  # noqa: FBT001 - parametrized by pytest
-    spec = TrainingSpec(learning_rate=0.1, momentum=0.5, weight_decay=0.2, nesterov=nesterov)
+    spec = ResolvedTrainingSpec(
+        batch_size=64, learning_rate=0.1, momentum=0.5, weight_decay=0.2, nesterov=nesterov
+    )
     w, velocity = weight(), torch.zeros(2)
     expected = w.detach().clone()
     for factor in (1.0, -3.0):
@@ -56,7 +58,9 @@ def test_sgd_adds_the_decay_to_the_gradient_and_keeps_momentum(nesterov: bool) -
 
 
 def test_adamw_decouples_weight_decay_and_uses_momentum_as_beta1() -> None:
-    spec = TrainingSpec(optimizer="adamw", learning_rate=0.1, momentum=0.5, weight_decay=0.2)
+    spec = ResolvedTrainingSpec(
+        batch_size=64, optimizer="adamw", learning_rate=0.1, momentum=0.5, weight_decay=0.2
+    )
     w = weight()
     expected, mean, square = w.detach().clone(), torch.zeros(2), torch.zeros(2)
     for step, factor in enumerate((1.0, -3.0), start=1):

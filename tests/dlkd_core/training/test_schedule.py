@@ -5,11 +5,11 @@ import pytest
 from dlkd_core.training.schedule import learning_rate_factor
 from dlkd_core.training_spec import LearningRateSchedule
 
+PAPER_SCHEDULE = LearningRateSchedule(name="step")
+
 
 def test_the_papers_rate_falls_after_epochs_150_180_and_210_of_240() -> None:
-    rates = [
-        learning_rate_factor(LearningRateSchedule(), epoch * 10, 2400, 10) for epoch in range(240)
-    ]
+    rates = [learning_rate_factor(PAPER_SCHEDULE, epoch * 10, 2400, 10) for epoch in range(240)]
     falls = [epoch for epoch in range(1, 240) if rates[epoch] < rates[epoch - 1]]
     assert falls == [150, 180, 210]  # the first epochs with a lower rate, counted from 0
     assert rates[0] == 1
@@ -17,8 +17,8 @@ def test_the_papers_rate_falls_after_epochs_150_180_and_210_of_240() -> None:
 
 
 def test_the_rate_changes_only_between_epochs_in_the_papers_schedule() -> None:
-    assert learning_rate_factor(LearningRateSchedule(), 1499, 2400, 10) == 1
-    assert learning_rate_factor(LearningRateSchedule(), 1500, 2400, 10) == pytest.approx(0.1)
+    assert learning_rate_factor(PAPER_SCHEDULE, 1499, 2400, 10) == 1
+    assert learning_rate_factor(PAPER_SCHEDULE, 1500, 2400, 10) == pytest.approx(0.1)
 
 
 def test_cosine_falls_from_one_to_almost_zero() -> None:
@@ -29,6 +29,13 @@ def test_cosine_falls_from_one_to_almost_zero() -> None:
     assert rates[0] == 1
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] < 1e-3
+
+
+def test_linear_rises_to_one_and_falls_to_almost_zero() -> None:
+    schedule = LearningRateSchedule(name="linear", warmup_epochs=1)
+    rates = [learning_rate_factor(schedule, step, 100, 10) for step in range(100)]
+    assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert rates[10:] == pytest.approx([(100 - step) / 90 for step in range(10, 100)])
 
 
 def test_warm_up_rises_to_the_full_rate() -> None:

@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.portal.conftest import OpenPage, PortalService
 from tests.e2e.portal.portal_page import drop_file
@@ -25,7 +26,7 @@ def current_step(page: Page) -> int:
     return int(match.group().replace(",", "")) if match else 0
 
 
-def test_upload_teacher_and_dataset_then_distill(
+def test_upload_teacher_and_dataset_then_distill(  # noqa: PLR0915 - one story
     open_page: OpenPage, portal: PortalService, stripes: Path, tmp_path: Path
 ) -> None:
     model = portal.client.model(portal.teacher_model)
@@ -47,6 +48,7 @@ def test_upload_teacher_and_dataset_then_distill(
         )
 
         page.get_by_label("Architecture", exact=True).fill("resnet8")
+        page.get_by_label("Start from the teacher's weights").check()
         page.get_by_label("Epochs", exact=True).fill("0")
         portal_page.expected_statuses.add(422)  # the portal checks the request while the user types
         expect(page.get_by_text("greater than or equal to 1").first).to_be_visible()
@@ -57,6 +59,7 @@ def test_upload_teacher_and_dataset_then_distill(
         expect(page.get_by_text("Compression")).to_be_visible()
         page.evaluate("scrollTo(0, 0)")
         portal_page.take_screenshot("new-filled-light")
+        expect(page.get_by_label("Show the gain over labels alone")).to_be_checked()
         page.get_by_role("button", name="Submit").click()
 
         expect(page.get_by_role("heading", name="by the portal")).to_be_visible()
@@ -69,12 +72,17 @@ def test_upload_teacher_and_dataset_then_distill(
         portal_page.take_screenshot("job-running-light")
         expect(page.locator(".chip", has_text="succeeded")).to_be_visible(timeout=_RUN_TIMEOUT_MS)
 
+        expect(page.get_by_role("list", name="Phases")).to_contain_text("training the baseline")
         page.get_by_role("link", name="Open", exact=True).click()
         expect(page.get_by_role("heading", level=1)).to_be_visible()
+        gain = page.get_by_role("region", name="Gain")
+        expect(gain).to_contain_text("points over the same network trained on labels alone")
+        expect(gain).to_contain_text("on the same 60 images")
         page.get_by_role("tab", name="Files").click()
         with page.expect_download() as download:
             page.locator('a[href$="/files/student.onnx"]').first.click()
         job_id = next(job.id for job in portal.client.jobs(name="by the portal"))
+        assert portal.client.job(job_id).spec["student"]["init"] == "teacher"
         model = portal.client.model(portal.client.job(job_id).model_id or "")
         expected_file = next(file for file in model.files if file.name == "student.onnx")
         portal_page.open(f"/compare?ids={portal.teacher_model},{model.id}")
@@ -85,6 +93,41 @@ def test_upload_teacher_and_dataset_then_distill(
         assert (
             hashlib.sha256(download.value.path().read_bytes()).hexdigest() == expected_file.sha256
         )
+
+
+@pytest.mark.parametrize(
+    ("gain", "tone", "text"),
+    [
+        (0.123, "good", "+12.3 ± 0.8 points over"),
+        (-0.123, "bad", "Distillation made this student worse."),
+        (0.007, "", "can be due to chance"),
+    ],
+)
+def test_a_model_page_states_gain_and_warnings(
+    open_page: OpenPage, portal: PortalService, gain: float, tone: str, text: str
+) -> None:
+    def add_baseline(route: Route) -> None:
+        response = route.fetch()
+        model = response.json()
+        model["metrics"]["baseline"] = {
+            "top1": 0.5,
+            "images": 1000,
+            "gain": gain,
+            "gain_interval": 0.008,
+        }
+        model["warnings"] = ["The teacher does not fit."]
+        route.fulfill(response=response, json=model)
+
+    with open_page() as portal_page:
+        page = portal_page.page
+        portal_page.sign_in()
+        page.route(f"**/v1/models/{portal.teacher_model}", add_baseline)
+        portal_page.open(f"/models/{portal.teacher_model}")
+        section = page.get_by_role("region", name="Gain")
+        expect(section).to_contain_text(text)
+        assert (section.get_attribute("class") or "").split() == ["notice", *tone.split()]
+        expect(page.get_by_role("region", name="Warnings")).to_contain_text("does not fit")
+        assert portal_page.accessibility_violations() == []
 
 
 def test_transfer_evaluation_on_another_dataset(open_page: OpenPage, portal: PortalService) -> None:

@@ -50,6 +50,21 @@ def test_the_fraction_is_95_percent_while_exporting_and_100_percent_at_the_end()
     assert complete(progress)["fraction"] == 1.0
 
 
+def test_a_job_with_a_baseline_is_half_done_when_the_student_is_trained() -> None:
+    progress = advance({}, {"phase": "training", "has_baseline": True}, time_after(0))
+    progress = advance(progress, {"step": 20, "steps": 100}, time_after(10))
+    progress = advance(progress, {"step": 60}, time_after(50))
+    assert progress["fraction"] == 0.285  # 0.95 * 60 / 200
+    assert progress["eta_seconds"] == 140.0  # 40 and 100 steps of 1 s
+    # The heartbeat combines updates, so the first step may arrive together with the phase.
+    progress = advance(progress, {"phase": "baseline", "step": 70}, time_after(100))
+    assert progress["fraction"] == 0.8075  # 0.95 * 170 / 200
+    assert progress["eta_seconds"] is None
+    progress = advance(progress, {"step": 80}, time_after(105))
+    assert progress["eta_seconds"] == 10.0  # 20 steps of 0.5 s, without the teacher
+    assert advance(progress, {"phase": "evaluating"}, time_after(106))["fraction"] == 0.95
+
+
 def test_clients_see_only_the_public_fields() -> None:
     assert set(to_public({})) == {
         "phase",

@@ -105,6 +105,37 @@ def test_images_that_are_too_large_for_an_architecture_are_refused(
     assert "dataset.image_size" in refused.value.hint
 
 
+@pytest.mark.parametrize(
+    ("student", "teacher", "message"),
+    [
+        ("resnet8", "resnet56", None),
+        ("resnet18", "timm/resnet34", None),
+        ("vgg8", "resnet56", "vgg8 cannot inherit the weights of resnet56"),
+        ("resnet8", "resnet18", "resnet8 cannot inherit the weights of resnet18"),
+        ("resnet8", None, "The teacher is an ONNX graph"),
+    ],
+)
+def test_a_student_inherits_weights_only_from_a_teacher_of_its_family(
+    harness: RegistryHarness, student: str, teacher: str | None, message: str | None
+) -> None:
+    teacher_id = harness.add_ready_teacher(architecture=teacher)
+    spec: dict[str, Any] = {
+        "dataset": {"id": harness.add_ready_dataset()},
+        "teacher": {"id": teacher_id},
+        "method": {"name": "kd"},
+    }
+    harness.submit(**spec, student={"architecture": student})
+    inheriting = {"architecture": student, "init": "teacher"}
+    if message is None:
+        job = harness.get_job(harness.submit(**spec, student=inheriting))
+        assert job.spec["student"]["init"] == "teacher"
+        return
+    with pytest.raises(UnprocessableRequest, match=message) as refused:
+        harness.submit(**spec, student=inheriting)
+    assert (refused.value.code, refused.value.pointer) == ("weights_do_not_fit", "/student/init")
+    assert "set student.init to random" in refused.value.hint
+
+
 @pytest.mark.parametrize("options", [{"image_size": 16}, {"resize": "pad"}])
 def test_a_job_that_resizes_gets_the_original_archive(
     harness: RegistryHarness, options: dict[str, Any]
@@ -135,6 +166,18 @@ def test_a_data_set_without_labels_accepts_any_teacher_but_only_methods_without_
         harness.submit(**spec, method={"name": "kd"})
     assert (refused.value.code, refused.value.pointer) == ("labels_missing", "/method")
     assert "seed, compress" in refused.value.hint
+
+
+def test_a_baseline_needs_a_data_set_with_labels(harness: RegistryHarness) -> None:
+    teacher = harness.add_ready_teacher(num_classes=7)
+    unlabeled = {"dataset": {"id": harness.add_ready_dataset(classes=[])}}
+    spec = {"teacher": {"id": teacher}, "method": {"name": "kd", "labels": 0}, "baseline": True}
+    with pytest.raises(UnprocessableRequest) as refused:
+        harness.submit(**spec, **unlabeled)
+    assert (refused.value.code, refused.value.pointer) == ("labels_missing", "/baseline")
+    labeled = {"dataset": {"id": harness.add_ready_dataset(classes=[str(n) for n in range(7)])}}
+    job = harness.get_job(harness.submit(**spec, **labeled))
+    assert (job.status, job.spec["baseline"]) == ("queued", True)
 
 
 def test_training_images_without_labels_are_refused_even_if_val_has_labels(

@@ -54,7 +54,7 @@ def three_jobs(harness: RegistryHarness) -> dict[str, str]:
         (JobFilters(labels=(("team", "1"),)), []),
         (JobFilters(owner="key_test"), ["other", "Distilled 100%", "plain one"]),
         (JobFilters(owner="key_other"), []),
-        (JobFilters(method="dlkd"), ["Distilled 100%"]),
+        (JobFilters(method="dlkd_auto"), ["Distilled 100%"]),
         (JobFilters(student="resnet14"), ["other"]),
         (
             JobFilters(created_after=PAST, created_before=FUTURE),

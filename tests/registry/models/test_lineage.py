@@ -44,7 +44,7 @@ def test_the_graph_contains_all_ancestors_and_direct_students(harness: RegistryH
     assert set(graph.edges) == taught | made | trained
     facts = {node.id: node.facts for node in graph.nodes}
     assert facts[dataset]["used_sha256"] == facts[dataset]["packed_sha256"]
-    assert (facts[jobs[1]]["attempt"], facts[jobs[1]]["method"]) == (1, "dlkd")
+    assert (facts[jobs[1]]["attempt"], facts[jobs[1]]["method"]) == (1, "dlkd_auto")
 
 
 def test_a_data_set_that_was_only_evaluated_on_has_its_own_relation(

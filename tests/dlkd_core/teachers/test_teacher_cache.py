@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dlkd_core.network_outputs import Outputs
-from dlkd_core.training.teacher_cache import TeacherCache
+from dlkd_core.teachers.teacher_cache import TeacherCache
 
 
 class CountingTeacher:

@@ -144,7 +144,7 @@ def test_a_crashed_attempt_is_retried_from_its_checkpoint(
     assert harness.run_next_job(context).status == "queued"
     assert last_attempt(harness, job_id).status == "failed"
     assert harness.run_next_job(context).status == "succeeded"
-    assert {"message": "step 5"} in [
+    assert {"message": "step 5", "level": "info"} in [
         data for kind, data in harness.events(job_id) if kind == "notice"
     ]
 

@@ -127,6 +127,7 @@ def write_spec(path: Path, stripes: Path, *, teacher: Path | None = None, **trai
         "epochs": 3,
         "batch_size": 18,
         "learning_rate": 0.01,
+        "schedule": {"name": "step"},
         "flip": False,
         "evaluate_every": 2,
         **training,

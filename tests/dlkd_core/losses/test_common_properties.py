@@ -99,7 +99,7 @@ def test_block_losses_reject_networks_without_block_outputs(params: LossParams) 
 
 @pytest.mark.parametrize("params", ON_LOGITS, ids=lambda params: params.name)
 def test_logit_losses_require_the_same_classes(build_loss: BuildLoss, params: LossParams) -> None:
-    with pytest.raises(ClassesDoNotFit, match="teacher gives 1000 logits"):
+    with pytest.raises(ClassesDoNotFit, match="teacher has 1000 logits"):
         build_loss(params, classes=1000)
 
 

@@ -83,7 +83,7 @@ def test_the_weights_are_the_published_ones() -> None:
     "params", [SSKDLogitsParams(), SSKDParams()], ids=lambda params: params.name
 )
 def test_a_single_view_is_an_error_with_a_hint(build_loss: BuildLoss, params: LossParams) -> None:
-    with pytest.raises(SpecError, match="there is only one view per image") as caught:
+    with pytest.raises(SpecError, match="there is one per image") as caught:
         build_loss(params, views=1)
     assert "rotation4" in caught.value.hint
 

@@ -50,7 +50,7 @@ def build_student(spec: DistillationSpec, directory: Path) -> tuple[FeatureExtra
             break
         if isinstance(event, events.Notice):
             notices.append(event.message)
-    return build_training_run(inputs, directory, None).state.student, notices
+    return build_training_run(inputs, inputs.data, directory, None, "").state.student, notices
 
 
 def test_a_run_starts_with_the_weights_and_the_normalization_of_the_teacher(

@@ -30,8 +30,8 @@ export function requestFromJob(job) {
 }
 
 /**
- * Return the body of POST /v1/jobs: the request without empty values. Without a teacher, there is no
- * baseline either, because the student itself learns from labels alone.
+ * Return the body of POST /v1/jobs: the request without empty values. Without a teacher, there is
+ * no baseline either, because the student itself learns from labels alone.
  */
 export function requestBody(request) {
   const { teacher, baseline, ...fields } = request;

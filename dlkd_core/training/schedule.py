@@ -17,7 +17,7 @@ def learning_rate_factor(
     """
     warmup_steps = schedule.warmup_epochs * steps_per_epoch
     if step < warmup_steps:
-        return (step + 1) / warmup_steps
+        return min(1.0, (step + 1) / warmup_steps)  # warmup_steps can be less than 1
     if schedule.name == ScheduleName.STEP:
         passed = bisect_right(sorted(schedule.milestones), step / steps + 1e-9)
         return float(schedule.gamma**passed)

@@ -38,6 +38,15 @@ def test_linear_rises_to_one_and_falls_to_almost_zero() -> None:
     assert rates[10:] == pytest.approx([(100 - step) / 90 for step in range(10, 100)])
 
 
+@pytest.mark.parametrize("steps", [1, 3, 9])
+def test_warm_up_of_less_than_a_step_does_not_exceed_the_base_rate(steps: int) -> None:
+    schedule = LearningRateSchedule(name="linear", warmup_epochs=0.1 * steps)
+    rates = [learning_rate_factor(schedule, step, steps, 1) for step in range(steps)]
+    assert rates[0] == 1
+    assert max(rates) <= 1
+    assert min(rates) > 0
+
+
 def test_warm_up_rises_to_the_full_rate() -> None:
     rates = [
         learning_rate_factor(LearningRateSchedule(name="constant", warmup_epochs=2), step, 100, 10)

@@ -108,7 +108,7 @@ def portal(tmp_path_factory: pytest.TempPathFactory, stripes: Path) -> Iterator[
             "teacher": teacher,
             # With a low learning rate, some images are misclassified, which the page shows.
             "method": {"name": "kd"},
-            "training": {"epochs": 12, "learning_rate": 0.005},
+            "training": {"epochs": 12, "learning_rate": 0.001},
             "labels": {"team": "vision"},
         }
         distilled_job = client.wait(client.submit({**distilled_spec, "name": "stripes by dlkd"}).id)

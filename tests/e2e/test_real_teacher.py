@@ -51,6 +51,7 @@ def test_real_teacher_is_distilled_and_files_match_reported_accuracy(
         assert evaluation.top1 == (model.metrics["student"] or {})["top1"]
 
 
+@pytest.mark.timeout(900)  # evaluates on images of 224 pixels
 def test_onnx_teacher_and_imagenet_teacher_distill_through_rest(
     shared_data: Path, tmp_path: Path
 ) -> None:

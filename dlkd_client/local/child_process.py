@@ -69,7 +69,12 @@ class ChildProcess:
         return self.process.poll() if self.process else None
 
     def record_exit(self) -> bool:
-        """Record that the process has exited. Return whether it exits too often to be restarted."""
+        """Record that the process has exited. Return whether it fails too often to be restarted.
+
+        Exits with status 0 do not count, because a drained worker exits normally.
+        """
+        if self.exit_status() == 0:
+            return False
         now = monotonic()
         self.exit_times.append(now)
         while now - self.exit_times[0] > _EXIT_WINDOW_SECONDS:

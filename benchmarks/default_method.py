@@ -30,7 +30,7 @@ from dlkd_core.distributed.process_group import SINGLE_PROCESS
 from dlkd_core.pipeline import build_training_run, fit_to_run, load_inputs
 from dlkd_core.spec import DistillationSpec
 from dlkd_core.training.run_inputs import RunInputs
-from dlkd_core.training.side_by_side import StudentResult, train_side_by_side
+from dlkd_core.training.side_by_side import StudentResult, finish, train_side_by_side
 
 OURS = "dlkd_auto"
 TUNING, TEST = "tuning", "test"
@@ -224,13 +224,7 @@ def _load_cell(cell: BenchmarkCell, arguments: argparse.Namespace) -> RunInputs:
             "training": {"epochs": cell.epochs},
         }
     )
-    loading = load_inputs(spec, ReadOptions(cache_dir=arguments.out), SINGLE_PROCESS)
-    while True:
-        try:
-            next(loading)
-        except StopIteration as finished:
-            inputs: RunInputs = finished.value
-            return inputs
+    return finish(load_inputs(spec, ReadOptions(cache_dir=arguments.out), SINGLE_PROCESS))
 
 
 def _decode(cell: BenchmarkCell, arguments: argparse.Namespace) -> Path:
@@ -281,13 +275,8 @@ def _fit(inputs: RunInputs, cell: BenchmarkCell, method: str, index: int, seed: 
         }
     )
     teacher = inputs.teacher if needs_teacher else None
-    fitting = fit_to_run(spec, inputs.data, teacher, inputs.device)
-    while True:
-        try:
-            next(fitting)
-        except StopIteration as finished:
-            spec, training = finished.value
-            return replace(inputs, spec=spec, training=training, teacher=teacher)
+    spec, training = finish(fit_to_run(spec, inputs.data, teacher, inputs.device))
+    return replace(inputs, spec=spec, training=training, teacher=teacher)
 
 
 def _split(entries: list[tuple[str, int]], size: int) -> Iterator[list[tuple[str, int]]]:

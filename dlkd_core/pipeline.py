@@ -199,10 +199,6 @@ def load_inputs(
     return RunInputs(spec, training, data, read_options, teacher, device, world)
 
 
-def _no_outputs() -> Iterator[Outputs]:
-    return iter(())
-
-
 def _to_notices(
     messages: Iterable[str], level: NoticeLevel = NoticeLevel.INFO
 ) -> Iterator[events.Notice]:

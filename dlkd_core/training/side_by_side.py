@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import process_time
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -10,8 +11,9 @@ from torch import Tensor
 from dlkd_core.events import Event
 from dlkd_core.network_outputs import Outputs, Targets
 from dlkd_core.training.loop import TrainingRun
-from dlkd_core.training.step import LossValues, TrainingStep
+from dlkd_core.training.step import TrainingStep
 
+Result = TypeVar("Result")
 _CHECK_INTERVAL = 20  # steps between the checks that losses are finite
 
 
@@ -115,7 +117,7 @@ class _Student:
         start = process_time()
         for group in self.run.state.optimizer.param_groups:
             group["lr"] = self.run.learning_rate(step)
-        loss = _finish(self.make_step(images, targets))["loss"]
+        loss = finish(self.make_step(images, targets))["loss"]
         self.result.cpu_seconds += process_time() - start
         if step % _CHECK_INTERVAL == 0 and not torch.isfinite(loss):
             self.result.diverged_at = step
@@ -130,11 +132,11 @@ def _batch_settings(run: TrainingRun) -> tuple[object, ...]:
     return batches.seed, batches.batch_size, batches.augmentation, len(batches.split), run.steps
 
 
-def _finish(stepping: Generator[Event, None, LossValues]) -> LossValues:
-    """Run a step to its end and return its losses. Its events are dropped."""
+def finish(events: Generator[Event, None, Result]) -> Result:
+    """Run a generator of events to its end and return its result. The events are dropped."""
     while True:
         try:
-            next(stepping)
+            next(events)
         except StopIteration as finished:
-            values: LossValues = finished.value
-            return values
+            result: Result = finished.value
+            return result

@@ -79,9 +79,9 @@ class DLKDSup(DLKD):
 class DLKDAuto(Method):
     """DLKD with alignment at every position of the feature maps, fitted to the run.
 
-    It adds to DLKD's alignment and correlation of features the alignment of feature maps and soft
-    labels. Terms that the run cannot have are left out: feature maps if one of the networks shows
-    none, soft labels if the teacher has no classifier, and labels if the images have none.
+    DLKD aligns and correlates features. This method also aligns feature maps and learns from soft
+    labels. A run omits a term for which it lacks the inputs: feature maps if one of the networks
+    exposes none, soft labels if the teacher has no classifier, and labels if the images have none.
 
     The weights depend on the number of steps. They were chosen by experiments of about 1,000 steps
     (docs/log.md) and are used for up to 24,000 steps. From there, they are interpolated over the

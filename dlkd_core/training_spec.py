@@ -97,6 +97,14 @@ class TrainingSpec(FrozenModel):
         le=1,
         description="Weight decay. sgd: added to the gradient; adamw: decoupled from it.",
     )
+    max_grad_norm: float | None = Field(
+        None,
+        ge=0,
+        le=1_000_000,
+        description="Maximum L2 norm of the gradient of a step, over all trained parameters. A"
+        " larger gradient is scaled down to it. 0: gradients are not clipped. Default: 5 with the"
+        " schedule auto, which reaches high learning rates, and 0 with the other schedules.",
+    )
     nesterov: bool = Field(default=False, description="Use Nesterov momentum. Applies to sgd only.")
     schedule: LearningRateSchedule = LearningRateSchedule()
     crop_padding: int | None = Field(
@@ -198,3 +206,4 @@ class ResolvedTrainingSpec(TrainingSpec):
 
     batch_size: int
     learning_rate: float
+    max_grad_norm: float

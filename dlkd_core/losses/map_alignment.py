@@ -15,7 +15,9 @@ from dlkd_core.losses.base_loss import DistillationLoss, LossContext, sum_losses
 from dlkd_core.losses.block_pairs import pair_stages
 from dlkd_core.network_outputs import Outputs, Targets
 
-_EPSILON = 1e-5
+# Minimum standard deviation of a channel, as a fraction of that of all channels. A channel that is
+# almost always zero would otherwise turn its rare values into targets in the thousands.
+_MIN_RELATIVE_STD = 0.1
 
 
 class MapAlignmentLoss(DistillationLoss):
@@ -79,8 +81,8 @@ class MapAlignmentLoss(DistillationLoss):
         for count, total, squares in sums:
             mean = total / count
             std = (squares / count - mean.square()).clamp(min=0).sqrt()
-            # A channel that is constant carries no information. Its target stays near zero.
-            scale = std.clamp(min=_EPSILON * max(1.0, float(std.max())))
+            typical_std = float(std.square().mean().sqrt()) or 1.0  # zero if all are constant
+            scale = std.clamp(min=_MIN_RELATIVE_STD * typical_std)
             statistics.append(
                 (mean.float()[None, :, None, None], scale.float()[None, :, None, None])
             )

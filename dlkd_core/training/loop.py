@@ -82,6 +82,7 @@ def train(run: TrainingRun, start_step: int = 0) -> Iterator[Event]:
         run.precision.wrap_forward(student),
         run.precision.wrap_forward(run.teacher) if run.teacher else None,
         run.spec.accumulate,
+        run.spec.max_grad_norm,
         run.world,
     )
     step = start_step

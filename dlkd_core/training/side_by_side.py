@@ -107,6 +107,7 @@ class _Student:
             run.precision.wrap_forward(run.state.student),
             teacher if run.teacher else None,
             micro_batches=1,
+            max_grad_norm=run.spec.max_grad_norm,
         )
         run.state.student.train()
         run.state.objective.train()

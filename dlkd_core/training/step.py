@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dlkd_core.distributed.collectives import reduce_gradients
 from dlkd_core.distributed.data_parallel import parallelize_student, parallelize_teacher
@@ -28,6 +28,8 @@ class TrainingStep:
         teacher: Forward pass of the teacher, or None for a run without a teacher.
         micro_batches: Number of micro-batches per batch. Ignored if the state already holds such a
             number, for example from a checkpoint.
+        max_grad_norm: Maximum L2 norm of the gradient of all parameters. A larger gradient is
+            scaled down to it. 0 means that gradients are not clipped.
         world: Processes that share each micro-batch. If one of them runs out of memory, the run
             ends, because the others are in the middle of the step and cannot be notified.
     """
@@ -38,9 +40,10 @@ class TrainingStep:
         student: ForwardFn,
         teacher: ForwardFn | None,
         micro_batches: int,
+        max_grad_norm: float = 0.0,
         world: World = SINGLE_PROCESS,
     ) -> None:
-        self.state, self.world = state, world
+        self.state, self.max_grad_norm, self.world = state, max_grad_norm, world
         self.student = parallelize_student(student, world)
         self.teacher = parallelize_teacher(teacher, world) if teacher else None
         state.progress.micro_batches = state.progress.micro_batches or micro_batches
@@ -58,6 +61,8 @@ class TrainingStep:
         reduce_gradients(
             self.state.student.parameters(), self.state.objective.parameters(), self.world
         )
+        if self.max_grad_norm:
+            self._clip_gradients()
         self.state.scaler.step(self.state.optimizer)
         self.state.scaler.update()
         if self.state.ema:
@@ -99,6 +104,11 @@ class TrainingStep:
                 weighted = value * fraction
                 total[name] = total[name] + weighted if name in total else weighted
         return total
+
+    def _clip_gradients(self) -> None:
+        self.state.scaler.unscale_(self.state.optimizer)
+        parameters = [*self.state.student.parameters(), *self.state.objective.parameters()]
+        nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
 
     def _micro_batch_count(self, targets: Targets) -> int:
         max_micro_batches = len(targets.labels) // _MIN_MICRO_BATCH

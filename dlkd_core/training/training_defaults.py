@@ -28,6 +28,8 @@ _SGD_PEAKS = {
 }
 _DEFAULT_SGD_PEAK, _ADAMW_PEAK = 0.05, 1e-3
 _FINE_TUNING_FACTOR = 0.1  # for students that start with published weights
+# Limits the first steps of a run, whose gradients are several times larger than later ones.
+_MAX_GRAD_NORM = 5.0
 
 
 def resolve_training(
@@ -44,6 +46,7 @@ def resolve_training(
         "batch_size": batch_size,
         "learning_rate": training.learning_rate
         or _choose_learning_rate(training, student, batch_size),
+        "max_grad_norm": _choose_max_grad_norm(training),
         "schedule": _resolve_schedule(training.schedule, steps / steps_per_epoch),
     }
     return ResolvedTrainingSpec.model_validate(training.model_dump() | chosen)
@@ -77,6 +80,12 @@ def _choose_learning_rate(training: TrainingSpec, student: StudentSpec, batch_si
     return peak * max(1.0, sqrt(batch_size / _BATCH_SIZE))
 
 
+def _choose_max_grad_norm(training: TrainingSpec) -> float:
+    if training.max_grad_norm is not None:
+        return training.max_grad_norm
+    return _MAX_GRAD_NORM if training.schedule.name == ScheduleName.AUTO else 0.0
+
+
 def _resolve_schedule(schedule: LearningRateSchedule, epochs: float) -> LearningRateSchedule:
     if schedule.name != ScheduleName.AUTO:
         return schedule
@@ -96,6 +105,8 @@ def describe_choice(requested: TrainingSpec, resolved: ResolvedTrainingSpec) -> 
         parts.append(f"a batch size of {resolved.batch_size}")
     if requested.learning_rate is None:
         parts.append(f"a learning rate of {resolved.learning_rate:.3g}")
+    if requested.max_grad_norm is None and resolved.max_grad_norm:
+        parts.append(f"a maximum gradient norm of {resolved.max_grad_norm:g}")
     if requested.schedule.name == ScheduleName.AUTO:
         parts.append("a linear schedule with warm-up")
     return f"Chosen for this run: {', '.join(parts)}." if parts else ""

@@ -41,7 +41,7 @@ def run_step(
     """
     run = make_run(folder, method, batch_size=images, learning_rate=0.01)
     student, objective = run.state.student.double().train(), run.state.objective.double().train()
-    make_step = TrainingStep(run.state, student, teacher, micro_batches, world)
+    make_step = TrainingStep(run.state, student, teacher, micro_batches, world=world)
     results = dict[str, Tensor]()
     for batch, targets in run.batches.iterate(0, steps):
         results = dict(get_return_value(make_step(batch.double(), targets)))
@@ -95,7 +95,7 @@ def count_micro_batches_after_oom(world: World, folder: Path) -> int:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     run.state.student.network.get_submodule("conv1").register_forward_hook(run_out_of_memory)
-    make_step = TrainingStep(run.state, run.state.student, run.teacher, 1, world)
+    make_step = TrainingStep(run.state, run.state.student, run.teacher, 1, world=world)
     images, targets = next(iter(run.batches.iterate(0, 1)))
     try:
         list(make_step(images, targets))

@@ -72,6 +72,20 @@ def test_constant_channels_of_the_teacher_stay_finite(
         assert loss.get_buffer(f"std_{index}").min() > 0
 
 
+def test_rare_values_of_a_nearly_constant_channel_are_not_scaled_up_to_huge_targets(
+    make_outputs: MakeOutputs, build_loss: BuildLoss, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = random_outputs(8, TEACHER_WIDTH, seed=9)
+    for feature_map in sample.feature_maps:
+        feature_map[:, 0] *= 1e-4
+    monkeypatch.setattr(
+        "tests.dlkd_core.losses.conftest.random_outputs", lambda *_args, **_kwargs: sample
+    )
+    loss = build_loss(MapAlignmentParams(), views=1)
+    teacher = make_outputs(4, TEACHER_WIDTH, seed=1)  # its channel 0 varies as much as the others
+    assert loss(make_outputs(4), teacher, TARGETS).item() < 20 * len(PAIRS)
+
+
 @pytest.mark.parametrize(
     ("student", "teacher", "pairs"),
     [

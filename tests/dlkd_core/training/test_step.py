@@ -54,6 +54,30 @@ def without_batch_statistics(run: TrainingRun) -> TrainingRun:
     return run
 
 
+def train_one_step(directory: Path, max_grad_norm: float) -> float:
+    """Return the L2 norm of the update of one SGD step with a learning rate of 1."""
+    run = make_run(
+        directory,
+        "dlkd",
+        max_steps=1,
+        max_grad_norm=max_grad_norm,
+        learning_rate=1,
+        schedule={"name": "constant"},
+    )
+    parameters = [*run.state.student.parameters(), *run.state.objective.parameters()]
+    before = nn.utils.parameters_to_vector(parameters).detach().clone()
+    list(train(run))
+    return (nn.utils.parameters_to_vector(parameters) - before).norm().item()
+
+
+def test_gradients_of_student_and_objective_are_clipped_to_their_common_norm(
+    tmp_path: Path,
+) -> None:
+    norm = train_one_step(tmp_path, max_grad_norm=0)
+    assert train_one_step(tmp_path, max_grad_norm=2 * norm) == pytest.approx(norm, rel=1e-4)
+    assert train_one_step(tmp_path, max_grad_norm=norm / 4) == pytest.approx(norm / 4, rel=1e-4)
+
+
 @pytest.mark.parametrize("micro_batches", [2, 3, 4, 50])
 @pytest.mark.parametrize("method", ["plain", "kd"])
 def test_micro_batches_equal_the_full_batch_if_images_do_not_interact(

@@ -31,7 +31,11 @@ def test_short_runs_use_small_batches() -> None:
 
 def test_given_options_are_kept() -> None:
     training = TrainingSpec(
-        epochs=3, batch_size=50, learning_rate=0.03, schedule={"name": "cosine"}
+        epochs=3,
+        batch_size=50,
+        learning_rate=0.03,
+        max_grad_norm=2,
+        schedule={"name": "cosine"},
     )
     resolved = resolve_training(training, StudentSpec(architecture="resnet8"), 1_000)
     assert resolved.model_dump() == training.model_dump()
@@ -62,6 +66,13 @@ def test_rate_depends_on_optimizer_architecture_weights_and_batch_size() -> None
     assert resolve(epochs=30, batch_size=16).learning_rate == usual
 
 
+def test_gradients_are_clipped_only_with_the_automatic_schedule() -> None:
+    assert resolve().max_grad_norm == 5
+    assert resolve(schedule={"name": "step"}).max_grad_norm == 0
+    assert resolve(max_grad_norm=0).max_grad_norm == 0
+    assert resolve(schedule={"name": "step"}, max_grad_norm=1).max_grad_norm == 1
+
+
 def test_steps_include_the_last_partial_batch_and_end_at_max_steps() -> None:
     assert count_steps(resolve(epochs=2, images=100, batch_size=64), 100) == 4
     assert count_steps(resolve(epochs=2, images=100, batch_size=64, max_steps=3), 100) == 3
@@ -72,4 +83,5 @@ def test_choice_is_stated() -> None:
     resolved = resolve_training(training, StudentSpec(architecture="resnet8"), 5_000)
     message = describe_choice(training, resolved)
     assert f"learning rate of {resolved.learning_rate:.3g}" in message
+    assert "maximum gradient norm of 5" in message
     assert "batch size" not in message

@@ -1,66 +1,68 @@
 """The settings of each method that `benchmarks.default_method` tries, at most six per method."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-_RATES = (0.1, 0.2)
+_Params = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A method with its parameters, and training options that differ from the defaults."""
+    """A method with its parameters, and training options that differ from the defaults.
+
+    The learning rate is `rate_factor` times the default for the student.
+    """
 
     method: dict[str, Any]
+    rate_factor: float = 1.0
     training: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         options = {**self.method, **self.training}
         name = options.pop("name")
-        return " ".join([name, *(f"{key}={value}" for key, value in options.items())])
+        rate = [] if self.rate_factor == 1 else [f"rate x {self.rate_factor:g}"]
+        return " ".join([name, *(f"{key}={value}" for key, value in options.items()), *rate])
 
 
-def _combine(name: str, parameters: Iterable[dict[str, Any]]) -> list[Setting]:
-    """Return a setting for each combination of parameters and learning rate."""
+def _vary(name: str, low: _Params, middle: _Params, high: _Params) -> list[Setting]:
+    """Return three weights of a term at the default rate, and the middle one at half the rate."""
+    choices = [({"name": name, **weights}, 1.0) for weights in (low, middle, high)]
     return [
-        Setting({"name": name, **choice}, {"learning_rate": rate})
-        for choice in parameters
-        for rate in _RATES
+        Setting(method, factor) for method, factor in [*choices, ({"name": name, **middle}, 0.5)]
     ]
 
 
 METHODS: dict[str, list[Setting]] = {
     "dlkd_auto": [Setting({"name": "dlkd_auto"})],
-    "plain": [
-        Setting({"name": "plain"}, {"learning_rate": rate, "batch_size": batch_size})
-        for rate in (0.1, 0.2, 0.4)
-        for batch_size in (32, 64)
-    ],
-    "kd": _combine(
+    "plain": [Setting({"name": "plain"}, factor) for factor in (0.5, 1.0, 2.0)],
+    "kd": _vary(
         "kd",
-        [
-            {"labels": 0.1, "teacher": 0.9, "temperature": 4},
-            {"labels": 1, "teacher": 1, "temperature": 4},
-            {"labels": 1, "teacher": 1, "temperature": 1},
-        ],
+        {"labels": 0.1, "teacher": 0.9, "temperature": 4},
+        {"labels": 1, "teacher": 1, "temperature": 4},
+        {"labels": 1, "teacher": 1, "temperature": 1},
     ),
-    "dkd": _combine(
-        "dkd", [{"beta": beta, "warmup_epochs": 1, "temperature": 4} for beta in (1, 2, 8)]
+    "dkd": _vary(
+        "dkd",
+        {"beta": 1, "warmup_epochs": 1, "temperature": 4},
+        {"beta": 2, "warmup_epochs": 1, "temperature": 4},
+        {"beta": 8, "warmup_epochs": 1, "temperature": 4},
     ),
-    "dist": _combine("dist", [{"relations": weight} for weight in (0.5, 1, 2)]),
-    "crd": _combine("crd", [{"contrast": weight} for weight in (0.1, 0.2, 0.8)]),
-    "at": _combine("at", [{"attention": weight} for weight in (30, 200, 1000)]),
-    "vid": _combine("vid", [{"information": weight} for weight in (0.1, 0.5, 1)]),
-    "srrl": _combine("srrl", [{"features": weight} for weight in (1, 5, 20)]),
-    "fitnet": _combine("fitnet", [{"hint": weight} for weight in (3, 10, 100)]),
-    "reviewkd": _combine(
-        "reviewkd", [{"review": weight, "warmup_epochs": 0} for weight in (1, 5, 10)]
+    "dist": _vary("dist", {"relations": 0.5}, {"relations": 1}, {"relations": 2}),
+    "crd": _vary("crd", {"contrast": 0.1}, {"contrast": 0.2}, {"contrast": 0.8}),
+    "at": _vary("at", {"attention": 30}, {"attention": 200}, {"attention": 1000}),
+    "vid": _vary("vid", {"information": 0.1}, {"information": 0.5}, {"information": 1}),
+    "srrl": _vary("srrl", {"features": 1}, {"features": 5}, {"features": 20}),
+    "fitnet": _vary("fitnet", {"hint": 3}, {"hint": 10}, {"hint": 100}),
+    "reviewkd": _vary(
+        "reviewkd",
+        {"review": 1, "warmup_epochs": 0},
+        {"review": 5, "warmup_epochs": 0},
+        {"review": 10, "warmup_epochs": 0},
     ),
-    "dlkd": _combine(
+    "dlkd": _vary(
         "dlkd",
-        [
-            {"views": "single", "alignment": alignment, "correlation": correlation}
-            for alignment, correlation in ((5, 1), (5, 5), (20, 50))
-        ],
+        {"views": "single", "alignment": 5, "correlation": 1},
+        {"views": "single", "alignment": 5, "correlation": 5},
+        {"views": "single", "alignment": 20, "correlation": 50},
     ),
 }

@@ -13,7 +13,7 @@ from tests.dlkd_core.run_helpers import train_stripes_teacher
 
 SETTINGS = {
     "dlkd_auto": [Setting({"name": "dlkd_auto"})],
-    "plain": [Setting({"name": "plain"}, {"learning_rate": rate}) for rate in (0.05, 0.1)],
+    "plain": [Setting({"name": "plain"}, rate_factor=factor) for factor in (0.5, 1.0)],
 }
 
 
@@ -38,6 +38,7 @@ def arguments(stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         seeds=2,
         group_size=12,
         out=tmp_path / "out",
+        results=tmp_path / "results",
     )
 
 
@@ -46,12 +47,12 @@ def test_rivals_are_tuned_on_held_out_images_and_a_second_call_trains_nothing(
 ) -> None:
     Benchmark(arguments).run_cell("stripes")
     first = capsys.readouterr().out
-    results = json.loads((arguments.out / "results.json").read_text())
-    tuned = {key for key in results if "/tuning/" in key}
-    assert tuned == {f"stripes/tuning/plain/{index}/1000" for index in (0, 1)}
+    results = json.loads((arguments.results / "stripes.json").read_text())
+    tuned = {key for key in results if key.startswith("tuning/")}
+    assert tuned == {f"tuning/plain/{index}/1000" for index in (0, 1)}
     assert len(results) == len(tuned) + 2 * 2  # two methods with two seeds
-    best = max((0, 1), key=lambda index: results[f"stripes/tuning/plain/{index}/1000"]["top1"])
-    assert f"stripes/test/plain/{best}/0" in results
+    best = max((0, 1), key=lambda index: results[f"tuning/plain/{index}/1000"]["top1"])
+    assert f"test/plain/{best}/0" in results
     assert "| plain | " in first
     assert "±" in first
 

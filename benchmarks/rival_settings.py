@@ -34,7 +34,12 @@ def _vary(name: str, low: _Params, middle: _Params, high: _Params) -> list[Setti
 
 METHODS: dict[str, list[Setting]] = {
     "dlkd_auto": [Setting({"name": "dlkd_auto"})],
-    "plain": [Setting({"name": "plain"}, factor) for factor in (0.5, 1.0, 2.0)],
+    "plain": [
+        *(Setting({"name": "plain"}, factor) for factor in (0.5, 1.0, 2.0)),
+        Setting({"name": "plain"}, training={"label_smoothing": 0.1}),
+        Setting({"name": "plain"}, training={"mixup": 0.2}),
+        Setting({"name": "plain"}, training={"augmentation_policy": "randaugment"}),
+    ],
     "kd": _vary(
         "kd",
         {"labels": 0.1, "teacher": 0.9, "temperature": 4},

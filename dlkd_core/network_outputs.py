@@ -27,6 +27,21 @@ class Targets(NamedTuple):
     labels: Tensor  # (batch,)
     indices: Tensor  # (batch,): positions of the images in the training split
     epoch: int = 1  # counted from 1
+    # If the images are mixed with others: the labels of the other images, and each image's own
+    # share, both (batch,).
+    other_labels: Tensor | None = None
+    shares: Tensor | None = None
+
+    def slice(self, start: int, stop: int) -> "Targets":
+        """Return the targets of a part of the batch."""
+        rows = slice(start, stop)
+        return Targets(
+            self.labels[rows],
+            self.indices[rows],
+            self.epoch,
+            None if self.other_labels is None else self.other_labels[rows],
+            None if self.shares is None else self.shares[rows],
+        )
 
 
 @dataclass(frozen=True)

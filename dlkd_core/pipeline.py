@@ -277,10 +277,7 @@ def build_training_run(
     torch.backends.cudnn.deterministic = True  # a resumed run must end with the same weights
 
     student = _build_student(inputs, data)
-    padding = training.crop_padding
-    if padding is None:
-        padding = min(data.image_size) // _PIXELS_PER_PADDING
-    augmentation = Augmentation(method.views or ViewKind.SINGLE, padding, training.flip)
+    augmentation = _build_augmentation(inputs, data)
     loss_context = _build_loss_context(inputs, student, augmentation.view_count)
     objective = build_objective(method, loss_context).to(device)
 
@@ -302,6 +299,21 @@ def build_training_run(
         digest=digest,
         precision=precision,
         world=inputs.world,
+    )
+
+
+def _build_augmentation(inputs: RunInputs, data: ImageDataset) -> Augmentation:
+    training = inputs.training
+    padding = training.crop_padding
+    if padding is None:
+        padding = min(data.image_size) // _PIXELS_PER_PADDING
+    return Augmentation(
+        inputs.spec.method.views or ViewKind.SINGLE,
+        padding,
+        training.flip,
+        training.augmentation_policy,
+        training.mixup,
+        training.cutmix,
     )
 
 
@@ -336,6 +348,7 @@ def _build_loss_context(
         partial(_run_on_sample, teacher, data.train, inputs.device)
         if teacher
         else lambda: iter(()),
+        inputs.training.label_smoothing,
     )
 
 

@@ -332,6 +332,9 @@ class BaseSpec(FrozenModel):
         return data
 
 
+_MIXABLE_TERM = "labels"
+
+
 def _check_teacher(spec: "JobSpec | DistillationSpec") -> None:
     if spec.method.needs_teacher and spec.teacher is None:
         raise PydanticCustomError(
@@ -377,6 +380,24 @@ def _check_baseline(spec: "JobSpec | DistillationSpec") -> None:
         )
 
 
+def _check_mixing(spec: "JobSpec | DistillationSpec") -> None:
+    """Check that images are only mixed if each loss term can use two labels per image."""
+    terms = [term for term in spec.method.terms_needing_labels() if term != _MIXABLE_TERM]
+    options = [name for name in ("mixup", "cutmix") if getattr(spec.training, name) is not None]
+    if terms and options:
+        raise PydanticCustomError(
+            "mixing_unsupported",
+            "{option} gives each image two labels, but the loss terms {terms} of the method {name}"
+            " need exactly one. Omit {option}, or use another method.",
+            {
+                "option": options[0],
+                "terms": ", ".join(terms),
+                "name": spec.method.name,
+                "pointer": f"/training/{options[0]}",
+            },
+        )
+
+
 def _check_image_size(spec: "JobSpec | DistillationSpec") -> None:
     side, student = spec.dataset.image_size, spec.student
     if side is None:
@@ -395,6 +416,7 @@ def _check_inputs(spec: _Spec) -> _Spec:
     _check_teacher(spec)
     _check_student_init(spec)
     _check_baseline(spec)
+    _check_mixing(spec)
     _check_image_size(spec)
     return spec
 

@@ -34,6 +34,14 @@ class PrecisionName(LiteralEnum):
     FLOAT16 = "float16"
 
 
+class AugmentationPolicy(LiteralEnum):
+    """Policies that apply random operations such as rotation or contrast to training images."""
+
+    NONE = "none"
+    TRIVIAL_AUGMENT = "trivialaugment"
+    RAND_AUGMENT = "randaugment"
+
+
 class CompileMode(LiteralEnum):
     """When to compile the student."""
 
@@ -118,6 +126,35 @@ class TrainingSpec(FrozenModel):
         True,
         description="Flip half of the images horizontally. Turn this off if left and right matter,"
         " as in digits.",
+    )
+    augmentation_policy: AugmentationPolicy = Field(
+        AugmentationPolicy.NONE,
+        description="Random operations on each view after cropping and flipping. trivialaugment:"
+        " one operation of random strength (Müller and Hutter 2021); randaugment: two operations"
+        " of medium strength (Cubuk et al. 2020).",
+    )
+    mixup: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="Blend each image with another one of the batch, in a proportion drawn from the"
+        " distribution beta(mixup, mixup). The labels are weighted in the same proportion. Often"
+        " 0.2 to 1. If cutmix is also set, one of the two is drawn for each batch.",
+    )
+    cutmix: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="Replace a rectangle of each image with the same part of another one of the"
+        " batch. The part's share of the area is drawn from the distribution beta(cutmix, cutmix),"
+        " and the labels are weighted in the same proportion. Often 1.",
+    )
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the label's probability that is spread evenly over all classes in the"
+        " loss on labels. Often 0.1.",
     )
     label_share: float | None = Field(
         None,

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dlkd_core.data.augmentation.mixing import mix_images
 from dlkd_core.data.augmentation.views import Augmentation, make_views
 from dlkd_core.data.dataset import DatasetSplit
 from dlkd_core.data.host_images import HostImages
@@ -58,12 +59,19 @@ class BatchLoader:
 
     def _make_batch(self, step_rows: tuple[int, Tensor]) -> tuple[Tensor, Targets]:
         step, rows = step_rows
-        views = make_views(
-            self.split.images[rows],
-            self.augmentation,
-            seeded_generator(self.seed, _VIEWS_STREAM, step),
+        generator = seeded_generator(self.seed, _VIEWS_STREAM, step)
+        views = make_views(self.split.images[rows], self.augmentation, generator)
+        labels = self.split.labels[rows]
+        targets = Targets(labels, rows, step // self.steps_per_epoch + 1)
+        if not self.augmentation.mixes_images:
+            return views, targets
+        mixed, mixture = mix_images(
+            views, len(rows), self.augmentation.mixup, self.augmentation.cutmix, generator
         )
-        return views, Targets(self.split.labels[rows], rows, step // self.steps_per_epoch + 1)
+        return mixed, targets._replace(
+            other_labels=labels[mixture.partners.to(labels.device)],
+            shares=torch.full((len(rows),), mixture.share, device=labels.device),
+        )
 
     def _shuffle(self, epoch: int) -> Tensor:
         order = torch.randperm(

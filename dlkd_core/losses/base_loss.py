@@ -25,6 +25,7 @@ class LossContext:
         labels: labels of the training split, (num_images,).
         sample_teacher: runs the teacher on a sample of the training images, without augmentation,
             and yields its outputs batch by batch.
+        label_smoothing: probability that the cross-entropy spreads evenly over all classes.
         teacher_classifier: the teacher's own classifier, from pooled features (N, width) to logits
             (N, classes). None if the teacher does not expose it.
     """
@@ -37,6 +38,7 @@ class LossContext:
     labels: Tensor | None = None
     teacher_classifier: Callable[[Tensor], Tensor] | None = None
     sample_teacher: Callable[[], Iterator[Outputs]] = lambda: iter(())
+    label_smoothing: float = 0.0
 
     def require_teacher(self) -> OutputShapes:
         """Return the shapes of the teacher's outputs.

@@ -126,7 +126,8 @@ def _split_batch(
     views = len(images) // count
     for rows in torch.arange(count).tensor_split(micro_batches):
         start, stop = int(rows[0]), int(rows[-1]) + 1
-        part_targets = targets._replace(
-            labels=targets.labels[start:stop], indices=targets.indices[start:stop]
+        yield (
+            (stop - start) / count,
+            images[start * views : stop * views],
+            targets.slice(start, stop),
         )
-        yield (stop - start) / count, images[start * views : stop * views], part_targets

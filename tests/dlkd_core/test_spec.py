@@ -179,6 +179,17 @@ def test_a_teacher_that_the_method_does_not_use_is_rejected() -> None:
         make_job_spec(method={"name": "plain"})
 
 
+@pytest.mark.parametrize("option", ["mixup", "cutmix"])
+def test_mixed_images_are_rejected_for_terms_that_need_exactly_one_label(option: str) -> None:
+    training = {option: 0.5}
+    for method in ("kd", "dlkd_auto", "fitnet"):
+        make_job_spec(method={"name": method}, training=training)
+    make_job_spec(method={"name": "plain"}, teacher=None, training=training)
+    with pytest.raises(ValidationError, match="loss terms dkd of the method dkd") as caught:
+        make_job_spec(method={"name": "dkd"}, training=training)
+    assert caught.value.errors()[0]["ctx"]["pointer"] == f"/training/{option}"
+
+
 def test_a_run_spec_has_files_where_a_job_spec_has_ids() -> None:
     parts = {
         "teacher": {"path": "resnet56.th", "options": {"shortcut": "pad"}},

@@ -13,6 +13,7 @@ class ViewKind(LiteralEnum):
     SINGLE = "single"
     ROTATION4 = "rotation4"
     MOCO = "moco"
+    RESIZED_CROP = "resized_crop"
 
 
 class RunContext(FrozenModel):

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # fraction of the image's area that a crop covers
-_PLAIN_AREA, _STRONG_AREA = (0.08, 1.0), (0.2, 1.0)
+PLAIN_AREA, _STRONG_AREA = (0.08, 1.0), (0.2, 1.0)
 _LOG_ASPECT_RATIO = (log(3 / 4), log(4 / 3))
 _JITTER_STRENGTH, _HUE_SHIFT = 0.4, 0.1
 _JITTER_PROBABILITY, _GRAYSCALE_PROBABILITY, _BLUR_PROBABILITY = 0.8, 0.2, 0.5
@@ -37,8 +37,8 @@ def make_moco_views(images: Tensor, generator: torch.Generator, *, flip: bool) -
         (batch * 2, 3, H, W) float32 in [0, 1].
     """
     whole = images.float() / 255
-    plain = _resized_crop(whole, _PLAIN_AREA, generator)
-    strong = _resized_crop(whole, _STRONG_AREA, generator)
+    plain = resized_crop(whole, PLAIN_AREA, generator)
+    strong = resized_crop(whole, _STRONG_AREA, generator)
     strong = torch.where(
         _bernoulli_mask(strong, _JITTER_PROBABILITY, generator),
         _color_jitter(strong, generator),
@@ -70,7 +70,7 @@ def _bernoulli_mask(images: Tensor, probability: float, generator: torch.Generat
     return _uniform(images, 0, 1, generator) < probability
 
 
-def _resized_crop(
+def resized_crop(
     images: Tensor, area_range: tuple[float, float], generator: torch.Generator
 ) -> Tensor:
     """Crop a random rectangle from each image and resize it bilinearly to the image's size."""

@@ -65,7 +65,14 @@ def make_run(
     student = FeatureExtractor(
         build_network("resnet8", CLASSES), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
     )
-    augmentation = Augmentation(method_spec.views, padding=1, flip=spec.flip)
+    augmentation = Augmentation(
+        method_spec.views,
+        padding=1,
+        flip=spec.flip,
+        policy=spec.augmentation_policy,
+        mixup=spec.mixup,
+        cutmix=spec.cutmix,
+    )
     with torch.no_grad():
         sample = split.images[:2].float() / 255
         student_shapes = OutputShapes.from_outputs(student.eval()(sample))

@@ -79,12 +79,16 @@ def test_gradients_of_student_and_objective_are_clipped_to_their_common_norm(
 
 
 @pytest.mark.parametrize("micro_batches", [2, 3, 4, 50])
-@pytest.mark.parametrize("method", ["plain", "kd"])
+@pytest.mark.parametrize(
+    ("method", "options"), [("plain", {}), ("kd", {}), ("kd", {"mixup": 0.5, "cutmix": 1})]
+)
 def test_micro_batches_equal_the_full_batch_if_images_do_not_interact(
-    tmp_path: Path, method: str, micro_batches: int
+    tmp_path: Path, method: str, options: dict[str, float], micro_batches: int
 ) -> None:
-    whole = without_batch_statistics(make_run(tmp_path, method, epochs=1))
-    split = without_batch_statistics(make_run(tmp_path, method, epochs=1, accumulate=micro_batches))
+    whole = without_batch_statistics(make_run(tmp_path, method, epochs=1, **options))
+    split = without_batch_statistics(
+        make_run(tmp_path, method, epochs=1, accumulate=micro_batches, **options)
+    )
     points = [
         [event.values for event in train(run) if hasattr(event, "values")] for run in (whole, split)
     ]

@@ -75,7 +75,7 @@ def test_crops_are_inside_the_image_with_the_published_areas_and_ratios(
     area_range: tuple[float, float], smallest: float
 ) -> None:
     views = (
-        moco_crops._resized_crop(gradient_images(2000).float(), area_range, seeded_generator(4)) / 3
+        moco_crops.resized_crop(gradient_images(2000).float(), area_range, seeded_generator(4)) / 3
     )
     left, right = views[:, 0, 32, 0], views[:, 0, 32, -1]
     top, bottom = views[:, 1, 0, 32], views[:, 1, -1, 32]

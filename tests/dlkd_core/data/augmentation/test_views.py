@@ -59,6 +59,17 @@ def test_every_view_is_cropped_independently_from_the_zero_padded_image() -> Non
     assert len(positions) == 25
 
 
+def test_a_resized_crop_is_a_part_of_the_image_in_full_size() -> None:
+    ramp = torch.arange(8, dtype=torch.uint8).mul(30).expand(3, 8, 8)  # brighter from left to right
+    views = make_views(
+        ramp.repeat(100, 1, 1, 1), Augmentation("resized_crop", flip=False), seeded_generator(0)
+    )
+    assert views.shape == (100, 3, 8, 8)
+    contrast = (views[..., -1] - views[..., 0]).mean(dim=(1, 2)) * 255
+    assert ((contrast > 0) & (contrast < 210.01)).all()
+    assert contrast.min() < 100 < contrast.max()
+
+
 def test_rotating_images_that_are_not_square_is_an_error_with_a_hint() -> None:
     with pytest.raises(SpecError, match="need square images") as caught:
         make_views(

@@ -148,6 +148,29 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_its_epoch(
         list(run(spec, tmp_path))
 
 
+def test_every_recipe_option_changes_the_first_step(make_spec: MakeSpec, tmp_path: Path) -> None:
+    recipes: dict[str, dict[str, object]] = {
+        "usual": {},
+        "smoothed": {"label_smoothing": 0.1},
+        "mixup": {"mixup": 1.0},
+        "cutmix": {"cutmix": 1.0},
+        "policy": {"augmentation_policy": "randaugment"},
+        "unflipped": {"flip": False},
+        "padded": {"crop_padding": 0},
+    }
+    losses = {}
+    for name, recipe in recipes.items():
+        training = {"epochs": 1, "max_steps": 1, "batch_size": 16, "flip": True, **recipe}
+        spec = make_spec(teacher=None, method={"name": "plain"}, training=training)
+        _, run_events = run_to_end(spec, tmp_path / name)
+        losses[name] = next(
+            event.values["train/labels"]
+            for event in run_events
+            if isinstance(event, events.MetricsRecorded)
+        )
+    assert len(set(losses.values())) == len(recipes), losses
+
+
 def reorder_classes(teacher: Path, path: Path, order: list[int]) -> Path:
     state = load_file(teacher)
     state["fc.weight"], state["fc.bias"] = state["fc.weight"][order], state["fc.bias"][order]

@@ -22,7 +22,7 @@ RegistryError
 │   ├── TeacherInvalid, DatasetInvalid
 │   ├── DeadlinePassed, AddressRefused
 │   ├── ArchitectureMismatch, ClassesMismatch, ImageTooSmall, ImageSizeUnsupported
-│   ├── LabelsMissing, LogitsNeeded, WeightsMismatch
+│   ├── ClassesTooFew, LabelsMissing, LogitsNeeded, WeightsMismatch
 │   ├── ComparisonSizeInvalid, CursorInvalid, LabelInvalid, LabelsTooMany
 │   └── IdempotencyKeyReused
 ├── UploadTooLarge
@@ -331,6 +331,11 @@ class LabelsMissing(UnprocessableRequest):
         "dkd, nkd, ofa and crd, and methods such as kd and dlkd with the weights of their label "
         "terms set to 0."
     )
+
+
+class ClassesTooFew(UnprocessableRequest):
+    code = "classes_too_few"
+    default_hint = "Set standardize to false, or use another method."
 
 
 class ComparisonSizeInvalid(UnprocessableRequest):

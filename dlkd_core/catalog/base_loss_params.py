@@ -27,3 +27,8 @@ class LossParams(FrozenModel):
     warmup_epochs: int = Field(
         0, ge=0, description="Epochs over which the weight grows linearly to its full value"
     )
+
+    @property
+    def min_classes(self) -> int:
+        """Smallest number of classes for which the term is meaningful."""
+        return 1

@@ -14,6 +14,7 @@ from dlkd_core.catalog.dataset_formats import DATASET_FORMATS
 from dlkd_core.catalog.evaluation_protocols import EVALUATIONS
 from dlkd_core.catalog.exporters import EXPORTERS
 from dlkd_core.catalog.methods import METHODS
+from dlkd_core.catalog.methods.base_method import Method
 
 _NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 
@@ -27,6 +28,7 @@ def describe_catalog() -> dict[str, Any]:
                 "summary": _summary(method),
                 "source": method.source,
                 "needs_teacher": method.needs_teacher,
+                "trains_classifier": _trains_classifier(name, method),
                 "schema": method.model_json_schema(),
             }
             for name, method in METHODS.items()
@@ -91,6 +93,17 @@ def _describe_timm() -> dict[str, Any]:
         "rows": rows,
         "image_size_schema": ResizableOptions.model_json_schema(),
     }
+
+
+def _trains_classifier(name: str, method: type[Method]) -> bool:
+    """Return whether the method trains the student's classifier, or can train it.
+
+    A method that has required parameters, such as `combine`, has no defaults to look at.
+    """
+    fields = method.model_fields.items()
+    if any(field.is_required() for key, field in fields if key != "name"):
+        return True
+    return method.model_validate({"name": name}).trains_classifier
 
 
 def _summary(entry: type) -> str:

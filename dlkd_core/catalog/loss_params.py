@@ -11,6 +11,9 @@ from pydantic import Field
 from dlkd_core.catalog.base_loss_params import LossParams
 from dlkd_core.catalog.feature_map_loss_params import FeatureMapParams
 
+# The z-scores of two logits only say which class is more likely.
+MIN_STANDARDIZED_CLASSES = 3
+
 
 class CrossEntropyParams(LossParams):
     """Cross-entropy with the labels, on the first view or on all views."""
@@ -42,6 +45,11 @@ class KDParams(LossParams):
         description="Replace the logits of each image by their z-scores (Sun et al. 2024)."
         " Published with temperature 2 and weight 9. Needs at least three classes.",
     )
+
+    @property
+    def min_classes(self) -> int:
+        """Smallest number of classes for which the term is meaningful."""
+        return MIN_STANDARDIZED_CLASSES if self.standardize else 1
 
 
 class AlignmentParams(LossParams):
@@ -114,6 +122,11 @@ class DKDParams(LossParams):
         description="Replace the logits of each image by their z-scores (Sun et al. 2024)."
         " Published with temperature 2, alpha 9 and beta 72. Needs at least three classes.",
     )
+
+    @property
+    def min_classes(self) -> int:
+        """Smallest number of classes for which the term is meaningful."""
+        return MIN_STANDARDIZED_CLASSES if self.standardize else 1
 
 
 class DISTParams(LossParams):

@@ -5,6 +5,7 @@ The implementation matches https://github.com/sunshangquan/logit-standardization
 
 from torch import Tensor
 
+from dlkd_core.catalog.loss_params import MIN_STANDARDIZED_CLASSES
 from dlkd_core.errors import SpecError
 from dlkd_core.losses.base_loss import LossContext
 
@@ -26,7 +27,7 @@ def check_standardizable(context: LossContext) -> None:
         SpecError: there are fewer than three classes.
     """
     classes = context.student_shapes.classes
-    if classes < 3:
+    if classes < MIN_STANDARDIZED_CLASSES:
         raise SpecError(
             f"Standardized logits need at least three classes, but the dataset has {classes}. "
             "With two classes, the standardized logits only say which class is more likely.",

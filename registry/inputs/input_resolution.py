@@ -22,6 +22,7 @@ from registry.db.model_tables import Model
 from registry.errors import (
     ArchitectureMismatch,
     ClassesMismatch,
+    ClassesTooFew,
     DatasetInvalid,
     DatasetUnknown,
     ImageSizeUnsupported,
@@ -90,7 +91,7 @@ def resolve(
     if is_unready or (spec.teacher is not None and teacher is None):
         return None
     _check_sizes(spec, teacher, dataset)
-    _check_labels(spec, dataset)
+    _check_method(spec, dataset)
     _check_protocols(spec, dataset, transfer_datasets)
     if spec.teacher and teacher:
         _check_inheritance(spec, teacher)
@@ -248,12 +249,19 @@ def _check_inheritance(spec: JobSpec, teacher: InputFacts) -> None:
         )
 
 
-def _check_labels(spec: JobSpec, dataset: Dataset) -> None:
+def _check_method(spec: JobSpec, dataset: Dataset) -> None:
     terms = spec.method.terms_needing_labels()
     if terms and not _has_labels(dataset):
         raise LabelsMissing(
             f"The method {spec.method.name} needs labels (for {', '.join(terms)}), but the "
             f"training images of {dataset.id} have none.",
+            pointer="/method",
+        )
+    classes, min_classes = len(dataset.classes or []), spec.method.min_classes
+    if 0 < classes < min_classes:
+        raise ClassesTooFew(
+            f"The method {spec.method.name} with standardized logits needs at least {min_classes}"
+            f" classes, but {dataset.id} has {classes}.",
             pointer="/method",
         )
     if spec.baseline and not _has_labels(dataset):

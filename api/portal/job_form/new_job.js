@@ -70,7 +70,10 @@ function listArchitectures({ architectures, timm }) {
 
 function JobForm({ catalog, schemas, initialRequest, clonedId }) {
   const [request, setRequest] = useState(initialRequest);
-  const planState = usePlan(request);
+  const selected = catalog.methods.find(({ name }) => name === request.method.name);
+  const canHaveBaseline = request.teacher !== null && selected?.trains_classifier;
+  const submitted = { ...request, baseline: Boolean(request.baseline && canHaveBaseline) };
+  const planState = usePlan(submitted);
   const { plan, error } = planState;
   const errorFor = errorFinder([...(plan?.problems ?? []), ...(error?.fieldErrors ?? [])]);
   const fieldProps = (name) => ({
@@ -93,12 +96,12 @@ function JobForm({ catalog, schemas, initialRequest, clonedId }) {
       <${StudentFields} ...${fieldProps("student")} hasTeacher=${request.teacher !== null} />
       <${MethodFields} ...${fieldProps("method")} hasTeacher=${request.teacher !== null} />
       <${TrainingFields} ...${fieldProps("training")} />
-      ${request.teacher !== null && html`<${BaselineField} ...${fieldProps("baseline")} />`}
+      ${canHaveBaseline && html`<${BaselineField} ...${fieldProps("baseline")} />`}
       <${ExportFields} ...${fieldProps("export")} />
       <${EvaluationFields} ...${fieldProps("evaluation")} value=${request.evaluation ?? []} />
       <${JobFields} ...${fieldProps("job")} value=${request} onChange=${setRequest} />
     </div>
-    <${PlanPanel} request=${request} planState=${planState}
+    <${PlanPanel} request=${submitted} planState=${planState}
       originalBody=${requestBody(initialRequest)} clonedId=${clonedId} />
   </form>`;
 }

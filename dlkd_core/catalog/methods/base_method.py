@@ -55,6 +55,11 @@ class Method(FrozenModel):
         """Return the names of the terms that compare feature maps."""
         return [term.name for term in self.active_terms() if term.needs_feature_maps]
 
+    @property
+    def min_classes(self) -> int:
+        """Smallest number of classes for which all terms are meaningful."""
+        return max((term.min_classes for term in self.active_terms()), default=1)
+
     def summarize(self) -> str:
         """Return a one-line summary of the weighted terms and the view kind."""
         terms = " + ".join(f"{term.weight:.3g} {term.name}" for term in self.active_terms())

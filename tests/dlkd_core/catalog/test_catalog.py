@@ -120,6 +120,14 @@ def test_the_description_is_plain_json_with_a_schema_for_every_entry(kind: str) 
         assert kind == "architectures" or len(entry["summary"]) > 20
 
 
+def test_the_description_says_which_methods_train_no_classifier() -> None:
+    methods = describe_catalog()["methods"]
+    assert {entry["name"] for entry in methods if not entry["trains_classifier"]} == {
+        "seed",
+        "compress",
+    }
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_the_defaults_of_a_methods_schema_are_a_valid_spec(name: str) -> None:
     (entry,) = [entry for entry in describe_catalog()["methods"] if entry["name"] == name]

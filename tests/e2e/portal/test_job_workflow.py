@@ -59,7 +59,11 @@ def test_upload_teacher_and_dataset_then_distill(  # noqa: PLR0915 - one story
         expect(page.get_by_text("Compression")).to_be_visible()
         page.evaluate("scrollTo(0, 0)")
         portal_page.take_screenshot("new-filled-light")
-        expect(page.get_by_label("Show the gain over labels alone")).to_be_checked()
+        baseline = page.get_by_label("Show the gain over labels alone")
+        page.get_by_label("Distillation method").select_option("seed")  # trains no classifier
+        expect(baseline).not_to_be_visible()
+        page.get_by_label("Distillation method").select_option("dlkd_auto")
+        expect(baseline).to_be_checked()
         page.get_by_role("button", name="Submit").click()
 
         expect(page.get_by_role("heading", name="by the portal")).to_be_visible()

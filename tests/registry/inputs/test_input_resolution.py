@@ -180,6 +180,22 @@ def test_a_baseline_needs_a_data_set_with_labels(harness: RegistryHarness) -> No
     assert (job.status, job.spec["baseline"]) == ("queued", True)
 
 
+def test_standardized_logits_need_three_classes(harness: RegistryHarness) -> None:
+    for classes in (2, 3):
+        spec = {
+            "teacher": {"id": harness.add_ready_teacher(num_classes=classes)},
+            "dataset": {"id": harness.add_ready_dataset(classes=[str(n) for n in range(classes)])},
+        }
+        method = {"name": "dkd", "standardize": True}
+        if classes == 3:
+            assert harness.get_job(harness.submit(**spec, method=method)).status == "queued"
+            continue
+        with pytest.raises(UnprocessableRequest, match="at least 3 classes") as refused:
+            harness.submit(**spec, method=method)
+        assert (refused.value.code, refused.value.pointer) == ("classes_too_few", "/method")
+        assert harness.get_job(harness.submit(**spec, method={"name": "dkd"})).status == "queued"
+
+
 def test_training_images_without_labels_are_refused_even_if_val_has_labels(
     harness: RegistryHarness,
 ) -> None:

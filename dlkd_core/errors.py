@@ -188,7 +188,9 @@ class TrainingError(DistillationError):
 
 class TrainingDiverged(TrainingError):
     code = "training_diverged"
-    default_hint = "Lower training.learning_rate or the loss weights of the method."
+    default_hint = (
+        "Lower training.learning_rate, training.max_grad_norm or the loss weights of the method."
+    )
 
 
 class OutOfMemory(TrainingError):

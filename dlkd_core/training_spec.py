@@ -243,4 +243,4 @@ class ResolvedTrainingSpec(TrainingSpec):
 
     batch_size: int
     learning_rate: float
-    max_grad_norm: float
+    max_grad_norm: float = 0.0

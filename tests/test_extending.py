@@ -52,6 +52,7 @@ def run_python(folder: Path, *arguments: str) -> str:
     return result.stdout
 
 
+@pytest.mark.e2e
 def test_new_loss_passes_its_own_test_and_the_tests_of_all_losses(extended_sources: Path) -> None:
     tests = [
         "tests/dlkd_core/losses/test_regression.py",

@@ -87,6 +87,7 @@ def write_dataset(path: Path, train: int, val: int) -> Path:
     return write_zip(path, files)
 
 
+@pytest.mark.e2e  # slow, because of its large dataset
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory is read from /proc")
 def test_a_dataset_of_ten_times_the_memory_limit_trains_within_the_limit(tmp_path: Path) -> None:
     few = write_dataset(tmp_path / "few.zip", 64, 64)

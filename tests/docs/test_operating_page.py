@@ -65,6 +65,7 @@ def read_tables(database: Path) -> dict[str, list[str]]:
     return tables
 
 
+@pytest.mark.e2e  # slow, because it starts the service twice
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="this machine has no sqlite3 command")
 def test_backup_of_running_service_restores(tmp_path: Path, stripes: Path) -> None:
     data, restored = tmp_path / "data", tmp_path / "restored"

@@ -98,6 +98,7 @@ def dataset(harness: WorkerHarness, packed: tuple[bytes, dict[str, Any]]) -> str
     return harness.add_ready_dataset(**report)
 
 
+@pytest.mark.e2e
 def test_two_processes_train_the_same_model_as_one(
     harness: WorkerHarness, start_slots: StartSlots, dataset: str
 ) -> None:

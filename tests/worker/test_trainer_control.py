@@ -160,7 +160,8 @@ def test_a_cancelled_job_can_be_retried_from_its_checkpoint(
 def test_the_log_of_a_failed_job_contains_the_traceback(
     stripes_harness: WorkerHarness, context: WorkerContext, submit: Callable[..., str]
 ) -> None:
-    job_id = submit(training={**LONG_TRAINING, "learning_rate": 100, "momentum": 0.99})
+    diverging = {"learning_rate": 100, "momentum": 0.99, "max_grad_norm": 0}
+    job_id = submit(training={**LONG_TRAINING, **diverging})
     assert stripes_harness.run_next_job(context).status == "failed"
     with stripes_harness.database.read() as session:
         lines = [row.line for row in trainer_logs.list_lines(session, job_id)]

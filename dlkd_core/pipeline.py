@@ -280,6 +280,8 @@ def build_training_run(
     augmentation = _build_augmentation(inputs, data)
     loss_context = _build_loss_context(inputs, student, augmentation.view_count)
     objective = build_objective(method, loss_context).to(device)
+    if objective.reused_classifier:
+        objective.reused_classifier.merge_into(student)  # fails now if the student is unsuitable
 
     precision = pick_precision(training.precision, device)
     state = TrainingState(
@@ -294,7 +296,7 @@ def build_training_run(
         batches=BatchLoader(data.train, training.batch_size, augmentation, training.seed),
         teacher=_build_teacher(inputs, precision, teacher_cache),
         state=state,
-        evaluate=lambda: _evaluate_student(state.eval_student, data, inputs),
+        evaluate=lambda: _evaluate_student(state, data, inputs),
         directory=directory,
         digest=digest,
         precision=precision,
@@ -378,14 +380,16 @@ def _build_teacher(
 
 
 def _evaluate_student(
-    student: FeatureExtractor, data: ImageDataset, inputs: RunInputs
+    state: TrainingState, data: ImageDataset, inputs: RunInputs
 ) -> dict[str, float]:
     """Evaluate the student on the val split.
 
     If the images have no labels, the student's predictions are compared with the teacher's. Each
     process runs the student on its shard of the images, and all processes return the same metrics.
     """
-    student.eval()
+    student = state.eval_student.eval()
+    if state.objective.reused_classifier:
+        state.objective.reused_classifier.merge_into(student)
     if not inputs.spec.method.trains_classifier:
         knn_top1 = measure_knn_top1(student, data)
         return {} if knn_top1 is None else {Metric.KNN_TOP1: knn_top1}

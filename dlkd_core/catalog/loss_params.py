@@ -150,6 +150,21 @@ class DISTParams(LossParams):
     )
 
 
+class ReusedClassifierParams(LossParams):
+    """Squared error between linearly projected features and the teacher's features.
+
+    The student uses the teacher's classifier on its projected features. After training, the
+    projection and this classifier are merged into the student's own classifier, so the student does
+    not grow. This is a linear variant of SimKD (Chen et al. 2022).
+    """
+
+    target = "dlkd_core.losses.reused_classifier:ReusedClassifierLoss"
+    needs_logits = True
+    trains_classifier = True
+
+    name: Literal["reused_classifier"] = "reused_classifier"
+
+
 class WTTMParams(LossParams):
     """Weighted KL divergence from a power of the teacher's probabilities (Zheng and Yang 2024)."""
 
@@ -376,6 +391,7 @@ _FeatureParams = (
     | SEEDParams
     | CompRessParams
     | SRRLParams
+    | ReusedClassifierParams
 )
 _AnyParams = _LogitsParams | _FeatureParams | FeatureMapParams
 TERMS: dict[str, type[LossParams]] = {

@@ -74,6 +74,26 @@ class DistillationLoss(nn.Module):
         raise NotImplementedError(type(self).__name__)
 
 
+def require_teacher_classifier(context: LossContext, term: str) -> Callable[[Tensor], Tensor]:
+    """Return the teacher's classifier, which the term `term` needs.
+
+    The classifier must not be an attribute of the loss term, because the parameters of a term are
+    trained and saved.
+
+    Raises:
+        SpecError: the teacher exposes no linear classifier.
+    """
+    if context.teacher_classifier is None:
+        raise SpecError(
+            f"The term {term} needs the teacher's own linear classifier, but this teacher exposes"
+            " none.",
+            hint="Use a teacher with a catalog architecture instead of an ONNX graph, or use the"
+            " method dlkd or crd.",
+            pointer="/method",
+        )
+    return context.teacher_classifier
+
+
 def check_same_classes(context: LossContext) -> None:
     """Check that student and teacher have the same number of logits.
 

@@ -7,6 +7,7 @@ from dlkd_core.catalog.base_loss_params import LossParams
 from dlkd_core.common import import_target
 from dlkd_core.errors import SpecError
 from dlkd_core.losses.base_loss import DistillationLoss, LossContext, sum_losses
+from dlkd_core.losses.reused_classifier import ReusedClassifierLoss
 from dlkd_core.network_outputs import Outputs, Targets
 
 
@@ -21,6 +22,13 @@ class Objective(nn.Module):
         self.params: dict[str, LossParams] = {name: term.params for name, term in terms.items()}
         self.terms = nn.ModuleDict(terms)
 
+    @property
+    def reused_classifier(self) -> ReusedClassifierLoss | None:
+        """The term that replaces the student's classifier, if there is one."""
+        return next(
+            (term for term in self.terms.values() if isinstance(term, ReusedClassifierLoss)), None
+        )
+
     def forward(
         self, student: Outputs, teacher: Outputs | None, targets: Targets
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -31,6 +39,8 @@ class Objective(nn.Module):
             teacher: outputs for the same rows, or None in a run without a teacher.
             targets: label and index of each image, (batch,).
         """
+        if self.reused_classifier:
+            student = student._replace(logits=self.reused_classifier.make_logits(student.features))
         values: dict[str, Tensor] = {
             name: term(student, teacher, targets) for name, term in self.terms.items()
         }

@@ -6,15 +6,18 @@ the pooled mean of the last block. The published code uses the last block even t
 features are used.
 """
 
-from collections.abc import Callable
 from math import sqrt
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlkd_core.catalog.loss_params import SRRLParams
-from dlkd_core.errors import SpecError
-from dlkd_core.losses.base_loss import DistillationLoss, LossContext, first_view
+from dlkd_core.losses.base_loss import (
+    DistillationLoss,
+    LossContext,
+    first_view,
+    require_teacher_classifier,
+)
 from dlkd_core.network_outputs import Outputs, Targets
 
 
@@ -33,7 +36,7 @@ class SRRLLoss(DistillationLoss):
 
     def __init__(self, params: SRRLParams, context: LossContext) -> None:
         super().__init__(params, context)
-        _require_classifier(context)
+        require_teacher_classifier(context, params.name)
         student, teacher = context.student_shapes, context.require_teacher()
         self.uses_map = (
             bool(student.feature_maps) and student.feature_maps[-1][0] == student.features
@@ -46,24 +49,9 @@ class SRRLLoss(DistillationLoss):
         views = self.context.num_views
         maps = student.feature_maps[-1] if self.uses_map else student.features[:, :, None, None]
         pooled = F.relu(self.connector(first_view(maps, views))).mean(dim=(2, 3))
-        logits = _require_classifier(self.context)(pooled)  # (batch, classes)
+        logits = require_teacher_classifier(self.context, self.params.name)(
+            pooled
+        )  # (batch, classes)
         feature_loss = F.mse_loss(pooled, first_view(teacher.features, views))
         logit_loss = F.mse_loss(logits, first_view(teacher.logits, views))
         return feature_loss + self.params.regression * logit_loss
-
-
-def _require_classifier(context: LossContext) -> Callable[[Tensor], Tensor]:
-    """Return the teacher's classifier.
-
-    The classifier must not be an attribute of the loss term, because the parameters of a term are
-    trained and saved.
-    """
-    if context.teacher_classifier is None:
-        raise SpecError(
-            "The srrl term needs the teacher's own linear classifier, but this teacher exposes "
-            "none.",
-            hint="Use a teacher with a catalog architecture instead of an ONNX graph, or use the "
-            "method dlkd or crd.",
-            pointer="/method",
-        )
-    return context.teacher_classifier

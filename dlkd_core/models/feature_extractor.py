@@ -32,6 +32,7 @@ class FeatureExtractor(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
         self._blocks, self._layout = network.blocks, network.layout
         self._prefix_tokens = network.prefix_tokens
+        self._classifier = network.classifier
         self._captured = _Captured()
         for name in network.blocks:
             self.network.get_submodule(name).register_forward_hook(
@@ -40,6 +41,11 @@ class FeatureExtractor(nn.Module):
         self.network.get_submodule(network.classifier).register_forward_pre_hook(
             _InputHook(self._captured)
         )
+
+    @property
+    def classifier(self) -> nn.Module:
+        """The final classifier, whose input is the features."""
+        return self.network.get_submodule(self._classifier)
 
     def forward(self, images: Tensor) -> Outputs:
         """Return the outputs for images (N, 3, H, W), float in [0, 1]."""

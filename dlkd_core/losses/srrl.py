@@ -49,9 +49,8 @@ class SRRLLoss(DistillationLoss):
         views = self.context.num_views
         maps = student.feature_maps[-1] if self.uses_map else student.features[:, :, None, None]
         pooled = F.relu(self.connector(first_view(maps, views))).mean(dim=(2, 3))
-        logits = require_teacher_classifier(self.context, self.params.name)(
-            pooled
-        )  # (batch, classes)
+        classify = require_teacher_classifier(self.context, self.params.name)
+        logits = classify(pooled)  # (batch, classes)
         feature_loss = F.mse_loss(pooled, first_view(teacher.features, views))
         logit_loss = F.mse_loss(logits, first_view(teacher.logits, views))
         return feature_loss + self.params.regression * logit_loss

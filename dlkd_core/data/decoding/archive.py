@@ -3,6 +3,9 @@
 Files are read one at a time, and no file is ever written to disk under a name from an archive.
 """
 
+import bz2
+import gzip
+import lzma
 import tarfile
 import tempfile
 import zipfile
@@ -11,13 +14,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from lzma import LZMAError
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any, Protocol, cast
 
 from dlkd_core.data.read_options import DatasetLimits
 from dlkd_core.errors import ArchiveRefused, ArchiveUnreadable
 from dlkd_core.zip_members import find_member_problem
+
+
+class ReadableStream(Protocol):
+    """A stream that is read from beginning to end."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read up to `size` bytes, or all."""
+        ...
+
 
 Member = tuple[PurePosixPath, bytes]
 # A file's name and a function that opens the file. The function is valid until the next entry is
@@ -28,7 +39,7 @@ _ARCHIVE_ERRORS = (
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
-    LZMAError,
+    lzma.LZMAError,
     EOFError,
     NotImplementedError,
     RuntimeError,
@@ -36,6 +47,12 @@ _ARCHIVE_ERRORS = (
 )
 _RATIO_CHECK_BYTES = 64 << 20
 _CHUNK_BYTES = 1 << 20
+_TAR_END_BYTES = 1024  # two blocks of zeros
+_DECOMPRESSORS: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
+    (b"\x1f\x8b", gzip.open),
+    (b"BZh", bz2.open),
+    (b"\xfd7zXZ", lzma.open),
+)
 
 
 def read_members(path: Path, limits: DatasetLimits) -> Iterator[Member]:
@@ -187,16 +204,78 @@ def _iter_zip(path: Path, limits: DatasetLimits) -> Iterator[Entry]:
 
 
 def _iter_tar(path: Path, limits: DatasetLimits) -> Iterator[Entry]:
-    with tarfile.open(path, mode="r|*") as archive:
+    with _open_decompressed(path) as stream, read_tar(stream) as archive:
         for info in archive:
             name = _safe_name(info.name, limits)
             if info.isdir():
                 continue
             if not info.isreg():
                 raise ArchiveRefused(f"{info.name!r} is a link or a device.")
-            stream = archive.extractfile(info)
-            if stream is not None and not _is_junk(name):
-                yield name, partial(_return_stream, stream)
+            member = archive.extractfile(info)
+            if member is not None and not _is_junk(name):
+                yield name, partial(_return_stream, member)
+
+
+@contextmanager
+def _open_decompressed(path: Path) -> Iterator[IO[bytes]]:
+    """Open a tar that may be compressed. Reading raises an error if compressed data is cut off.
+
+    `tarfile` itself ends a cut compressed archive without an error.
+    """
+    with path.open("rb") as file:
+        magic = file.read(6)
+        file.seek(0)
+        opener = next((open_ for start, open_ in _DECOMPRESSORS if magic.startswith(start)), None)
+        if opener is None:
+            yield file
+            return
+        with opener(file) as stream:
+            yield stream
+
+
+@contextmanager
+def read_tar(stream: "ReadableStream") -> Iterator[tarfile.TarFile]:
+    """Read a tar from beginning to end, and check afterwards that it was complete.
+
+    `tarfile` ends a tar that was cut off, or that is followed by another one, without an error.
+
+    Raises:
+        ArchiveUnreadable: the tar does not end with blocks of zeros, or more data follows.
+    """
+    tail = _TailReader(stream)
+    # Stream mode only reads forward, so the archive is never completely in memory.
+    with tarfile.open(fileobj=cast("IO[bytes]", tail), mode="r|") as archive:
+        yield archive
+        end = archive.offset
+    while tail.read(_CHUNK_BYTES):
+        pass
+    if tail.count == 0 or tail.last.strip(b"\0") or len(tail.last) < _TAR_END_BYTES:
+        raise ArchiveUnreadable(
+            "The tar archive is incomplete: its end is missing.",
+            hint="Create or copy the archive again.",
+        )
+    if tail.last_data > end:
+        raise ArchiveUnreadable(
+            "The tar archive is followed by more data, such as a second archive.",
+            hint="Pack all images into one archive.",
+        )
+
+
+class _TailReader:
+    """Passes on a stream, and remembers its length, its last bytes and where its data ends."""
+
+    def __init__(self, stream: "ReadableStream") -> None:
+        self._stream = stream
+        self.count, self.last, self.last_data = 0, b"", 0
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._stream.read(size)
+        data = content.rstrip(b"\0")
+        if data:
+            self.last_data = self.count + len(data)
+        self.count += len(content)
+        self.last = (self.last + content)[-_TAR_END_BYTES:]
+        return content
 
 
 def _open_file(file: Path) -> IO[bytes]:

@@ -42,8 +42,9 @@ def dataset_from_files(
     read_options: ReadOptions,
     classes: Sequence[str] | None = None,
     scan: DatasetScan | None = None,
+    notices: Sequence[str] = (),
 ) -> DecodedDataset:
-    """Decode every image under train/ and val/. Labeled images are in class folders.
+    """Decode every image of the training and the evaluation split.
 
     The rows are in the order of the sorted paths, so the order of the files in an archive does not
     matter.
@@ -54,12 +55,14 @@ def dataset_from_files(
         classes: class names in label order. If set, the names of the class folders must be
             zero-padded class indices.
         scan: an existing scan of the files. If given, the first pass is skipped.
+        notices: messages for the user about how the files were found.
 
     Raises:
         DatasetError: the dataset is invalid. The message names the file or class.
     """
-    scan = scan or scan_members(open_members(), read_options.limits)
-    scan.drop_stray_images()
+    is_indexed = classes is not None
+    scan = scan or scan_members(open_members(), read_options.limits, is_indexed=is_indexed)
+    scan.place_images()
     _make_val_split(scan)
     folders = find_class_names(scan.placements.values())
     size = _target_size(scan.size_counts, read_options)
@@ -71,7 +74,8 @@ def dataset_from_files(
     rows = _decodable_rows(plan, scan, read_options.limits)
     train_labels = plan.labels["train"] if rows is None else plan.labels["train"][rows]
     names = folders if classes is None else tuple(classes[int(folder)] for folder in folders)
-    notices = (
+    all_notices = (
+        *notices,
         *scan.notices,
         *_scan_notices(scan, size, read_options),
         *missing_label_notices(train_labels, names),
@@ -80,7 +84,7 @@ def dataset_from_files(
         DecodedSplit(images["train"], train_labels, rows),
         DecodedSplit(images["val"], plan.labels["val"]),
         names,
-        notices,
+        all_notices,
     )
 
 
@@ -176,5 +180,3 @@ def _scan_notices(scan: DatasetScan, size: Size, read_options: ReadOptions) -> I
         target = "the most common size" if read_options.image_size is None else "dataset.image_size"
         verb = _RESIZE_VERBS[read_options.resize]
         yield f"{resized} images of other sizes were {verb} to {target}, {size[0]} x {size[1]}."
-    if scan.ignored_files:
-        yield f"{scan.ignored_files} files outside train/<class>/ and val/<class>/ were ignored."

@@ -1,5 +1,6 @@
 """Scans a dataset's file names and image headers before any image is decoded."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -7,12 +8,38 @@ from io import BytesIO
 from pathlib import PurePosixPath
 
 from dlkd_core.data.decoding.archive import Member
-from dlkd_core.data.decoding.folder_layout import UNLABELED_FOLDER, Placement, parse_path
+from dlkd_core.data.decoding.folder_layout import (
+    UNLABELED_FOLDER,
+    FolderLayout,
+    Placement,
+    parse_indexed_path,
+    plan_layout,
+)
 from dlkd_core.data.decoding.image import read_image_size
+from dlkd_core.data.decoding.label_tables import TABLE_SUFFIXES, read_tables
 from dlkd_core.data.read_options import DatasetLimits
 from dlkd_core.errors import ImageUnreadable, LayoutInvalid
 
 Size = tuple[int, int]
+# Files that are left out. Files with an unknown suffix count as images, so that images in an
+# unsupported format are reported and not lost.
+_SIDE_FILE = re.compile(
+    r".*\.(txt|xml|jsonl?|csv|tsv|md|rst|html?|ya?ml|toml|ini|cfg|log|py|ipynb|pdf|docx?|xlsx?|mat"
+    r"|np[yz]|pkl|pickle|db|sqlite|info|url|lnk|sh|bat|zip|tar|gz|names|data|cache|parquet|arrow|bin"
+    r"|cls)|readme|licen[cs]e|copying|citation|authors|makefile|.*-ubyte",
+    re.IGNORECASE,
+)
+# Number of things, in the singular and the plural, and what happened to them
+_IGNORED = {
+    "outside": (
+        "image outside the split and class folders was",
+        "images outside the split and class folders were",
+    ),
+    "side": ("file that is not an image was", "files that are not images were"),
+    "hidden": ("hidden file was", "hidden files were"),
+}
+
+_MAX_TABLES = 20  # more tables than this are not read
 
 
 @dataclass
@@ -20,17 +47,26 @@ class DatasetScan:
     """The files, image sizes and errors that a scan has collected.
 
     Args:
-        placements: split and label of each image.
+        images: paths of all images and of files that should be images.
+        side_files: paths of other files.
+        tables: contents of those files that may list the images with their labels.
+        hidden_files: number of files that are hidden or in hidden folders.
         image_sizes: height and width of each readable image.
         broken_files: error message of each unreadable image.
-        ignored_files: number of files outside the layout.
+        placements: split and label of each image. Filled after the scan.
+        is_indexed: whether the paths were made by the reader of a table, in the form
+            <split>/<class index>/….
         notices: messages for the user.
     """
 
-    placements: dict[PurePosixPath, Placement] = field(default_factory=dict)
+    images: set[PurePosixPath] = field(default_factory=set)
+    side_files: list[PurePosixPath] = field(default_factory=list)
+    tables: dict[PurePosixPath, bytes] = field(default_factory=dict)
+    hidden_files: int = 0
     image_sizes: dict[PurePosixPath, Size] = field(default_factory=dict)
     broken_files: dict[PurePosixPath, str] = field(default_factory=dict)
-    ignored_files: int = 0
+    placements: dict[PurePosixPath, Placement] = field(default_factory=dict)
+    is_indexed: bool = False
     notices: list[str] = field(default_factory=list)
 
     @property
@@ -41,49 +77,103 @@ class DatasetScan:
     def add_file(
         self, name: PurePosixPath, read: Callable[[], bytes], limits: DatasetLimits
     ) -> None:
-        """Add a file. If its path does not fit the layout, the file is counted but not read.
+        """Add a file. Only the headers of images are read.
 
         Raises:
             LayoutInvalid: a file with the same name has already been added.
         """
-        placement = parse_path(name) if name.parts else None
-        if placement is None:
-            self.ignored_files += 1
+        if not self.is_indexed and self._is_left_out(name):
+            is_table = name.suffix.lower() in TABLE_SUFFIXES and not _is_hidden(name)
+            if is_table and len(self.tables) < _MAX_TABLES:
+                self.tables[name] = read()
             return
-        if name in self.placements:
+        if name in self.images:
             raise LayoutInvalid(
                 f"{display_name(name)} occurs twice in the archive.",
                 hint="Give every image a unique path.",
             )
-        self.placements[name] = placement
+        self.images.add(name)
         try:
             self.image_sizes[name] = read_image_size(read(), display_name(name), limits)
         except ImageUnreadable as error:
             self.broken_files[name] = error.message
 
-    def drop_stray_images(self) -> None:
+    def _is_left_out(self, name: PurePosixPath) -> bool:
+        """Return whether the file is not an image, and count it."""
+        if _is_hidden(name):
+            self.hidden_files += 1
+            return True
+        if _SIDE_FILE.fullmatch(name.name):
+            self.side_files.append(name)
+            return True
+        return False
+
+    def place_images(self) -> None:
+        """Find the split and class of each image, and drop images outside the layout.
+
+        Raises:
+            LayoutInvalid: the folders have no clear meaning.
+        """
+        used_tables = 0
+        if self.is_indexed:
+            self.placements = {name: parse_indexed_path(name) for name in self.images}
+        else:
+            layout, used_tables = self._plan_layout()
+            self.placements = layout.placements
+            self.notices += layout.notices
+        self._drop_stray_images()
+        counts = {
+            "outside": len(self.images) - len(self.placements),
+            "side": len(self.side_files) - used_tables,
+            "hidden": self.hidden_files,
+        }
+        for name in self.images - self.placements.keys():
+            self.image_sizes.pop(name, None)
+            self.broken_files.pop(name, None)
+        self.notices += [
+            f"{count} {_IGNORED[kind][count > 1]} ignored."
+            for kind, count in counts.items()
+            if count
+        ]
+
+    def _plan_layout(self) -> tuple[FolderLayout, int]:
+        """Return the layout, and the number of tables from which its labels are."""
+        try:
+            layout = plan_layout(self.images, self.side_files)
+        except LayoutInvalid:
+            from_tables, used = read_tables(self.images, self.tables)
+            if not from_tables.placements:
+                raise
+            return from_tables, used
+        if any(placement.label is not None for placement in layout.placements.values()):
+            return layout, 0
+        from_tables, used = read_tables(self.images, self.tables)
+        return (from_tables, used) if from_tables.placements else (layout, 0)
+
+    def _drop_stray_images(self) -> None:
         """Drop images directly under a split folder if the split also has class folders."""
         labeled_splits = {
             placement.split for placement in self.placements.values() if placement.label is not None
         }
-        strays = [
-            name
+        self.placements = {
+            name: placement
             for name, placement in self.placements.items()
-            if placement.label is None and placement.split in labeled_splits
-        ]
-        for name in strays:
-            del self.placements[name]
-            self.image_sizes.pop(name, None)
-            self.broken_files.pop(name, None)
-            self.ignored_files += 1
+            if placement.label is not None or placement.split not in labeled_splits
+        }
 
 
-def scan_members(members: Iterator[Member], limits: DatasetLimits) -> DatasetScan:
+def scan_members(
+    members: Iterator[Member], limits: DatasetLimits, *, is_indexed: bool = False
+) -> DatasetScan:
     """Scan all files in a folder or archive."""
-    scan = DatasetScan()
+    scan = DatasetScan(is_indexed=is_indexed)
     for name, content in members:
         scan.add_file(name, BytesIO(content).read, limits)
     return scan
+
+
+def _is_hidden(name: PurePosixPath) -> bool:
+    return any(part.startswith(".") for part in name.parts)
 
 
 def display_name(name: PurePosixPath) -> str:

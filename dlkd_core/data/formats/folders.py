@@ -1,4 +1,4 @@
-"""Image folders: train/<class>/<image> and val/<class>/<image>, in a folder, zip or tar."""
+"""Image folders such as train/<class>/<image> and val/<class>/<image>, in a folder, zip or tar."""
 
 from pathlib import Path
 

@@ -1,12 +1,15 @@
 """Parquet files with an image column and, optionally, a label column, as on the Hugging Face Hub.
 
-The columns are identified by their types. Encoded images are structs with a field `bytes`, or plain
-bytes. Labels are integers. Class names are read from the metadata that the `datasets` library
-writes (https://huggingface.co/docs/datasets/about_dataset_features).
+The columns are identified by their names and types. Encoded images are structs with a field
+`bytes`, or plain bytes. Labels are class indices or words. The names of class indices are read from
+the metadata that the `datasets` library writes
+(https://huggingface.co/docs/datasets/about_dataset_features).
 """
 
 import json
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -15,12 +18,27 @@ import pyarrow.parquet as pq
 
 from dlkd_core.data.decoding.archive import Member, open_members
 from dlkd_core.data.decoding.decoded_dataset import NO_LABEL, DecodedDataset
-from dlkd_core.data.decoding.folder_layout import INDEX_DIGITS, UNLABELED_FOLDER, split_by_name
+from dlkd_core.data.decoding.folder_layout import (
+    INDEX_DIGITS,
+    MAX_CLASSES,
+    UNLABELED_FOLDER,
+    NamedSplit,
+    SplitName,
+    choose_splits,
+    split_by_name,
+    unused_test_notice,
+)
 from dlkd_core.data.decoding.image_files import dataset_from_files
 from dlkd_core.data.read_options import ReadOptions
 from dlkd_core.errors import ArchiveUnreadable, LayoutInvalid
 
-_LABEL_COLUMNS = ("label", "labels", "fine_label", "target", "class")
+_LABEL_COLUMNS = ("label", "labels", "fine_label", "target", "class", "class_name", "category")
+# Columns that describe an image, and are never its class
+_NO_LABEL_COLUMN = re.compile(
+    r"(.*_)?(id|ids|idx|index|path|file|filename|file_name|name|url|width|height|size|md5|sha256)"
+    r"|__index_level_0__",
+    re.IGNORECASE,
+)
 _BATCH_ROWS = 64  # small, because photographs are large
 _BUFFER_BYTES = 1 << 20
 
@@ -32,25 +50,56 @@ class _Columns(NamedTuple):
 
 def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
     """Read Parquet files. The images of a file without a label column are unlabeled."""
-    classes, largest = None, NO_LABEL
+    names: list[str] | None = None
+    words: set[str] = set()
+    largest = NO_LABEL
+    rows = Counter[NamedSplit]()
     for name, table in _open_tables(path, read_options):
+        rows[split_by_name(name)] += table.metadata.num_rows
         labels = _find_columns(table.schema_arrow, name).labels
-        if labels is not None:
-            classes = classes or _class_names(table.schema_arrow, labels)
-            for batch in table.iter_batches(_BATCH_ROWS, columns=[labels]):
-                largest = max([largest, *(label or 0 for label in batch.column(0).to_pylist())])
-    numbers = [str(label) for label in range(largest + 1)]
+        if labels is None:
+            continue
+        names = names or _class_names(table.schema_arrow, labels)
+        for batch in table.iter_batches(_BATCH_ROWS, columns=[labels]):
+            values = [value for value in batch.column(0).to_pylist() if value is not None]
+            words.update(value for value in values if isinstance(value, str))
+            largest = max(largest, *(int(v) for v in values if not isinstance(v, str)), NO_LABEL)
+    if words and largest > NO_LABEL:
+        raise LayoutInvalid(
+            "The labels are numbers in some files and words in others.",
+            hint="Store the same kind of label in all files.",
+        )
+    if largest >= MAX_CLASSES:
+        raise LayoutInvalid(
+            f"The largest label is {largest}, so it is not a class index.",
+            hint="Number the classes 0, 1, 2 and so on, or remove the column of labels.",
+        )
+    classes = names or sorted(words) or [str(label) for label in range(largest + 1)]
+    indices = {word: index for index, word in enumerate(sorted(words))}
+    splits = choose_splits(rows)
+    unused = [] if "test" in splits or not rows["test"] else [unused_test_notice(rows["test"])]
     return dataset_from_files(
-        lambda: _iter_images(path, read_options), read_options, classes or numbers
+        lambda: _iter_images(path, read_options, splits, indices),
+        read_options,
+        classes,
+        notices=unused,
     )
 
 
-def _iter_images(path: Path, read_options: ReadOptions) -> Iterator[Member]:
+def _iter_images(
+    path: Path,
+    read_options: ReadOptions,
+    splits: Mapping[NamedSplit, SplitName],
+    indices: Mapping[str, int],
+) -> Iterator[Member]:
     for name, table in _open_tables(path, read_options):
-        split = split_by_name(str(name))
+        split = splits.get(split_by_name(name))
+        if split is None:
+            continue
         columns = _find_columns(table.schema_arrow, name)
         smallest = NO_LABEL if columns.labels is None else 0
-        for row, (image, label) in enumerate(_iter_rows(table, columns)):
+        for row, (image, value) in enumerate(_iter_rows(table, columns)):
+            label = indices.get(value) if isinstance(value, str) else value
             content = image.get("bytes") if isinstance(image, dict) else image
             if content is None or label is None or label < smallest:
                 raise LayoutInvalid(
@@ -73,7 +122,7 @@ def _open_tables(
                     raise ArchiveUnreadable(f"{name} cannot be read: {error}") from error
 
 
-def _iter_rows(table: pq.ParquetFile, columns: _Columns) -> Iterator[tuple[Any, int | None]]:
+def _iter_rows(table: pq.ParquetFile, columns: _Columns) -> Iterator[tuple[Any, int | str | None]]:
     """Yield each image with its label, or with -1 if the file has no label column."""
     names = [name for name in columns if name is not None]
     for batch in table.iter_batches(_BATCH_ROWS, columns=names):
@@ -87,19 +136,39 @@ def _find_columns(schema: Any, name: PurePosixPath) -> _Columns:
     """Return the image column and, if there is one, the label column.
 
     Raises:
-        LayoutInvalid: the file does not have exactly one image column.
+        LayoutInvalid: the file does not have exactly one image column, or several columns may be
+            the labels.
     """
     images = [column.name for column in schema if _is_image(column.type)]
-    integers = [column.name for column in schema if pa.types.is_integer(column.type)]
-    labels = [column for column in integers if column in _LABEL_COLUMNS] or integers
+    names = ", ".join(column.name for column in schema)
     if len(images) != 1:
         raise LayoutInvalid(
-            f"{name} must have exactly one column of images. "
-            f"Its columns are {', '.join(column.name for column in schema)}.",
-            hint="Store images as structs with a field `bytes`, and class indices, if there are "
-            "any, as integers in a column named label.",
+            f"{name} must have exactly one column of images. Its columns are {names}.",
+            hint="Store images as structs with a field `bytes`, and classes, if there are any, as"
+            " integers or words in a column named label.",
         )
-    return _Columns(images[0], labels[0] if labels else None)
+    others = [column for column in schema if column.name not in images]
+    possible = {column.name.lower(): column.name for column in others if _is_label(column.type)}
+    named = [possible[label] for label in _LABEL_COLUMNS if label in possible]
+    unknown = [
+        column.name for column in others if not _NO_LABEL_COLUMN.fullmatch(column.name.lower())
+    ]
+    if named or not unknown:
+        return _Columns(images[0], named[0] if named else None)
+    if len(unknown) == 1 and unknown[0] in possible.values():
+        return _Columns(images[0], unknown[0])
+    raise LayoutInvalid(
+        f"{name} has no clear column of classes. Its columns are {names}.",
+        hint="Store the class of each image as an integer or a word in a column named label, or"
+        " remove the other columns if the images have no classes.",
+    )
+
+
+def _is_label(kind: Any) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    is_number = pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+    return bool(is_number or pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _is_image(kind: Any) -> bool:

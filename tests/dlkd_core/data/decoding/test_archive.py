@@ -10,6 +10,7 @@ import pytest
 from dlkd_core.data.decoding.archive import read_members
 from dlkd_core.data.read_options import DatasetLimits
 from dlkd_core.errors import ArchiveRefused, ArchiveUnreadable
+from tests.dlkd_core.data.sample_images import tar_bytes
 
 
 def write_zip(path: Path, files: dict[str, bytes], mode: int = 0o100644) -> Path:
@@ -106,6 +107,32 @@ def test_a_file_that_is_not_an_archive_is_unreadable(tmp_path: Path, content: by
     path = tmp_path / "a.zip"
     path.write_bytes(content)
     with pytest.raises(ArchiveUnreadable):
+        read_names(path)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_every_cut_of_a_tar_is_detected(tmp_path: Path, mode: str) -> None:
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode=mode) as archive:  # type: ignore[call-overload]
+        for number in range(8):
+            info = tarfile.TarInfo(f"train/a/{number}.png")
+            info.size = 700
+            archive.addfile(info, io.BytesIO(bytes(range(70)) * 10))
+    content = whole.getvalue()
+    path = tmp_path / "set.tar"
+    path.write_bytes(content)
+    assert len(read_names(path)) == 8
+    data_end = 8 * (512 + 1024) if mode == "w" else len(content)
+    for length in range(512, data_end, 512 if mode == "w" else max(1, len(content) // 20)):
+        path.write_bytes(content[:length])
+        with pytest.raises(ArchiveUnreadable):
+            read_names(path)
+
+
+def test_a_tar_followed_by_another_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "set.tar"
+    path.write_bytes(tar_bytes({"train/a/1.png": b"x"}) + tar_bytes({"train/b/1.png": b"y"}))
+    with pytest.raises(ArchiveUnreadable, match="followed by more data"):
         read_names(path)
 
 

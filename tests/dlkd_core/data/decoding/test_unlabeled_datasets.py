@@ -139,7 +139,7 @@ def test_images_next_to_class_folders_are_ignored(tmp_path: Path) -> None:
         )
     )
     assert dataset.train.labels.tolist() == [0, 1]
-    assert "2 files outside" in dataset.notices[0]
+    assert dataset.notices[0].startswith("2 images outside the split and class folders were")
 
 
 def test_labels_only_for_training_images_are_refused(tmp_path: Path) -> None:

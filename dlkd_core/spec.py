@@ -66,6 +66,21 @@ class Normalization(FrozenModel):
     ]
 
 
+def _check_no_repeats(class_map: tuple[int, ...]) -> tuple[int, ...]:
+    repeated = sorted({index for index in class_map if class_map.count(index) > 1})
+    if repeated:
+        raise PydanticCustomError(
+            "class_map_repeats",
+            "Several classes of the dataset are mapped to the teacher's class {index}. Map each one"
+            " to a class of its own.",
+            {"index": repeated[0]},
+        )
+    return class_map
+
+
+ClassMap = Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(_check_no_repeats)]
+
+
 class TeacherOptions(FrozenModel):
     """Options for loading a teacher. Omitted options are detected."""
 
@@ -73,7 +88,7 @@ class TeacherOptions(FrozenModel):
     normalization: Normalization | None = Field(
         None, description="Input normalization. Default: the best of several common ones."
     )
-    class_map: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+    class_map: ClassMap | None = Field(
         None, description="The teacher's class index for each class of the dataset, in order"
     )
     features: str | None = Field(

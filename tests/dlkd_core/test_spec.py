@@ -190,6 +190,14 @@ def test_mixed_images_are_rejected_for_terms_that_need_exactly_one_label(option:
     assert caught.value.errors()[0]["ctx"]["pointer"] == f"/training/{option}"
 
 
+def test_a_class_map_gives_each_class_a_class_of_its_own() -> None:
+    make_job_spec(teacher={**TEACHER, "class_map": [2, 0, 1]})
+    with pytest.raises(ValidationError, match="mapped to the teacher's class 2") as rejected:
+        make_job_spec(teacher={**TEACHER, "class_map": [2, 0, 2]})
+    (error,) = rejected.value.errors()
+    assert (error["type"], error["loc"]) == ("class_map_repeats", ("teacher", "class_map"))
+
+
 def test_a_run_spec_has_files_where_a_job_spec_has_ids() -> None:
     parts = {
         "teacher": {"path": "resnet56.th", "options": {"shortcut": "pad"}},

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,10 @@ from dlkd_core.data.read_options import DatasetLimits
 from dlkd_core.errors import ImageUnreadable
 from dlkd_core.spec import DEFAULT_RESIZE, ResizeMode
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
 Pixels = npt.NDArray[np.uint8]
+# White in floating-point images, and in images of 8, 10, 12, 14 and 16 bits
+_WHITE_VALUES = (1.0, *(2.0**bits - 1 for bits in (8, 10, 12, 14, 16)))
 _FILTER = Image.Resampling.BILINEAR  # the default of torchvision's Resize
 _EXIF_ORIENTATION = 0x0112
 _DECODE_ERRORS = (
@@ -26,8 +29,37 @@ _DECODE_ERRORS = (
 )
 
 
-def read_image_size(content: bytes, name: str, limits: DatasetLimits) -> tuple[int, int]:
-    """Read an image's height and width from its header, with the EXIF orientation applied.
+class ValueRange(NamedTuple):
+    """The values of images with more than 8 bits."""
+
+    smallest: float
+    largest: float
+
+    def union(self, other: "ValueRange | None") -> "ValueRange":
+        """Return the range of both."""
+        if other is None:
+            return self
+        return ValueRange(min(self.smallest, other.smallest), max(self.largest, other.largest))
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The values that become black and white.
+
+        Values from 0 to 1 and from 0 to 255 keep their meaning. Other values from 0 are taken as
+        numbers with the smallest usual number of bits, and negative values as a range of their own.
+        """
+        if self.smallest < 0:
+            return self.smallest, self.largest
+        white = next((value for value in _WHITE_VALUES if self.largest <= value), self.largest)
+        return 0.0, white
+
+
+def read_image_header(
+    content: bytes, name: str, limits: DatasetLimits
+) -> tuple[tuple[int, int], ValueRange | None]:
+    """Read an image's height and width, with the EXIF orientation applied, and its value range.
+
+    The range is None for images with 8 bits or less, of which only the header is read.
 
     Raises:
         ImageUnreadable: the image cannot be decoded or has too many pixels.
@@ -35,7 +67,13 @@ def read_image_size(content: bytes, name: str, limits: DatasetLimits) -> tuple[i
     with _open_image(content, name, limits) as image:
         # EXIF orientations 5 to 8 swap height and width.
         is_sideways = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
-        return (image.width, image.height) if is_sideways else (image.height, image.width)
+        size = (image.width, image.height) if is_sideways else (image.height, image.width)
+        if not _has_wide_values(image):
+            return size, None
+        values = np.asarray(image)
+        if not np.isfinite(values).all():
+            raise ImageUnreadable(f"{name} contains NaN or infinite values.")
+        return size, ValueRange(float(values.min()), float(values.max()))
 
 
 def decode_image(
@@ -44,14 +82,17 @@ def decode_image(
     limits: DatasetLimits,
     size: tuple[int, int],
     resize: ResizeMode = DEFAULT_RESIZE,
+    value_range: ValueRange | None = None,
 ) -> Pixels:
     """Decode an image to (3, H, W) uint8 RGB and resize it to `size` (H, W).
+
+    An image with more than 8 bits is scaled by `value_range`, the range of the whole dataset.
 
     Raises:
         ImageUnreadable: the image cannot be decoded or has too many pixels.
     """
     with _open_image(content, name, limits) as opened:
-        image = _to_rgb(ImageOps.exif_transpose(opened))
+        image = _to_rgb(ImageOps.exif_transpose(opened), value_range)
     if (image.height, image.width) != size:
         image = _resize(image, size, resize)
     return np.asarray(image).transpose(2, 0, 1)
@@ -94,11 +135,17 @@ def _open_image(content: bytes, name: str, limits: DatasetLimits) -> Iterator[Im
         raise ImageUnreadable(f"{name} cannot be decoded: {error}") from error
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    # Pillow would clip the values of 16-bit images instead of scaling them.
-    if image.mode.startswith("I"):
-        scaled = (np.asarray(image, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8)
-        return Image.fromarray(scaled).convert("RGB")
+def _has_wide_values(image: Image.Image) -> bool:
+    """Return whether the values have more than 8 bits. Pillow would clip and not scale them."""
+    return image.mode == "F" or image.mode.startswith("I")
+
+
+def _to_rgb(image: Image.Image, value_range: ValueRange | None) -> Image.Image:
+    if _has_wide_values(image):
+        values = np.asarray(image, dtype=np.float64)
+        black, white = (value_range or ValueRange(values.min(), values.max())).limits
+        scaled = ((values - black) * (255 / max(white - black, 1e-12))).round().clip(0, 255)
+        return Image.fromarray(scaled.astype(np.uint8)).convert("RGB")
     if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA"):
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

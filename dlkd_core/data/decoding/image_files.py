@@ -28,6 +28,8 @@ from dlkd_core.data.read_options import DatasetLimits, ReadOptions
 from dlkd_core.errors import ImageUnreadable
 
 _MAX_LISTED = 5  # maximum number of broken files that an error or notice lists
+_MIN_COMMON_FRACTION = 0.1  # fraction of the images that the most common size must have
+_MAX_ENLARGEMENT = 2.0  # images that are enlarged more than this are counted
 _RESIZE_VERBS = {"crop": "scaled and cropped", "stretch": "stretched", "pad": "scaled and padded"}
 
 
@@ -130,12 +132,18 @@ def _decode_into(
     Files that cannot be decoded are added to `scan.broken_files`.
     """
     size = images["train"].shape[2], images["train"].shape[3]
+    value_range = scan.value_range
     for name, content in members:
         if name in plan.rows and name not in scan.broken_files:
             split, row = plan.rows[name]
             try:
                 images[split][row] = decode_image(
-                    content, display_name(name), read_options.limits, size, read_options.resize
+                    content,
+                    display_name(name),
+                    read_options.limits,
+                    size,
+                    read_options.resize,
+                    value_range,
                 )
             except ImageUnreadable as error:
                 scan.broken_files[name] = error.message
@@ -168,15 +176,38 @@ def _join_messages(broken_files: dict[PurePosixPath, str]) -> str:
 
 
 def _target_size(sizes: Counter[Size], read_options: ReadOptions) -> Size:
+    """Return the size of `image_size`, else the most common size, or the median of many sizes."""
     if read_options.image_size is not None:
         return read_options.image_size, read_options.image_size
-    return sizes.most_common(1)[0][0] if sizes else (1, 1)
+    if not sizes:
+        return 1, 1
+    (size, count) = sizes.most_common(1)[0]
+    if count >= _MIN_COMMON_FRACTION * sizes.total():
+        return size
+    heights, widths = (sorted(side) for side in zip(*sizes.elements(), strict=True))
+    return heights[len(heights) // 2], widths[len(widths) // 2]
 
 
 def _scan_notices(scan: DatasetScan, size: Size, read_options: ReadOptions) -> Iterator[str]:
     sizes = scan.size_counts
     resized = sizes.total() - sizes[size]
     if resized:
-        target = "the most common size" if read_options.image_size is None else "dataset.image_size"
+        is_median = sizes[size] < _MIN_COMMON_FRACTION * sizes.total()
+        common = "the median size" if is_median else "the most common size"
+        target = common if read_options.image_size is None else "dataset.image_size"
         verb = _RESIZE_VERBS[read_options.resize]
         yield f"{resized} images of other sizes were {verb} to {target}, {size[0]} x {size[1]}."
+    enlarged = sum(
+        count
+        for (height, width), count in sizes.items()
+        if min(size[0] / height, size[1] / width) > _MAX_ENLARGEMENT
+    )
+    if enlarged:
+        yield f"{enlarged} images were enlarged more than {_MAX_ENLARGEMENT:g} times."
+    if value_range := scan.value_range:
+        black, white = value_range.limits
+        yield (
+            f"{len(scan.value_ranges)} images have values with more than 8 bits, from"
+            f" {value_range.smallest:g} to {value_range.largest:g}. They were scaled so that"
+            f" {black:g} is black and {white:g} is white."
+        )

@@ -15,7 +15,7 @@ from dlkd_core.data.decoding.folder_layout import (
     parse_indexed_path,
     plan_layout,
 )
-from dlkd_core.data.decoding.image import read_image_size
+from dlkd_core.data.decoding.image import ValueRange, read_image_header
 from dlkd_core.data.decoding.label_tables import TABLE_SUFFIXES, read_tables
 from dlkd_core.data.read_options import DatasetLimits
 from dlkd_core.errors import ImageUnreadable, LayoutInvalid
@@ -52,6 +52,7 @@ class DatasetScan:
         tables: contents of those files that may list the images with their labels.
         hidden_files: number of files that are hidden or in hidden folders.
         image_sizes: height and width of each readable image.
+        value_ranges: value range of each image with more than 8 bits.
         broken_files: error message of each unreadable image.
         placements: split and label of each image. Filled after the scan.
         is_indexed: whether the paths were made by the reader of a table, in the form
@@ -64,6 +65,7 @@ class DatasetScan:
     tables: dict[PurePosixPath, bytes] = field(default_factory=dict)
     hidden_files: int = 0
     image_sizes: dict[PurePosixPath, Size] = field(default_factory=dict)
+    value_ranges: dict[PurePosixPath, ValueRange] = field(default_factory=dict)
     broken_files: dict[PurePosixPath, str] = field(default_factory=dict)
     placements: dict[PurePosixPath, Placement] = field(default_factory=dict)
     is_indexed: bool = False
@@ -73,6 +75,14 @@ class DatasetScan:
     def size_counts(self) -> Counter[Size]:
         """Number of images per size (H, W)."""
         return Counter(self.image_sizes.values())
+
+    @property
+    def value_range(self) -> ValueRange | None:
+        """Value range of all images with more than 8 bits, or None if there are none."""
+        total: ValueRange | None = None
+        for value_range in self.value_ranges.values():
+            total = value_range.union(total)
+        return total
 
     def add_file(
         self, name: PurePosixPath, read: Callable[[], bytes], limits: DatasetLimits
@@ -94,7 +104,11 @@ class DatasetScan:
             )
         self.images.add(name)
         try:
-            self.image_sizes[name] = read_image_size(read(), display_name(name), limits)
+            self.image_sizes[name], value_range = read_image_header(
+                read(), display_name(name), limits
+            )
+            if value_range is not None:
+                self.value_ranges[name] = value_range
         except ImageUnreadable as error:
             self.broken_files[name] = error.message
 
@@ -129,6 +143,7 @@ class DatasetScan:
         }
         for name in self.images - self.placements.keys():
             self.image_sizes.pop(name, None)
+            self.value_ranges.pop(name, None)
             self.broken_files.pop(name, None)
         self.notices += [
             f"{count} {_IGNORED[kind][count > 1]} ignored."

@@ -4,14 +4,21 @@ See https://github.com/webdataset/webdataset. The split of a shard is given by i
 val) or by the name of the tar file.
 """
 
+import json
 import tarfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
-from dlkd_core.data.decoding.archive import Member, MemberStream, open_members, read_tar
-from dlkd_core.data.decoding.decoded_dataset import NO_LABEL, DecodedDataset
+from dlkd_core.data.decoding.archive import (
+    Member,
+    MemberStream,
+    ReadableStream,
+    open_members,
+    read_tar,
+)
+from dlkd_core.data.decoding.decoded_dataset import DecodedDataset
 from dlkd_core.data.decoding.folder_layout import (
     INDEX_DIGITS,
     MAX_CLASSES,
@@ -27,69 +34,157 @@ from dlkd_core.data.read_options import DatasetLimits, ReadOptions
 from dlkd_core.errors import ArchiveUnreadable, LayoutInvalid
 
 _IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp", "ppm", "bmp"})
+_LABEL_SUFFIXES = ("cls", "json", "txt")  # the first kind that contains labels is used
+_NO_LABEL_FILES = ""
+_LABEL_KEYS = ("label", "cls", "class", "class_name", "category", "target")
+_MAX_DISTINCT_TEXTS = 0.5  # more distinct .txt files than this fraction are captions
 
 
-class _ReadableStream(Protocol):
-    def read(self) -> bytes: ...
+@dataclass
+class _LabelFiles:
+    """What the label files with one suffix contain.
+
+    Args:
+        values: all distinct labels.
+        counts: number of files per split.
+    """
+
+    values: set[str] = field(default_factory=set)
+    counts: Counter[NamedSplit] = field(default_factory=Counter)
 
 
 def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
     """Read WebDataset shards.
 
-    The numbers in the .cls files are the labels and also serve as class names. If a split has no
-    .cls files, its images are unlabeled.
+    Labels are in .cls files, in .json files under a key such as `label`, or in .txt files. They are
+    class indices, which also serve as class names, or words. If a split has no such files, its
+    images are unlabeled.
     """
-    labels: set[int] = set()
-    labeled_splits: set[NamedSplit] = set()
     images = Counter[NamedSplit]()
+    files: dict[str, _LabelFiles] = defaultdict(_LabelFiles)
     for name, stream in _iter_files(path, read_options.limits):
-        if name.suffix == ".cls":
-            labels.add(_parse_label(stream.read(), name))
-            labeled_splits.add(split_by_name(name.parent))
-        elif name.suffix.lower().lstrip(".") in _IMAGE_SUFFIXES:
-            images[split_by_name(name.parent)] += 1
-    names = [str(label) for label in range(max(labels, default=NO_LABEL) + 1)]
+        suffix, split = _split_name(name)[1], split_by_name(name.parent)
+        if suffix in _IMAGE_SUFFIXES:
+            images[split] += 1
+        elif suffix in _LABEL_SUFFIXES and (label := _read_label(stream.read(), suffix)):
+            files[suffix].values.add(label)
+            files[suffix].counts[split] += 1
+    suffix = _choose_label_suffix(files)
+    labels = files[suffix]
+    classes = _list_classes(labels.values, suffix)
     splits = choose_splits(images)
-    unused = [] if "test" in splits or not images["test"] else [unused_test_notice(images["test"])]
-    return dataset_from_files(
-        lambda: _iter_images(path, read_options.limits, labeled_splits, splits),
-        read_options,
-        names,
-        notices=unused,
+    unlabeled = sum(
+        images[split] - count for split, count in labels.counts.items() if split in splits
     )
+    notices = [f"{unlabeled} images without a label were left out."] if unlabeled > 0 else []
+    if images["test"] and "test" not in splits:
+        notices.append(unused_test_notice(images["test"]))
+    reader = _SampleReader(
+        path, read_options.limits, suffix, classes, splits, frozenset(labels.counts)
+    )
+    return dataset_from_files(reader.iter_images, read_options, classes, notices=notices)
 
 
-def _iter_images(
-    path: Path,
-    limits: DatasetLimits,
-    labeled_splits: set[NamedSplit],
-    splits: Mapping[NamedSplit, SplitName],
-) -> Iterator[Member]:
-    """Yield each image under a name of the form <split>/<class index>/<shard>/<key>.
+@dataclass(frozen=True)
+class _SampleReader:
+    """Reads the samples of all shards.
 
-    In unlabeled splits, a placeholder takes the place of the class index.
+    Args:
+        path: Folder or archive of the shards.
+        limits: Limits on the contents.
+        label_suffix: Suffix of the files with the labels.
+        classes: Class names in label order.
+        splits: The splits to read, by the names that the user gave them.
+        labeled_splits: Splits whose images have labels.
     """
-    samples: dict[PurePosixPath, dict[str, bytes]] = defaultdict(dict)
-    for name, stream in _iter_files(path, limits):
-        stem, _, suffix = name.name.partition(".")
-        key, suffix = name.with_name(stem), suffix.lower()
-        named_split = split_by_name(name.parent)
-        split = splits.get(named_split)
-        if split is None:
-            continue
-        if suffix in _IMAGE_SUFFIXES and named_split not in labeled_splits:
-            yield PurePosixPath(split, UNLABELED_FOLDER, *key.parts), stream.read()
-        elif suffix == "cls" or suffix in _IMAGE_SUFFIXES:
-            samples[key]["cls" if suffix == "cls" else "image"] = stream.read()
+
+    path: Path
+    limits: DatasetLimits
+    label_suffix: str
+    classes: Sequence[str]
+    splits: Mapping[NamedSplit, SplitName]
+    labeled_splits: frozenset[NamedSplit]
+
+    def iter_images(self) -> Iterator[Member]:
+        """Yield each image under a name of the form <split>/<class index>/<shard>/<key>.
+
+        In unlabeled splits, a placeholder takes the place of the class index.
+        """
+        indices = {label: index for index, label in enumerate(self.classes)}
+        samples: dict[PurePosixPath, dict[str, bytes]] = defaultdict(dict)
+        for name, stream in _iter_files(self.path, self.limits):
+            key, suffix = _split_name(name)
+            named_split = split_by_name(name.parent)
+            split = self.splits.get(named_split)
+            is_image = suffix in _IMAGE_SUFFIXES
+            if split is None or not (is_image or suffix == self.label_suffix):
+                continue
+            if named_split not in self.labeled_splits:
+                if is_image:
+                    yield PurePosixPath(split, UNLABELED_FOLDER, *key.parts), stream.read()
+                continue
+            samples[key]["image" if is_image else "label"] = stream.read()
             if len(samples[key]) == 2:
                 sample = samples.pop(key)
-                folder = f"{_parse_label(sample['cls'], name):0{INDEX_DIGITS}}"
+                label = _read_label(sample["label"], self.label_suffix)
+                folder = f"{indices[label]:0{INDEX_DIGITS}}"
                 yield PurePosixPath(split, folder, *key.parts), sample["image"]
+
+
+def _split_name(name: PurePosixPath) -> tuple[PurePosixPath, str]:
+    """Return a sample's key and the suffix of one of its files, all after the first dot."""
+    stem, _, suffix = name.name.partition(".")
+    return name.with_name(stem), suffix.lower()
+
+
+def _read_label(content: bytes, suffix: str) -> str:
+    """Return the label in a file as text, or an empty text if there is none."""
+    text = content.decode("utf-8", errors="replace").strip()
+    if suffix == "json":
+        try:
+            values = json.loads(text)
+        except ValueError:
+            return ""
+        keys = [key for key in _LABEL_KEYS if isinstance(values, dict) and key in values]
+        text = str(values[keys[0]]).strip() if keys else ""
+    return str(int(text)) if text.isdecimal() else text
+
+
+def _choose_label_suffix(files: Mapping[str, _LabelFiles]) -> str:
+    """Return the suffix of the files with labels. Texts that hardly repeat are captions."""
+    for suffix in _LABEL_SUFFIXES:
+        values, count = files[suffix].values, files[suffix].counts.total()
+        if count and (suffix != "txt" or len(values) <= count * _MAX_DISTINCT_TEXTS):
+            return suffix
+    return _NO_LABEL_FILES
+
+
+def _list_classes(values: set[str], suffix: str) -> list[str]:
+    """Return the class names in label order.
+
+    Raises:
+        LayoutInvalid: the labels are numbers and words, or a number is not a class index.
+    """
+    numbers = {int(value) for value in values if value.isdecimal()}
+    if not numbers:
+        return sorted(values)
+    if len(numbers) < len(values):
+        word = min(value for value in values if not value.isdecimal())
+        raise LayoutInvalid(
+            f"The .{suffix} files contain class indices, but one of them contains {word[:50]!r}.",
+            hint="Write the number of the class into each file, or its name into each file.",
+        )
+    if max(numbers) >= MAX_CLASSES:
+        raise LayoutInvalid(
+            f"A .{suffix} file contains {max(numbers)}, which is not a valid class index.",
+            hint="Number the classes 0, 1, 2 and so on.",
+        )
+    return [str(number) for number in range(max(numbers) + 1)]
 
 
 def _iter_files(
     path: Path, limits: DatasetLimits
-) -> Iterator[tuple[PurePosixPath, _ReadableStream]]:
+) -> Iterator[tuple[PurePosixPath, ReadableStream]]:
     """Yield the files of an archive. Files in a nested tar have the tar's name as a prefix.
 
     Each file must be read before the next one is requested.
@@ -103,7 +198,7 @@ def _iter_files(
 
 def _iter_shard(
     shard: PurePosixPath, shard_stream: MemberStream, limits: DatasetLimits
-) -> Iterator[tuple[PurePosixPath, _ReadableStream]]:
+) -> Iterator[tuple[PurePosixPath, ReadableStream]]:
     try:
         with read_tar(shard_stream) as archive:
             for info in archive:
@@ -113,19 +208,3 @@ def _iter_shard(
                     yield shard / PurePosixPath(info.name).name, stream
     except tarfile.TarError as error:
         raise ArchiveUnreadable(f"The shard {shard} cannot be read: {error}") from error
-
-
-def _parse_label(content: bytes, name: PurePosixPath) -> int:
-    try:
-        label = int(content)
-    except ValueError as error:
-        raise LayoutInvalid(
-            f"{name} does not contain a class index.",
-            hint="Write the number of the class into the file.",
-        ) from error
-    if not 0 <= label < MAX_CLASSES:
-        raise LayoutInvalid(
-            f"{name} contains {label}, which is not a valid class index.",
-            hint="Number the classes 0, 1, 2 and so on.",
-        )
-    return label

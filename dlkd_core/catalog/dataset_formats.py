@@ -54,21 +54,22 @@ DATASET_FORMATS: dict[str, DatasetFormat] = {
         DatasetFormat(
             name="parquet",
             summary="Parquet as on the Hugging Face Hub: an image column and optionally a label"
-            " column, with the split in the file name",
+            " column of indices or words, with the split in the file name",
             pattern=r".*\.parquet",
             target="dlkd_core.data.formats.parquet:read",
         ),
         DatasetFormat(
             name="webdataset",
-            summary="WebDataset: each sample is an image (such as .jpg) and an optional .cls file"
-            " with the same key, in shards or folders named train and val",
-            pattern=r".+\.cls|.*(train|val).*\.tar",
+            summary="WebDataset: each sample is an image (such as .jpg) and an optional label with"
+            " the same key in a .cls, .json or .txt file, in shards or folders named train and val",
+            pattern=r".+\.cls|.*(train|val|dev|eval|test).*\.tar",
             target="dlkd_core.data.formats.webdataset:read",
         ),
         DatasetFormat(
             name=FOLDERS,
-            summary="train/<class>/<image> and val/<class>/<image>. Class folders, if there are"
-            " any, become the labels in alphabetical order.",
+            summary="train/<class>/<image> and val/<class>/<image>, or class folders without splits."
+            " Class folders become the labels in alphabetical order. A table such as labels.csv or"
+            " metadata.jsonl can take the place of class folders.",
             pattern=r".*",
             target="dlkd_core.data.formats.folders:read",
         ),

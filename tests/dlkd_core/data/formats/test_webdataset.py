@@ -25,11 +25,9 @@ def open_shards(tmp_path: Path, shards: dict[str, bytes]) -> ImageDataset:
 
 
 @pytest.mark.parametrize("suffix", ["cls", "txt", "json"])
-@pytest.mark.parametrize(
-    ("labels", "classes"), [("01", ("0", "1")), (("dog", "ant"), ("ant", "dog"))]
-)
+@pytest.mark.parametrize("labels", [("0", "1"), ("dog", "ant")])
 def test_labels_are_indices_or_words_in_several_kinds_of_files(
-    tmp_path: Path, suffix: str, labels: tuple[str, str], classes: tuple[str, str]
+    tmp_path: Path, suffix: str, labels: tuple[str, str]
 ) -> None:
     def encode(label: str) -> bytes:
         value = int(label) if label.isdecimal() else label
@@ -37,25 +35,13 @@ def test_labels_are_indices_or_words_in_several_kinds_of_files(
         return json.dumps(record).encode() if suffix == "json" else f"{label}\n".encode()
 
     contents = [encode(labels[row % 2]) for row in range(12)]
-    dataset = open_shards(
-        tmp_path,
-        {
-            "train-0.tar": make_shard(suffix, contents),
-            "val-0.tar": make_shard(suffix, contents[:4]),
-        },
-    )
-    assert dataset.classes == classes
+    train, val = make_shard(suffix, contents), make_shard(suffix, contents[:4])
+    dataset = open_shards(tmp_path, {"train-0.tar": train, "val-0.tar": val})
+    assert dataset.classes == tuple(sorted(labels))
     assert (len(dataset.train), len(dataset.val)) == (12, 4)
-    by_row = dict(
-        zip(
-            (bytes(image.numpy()) for image in dataset.train.images),
-            dataset.train.labels,
-            strict=True,
-        )
-    )
-    for row, image in enumerate(random_images(12)):
-        label = by_row[bytes(image.transpose(2, 0, 1))]
-        assert dataset.classes[label] == labels[row % 2]
+    rows = {bytes(image.transpose(2, 0, 1)): row for row, image in enumerate(random_images(12))}
+    for image, label in zip(dataset.train.images[:], dataset.train.labels, strict=True):
+        assert dataset.classes[label] == labels[rows[bytes(image.numpy())] % 2]
 
 
 def test_captions_are_no_labels(tmp_path: Path) -> None:
@@ -92,5 +78,5 @@ def test_indices_and_words_are_not_mixed(tmp_path: Path) -> None:
 def test_a_shard_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     shard = make_shard("cls", [str(row % 2).encode() for row in range(12)])
     cut = shard[: 6 * (2 * 512 + 512 + 512)]
-    with pytest.raises(Exception, match="incomplete|cannot be read"):
+    with pytest.raises(Exception, match=r"incomplete|cannot be read"):
         open_shards(tmp_path, {"train-0.tar": cut})

@@ -62,14 +62,15 @@ DATASET_FORMATS: dict[str, DatasetFormat] = {
             name="webdataset",
             summary="WebDataset: each sample is an image (such as .jpg) and an optional label with"
             " the same key in a .cls, .json or .txt file, in shards or folders named train and val",
-            pattern=r".+\.cls|.*(train|val|dev|eval|test).*\.tar",
+            pattern=r".+\.cls|(.*[^a-z])?(train|val|valid|validation|dev|eval|test|trainset|valset)"
+            r"([^a-z].*)?\.tar",
             target="dlkd_core.data.formats.webdataset:read",
         ),
         DatasetFormat(
             name=FOLDERS,
-            summary="train/<class>/<image> and val/<class>/<image>, or class folders without splits."
-            " Class folders become the labels in alphabetical order. A table such as labels.csv or"
-            " metadata.jsonl can take the place of class folders.",
+            summary="train/<class>/<image> and val/<class>/<image>, or class folders without"
+            " splits. Class folders become the labels in alphabetical order. A table such as"
+            " labels.csv or metadata.jsonl can take the place of class folders.",
             pattern=r".*",
             target="dlkd_core.data.formats.folders:read",
         ),

@@ -36,7 +36,7 @@ from dlkd_core.models.student_init import complete_options, exposes_blocks, init
 from dlkd_core.network_outputs import Outputs, OutputShapes
 from dlkd_core.reporting.model_card import UNTRAINED_CLASSIFIER_NOTICE
 from dlkd_core.reporting.run_report import build_report, measure_baseline
-from dlkd_core.spec import DistillationSpec, Normalization, StudentInit
+from dlkd_core.spec import AUTO_CLASS_MAP, DistillationSpec, Normalization, StudentInit
 from dlkd_core.teachers.normalization import channel_statistics
 from dlkd_core.teachers.student_inheritance import inherit_weights, preview_inheritance
 from dlkd_core.teachers.teacher_cache import TeacherCache, TeacherCacheFile
@@ -189,6 +189,9 @@ def load_inputs(
         yield from _to_notices(teacher.loaded.notices)
         yield _teacher_event(teacher)
         yield from _to_notices(teacher.verification.warnings, NoticeLevel.WARNING)
+        if spec.teacher.class_map == AUTO_CLASS_MAP:
+            chosen = f"class_map {list(teacher.class_map or ())}"
+            yield events.Notice(message=f"The order of the teacher's classes is {chosen}.")
         compatibility.check_teacher(spec.method, teacher.loaded)
         if not data.val.is_labeled:
             yield events.Notice(message=_UNLABELED_NOTICE)

@@ -7,9 +7,17 @@ never supply paths.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from dlkd_core.catalog import ARCHITECTURES, MethodChoice, find_architecture
@@ -78,7 +86,15 @@ def _check_no_repeats(class_map: tuple[int, ...]) -> tuple[int, ...]:
     return class_map
 
 
-ClassMap = Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(_check_no_repeats)]
+AUTO_CLASS_MAP = "auto"
+_ClassIndices = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(_check_no_repeats), Tag("indices")
+]
+ClassMap = Annotated[
+    _ClassIndices | Annotated[Literal["auto"], Tag(AUTO_CLASS_MAP)],
+    Discriminator(lambda value: AUTO_CLASS_MAP if isinstance(value, str) else "indices"),
+]
+RequestedClassMap = tuple[int, ...] | Literal["auto"] | None
 
 
 class TeacherOptions(FrozenModel):
@@ -89,7 +105,9 @@ class TeacherOptions(FrozenModel):
         None, description="Input normalization. Default: the best of several common ones."
     )
     class_map: ClassMap | None = Field(
-        None, description="The teacher's class index for each class of the dataset, in order"
+        None,
+        description="The teacher's class index for each class of the dataset, in order. auto: the"
+        " order that explains the teacher's answers to the labeled evaluation images best.",
     )
     features: str | None = Field(
         None,

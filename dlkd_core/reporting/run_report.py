@@ -143,6 +143,7 @@ def _lineage(inputs: RunInputs, training_run: TrainingRun) -> dict[str, Any]:
         "device": describe_device(inputs.device),
         "processes": inputs.world.size,
         "teacher_sha256": inputs.teacher.sha256 if inputs.teacher else None,
+        "class_map": inputs.teacher.class_map if inputs.teacher else None,
         "inherited_tensors": inherited.tensors if inherited else None,
         "inherited_parameters": inherited.parameters if inherited else None,
     }

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from dlkd_core.data.dataset import ImageDataset
-from dlkd_core.errors import TeacherAtChance
+from dlkd_core.errors import ClassesDoNotFit, TeacherAtChance
 from dlkd_core.evaluation import predict
-from dlkd_core.spec import Normalization
+from dlkd_core.spec import Normalization, RequestedClassMap
 from dlkd_core.teachers.normalization import candidate_normalizations, choose_best, sample_split
 from dlkd_core.teachers.verification import (
     LogitsFactory,
@@ -22,7 +22,7 @@ def verify_unlabeled(
     logits: LogitsFactory,
     data: ImageDataset,
     requested: Normalization | None,
-    class_map: tuple[int, ...] | None,
+    class_map: RequestedClassMap,
     pretrained: Normalization | None = None,
 ) -> Verification:
     """Check the teacher on an evaluation split without labels.
@@ -35,9 +35,17 @@ def verify_unlabeled(
     during its training.
 
     Raises:
-        ClassesDoNotFit: The teacher has no classifier, so the number of classes is unknown.
+        ClassesDoNotFit: The teacher has no classifier, so the number of classes is unknown, or
+            `class_map` is "auto".
         TeacherAtChance: The answers are not finite, or are the same class for every image.
     """
+    if isinstance(class_map, str):
+        raise ClassesDoNotFit(
+            "The order of the teacher's classes cannot be found, because the evaluation images have"
+            " no labels.",
+            hint="Set class_map to class indices, or omit it.",
+            pointer="/teacher/class_map",
+        )
     candidates = candidate_normalizations(requested, data, pretrained)
     sample = sample_split(data.val)
     sample_logits = {
@@ -61,7 +69,7 @@ def verify_unlabeled(
         name: value.double().softmax(dim=1).amax(dim=1).mean().item()
         for name, value in sample_logits.items()
     }
-    return Verification(chosen, val_logits, None, confidence)
+    return Verification(chosen, val_logits, None, confidence, class_map=class_map)
 
 
 def default_class_names(count: int) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Verification of a teacher before training, by its accuracy on the evaluation split."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import log, log1p
 
@@ -13,7 +13,8 @@ from dlkd_core.errors import ClassesDoNotFit, TeacherAtChance
 from dlkd_core.evaluation import Scores, predict
 from dlkd_core.evaluation.accuracy import LogitsFn, score_logits
 from dlkd_core.evaluation.pixel_knn import measure_pixel_knn_top1
-from dlkd_core.spec import Normalization
+from dlkd_core.spec import Normalization, RequestedClassMap
+from dlkd_core.teachers.class_order import ClassOrder, find_class_order
 from dlkd_core.teachers.normalization import candidate_normalizations, choose_best, sample_split
 
 # Largest acceptable probability that guessing passes: one tail of a normal distribution beyond
@@ -23,6 +24,9 @@ _CHANCE_PROBABILITY = 0.00135
 _MIN_SHARE_OF_PIXEL_KNN = 0.5
 # A class order is suggested if it explains at least this share of the images.
 _MIN_EXPLAINED = 0.5
+# A teacher is refused if another order of its classes explains at least this share of the images
+# more than the order taken, and this many standard errors more.
+_MIN_ORDER_GAIN, _ORDER_STANDARD_ERRORS = 0.2, 3.0
 
 # Takes a normalization and returns a function that maps images to logits over the teacher's
 # classes.
@@ -44,6 +48,8 @@ class Verification:
         pixel_knn_top1: Top-1 accuracy of k-NN on the raw pixels, or None if the images have no
             labels.
         warnings: Reasons to doubt that the teacher fits the dataset.
+        class_map: The teacher's class index for each class of the dataset, or None if they are the
+            same.
     """
 
     normalization: Normalization
@@ -53,13 +59,14 @@ class Verification:
     knn_top1: float | None = None
     pixel_knn_top1: float | None = None
     warnings: tuple[str, ...] = ()
+    class_map: tuple[int, ...] | None = None
 
 
 def verify(
     logits: LogitsFactory,
     data: ImageDataset,
     requested: Normalization | None,
-    class_map: tuple[int, ...] | None,
+    class_map: RequestedClassMap,
     pretrained: Normalization | None = None,
 ) -> Verification:
     """Measure the teacher's accuracy on the val split with the best normalization.
@@ -69,7 +76,8 @@ def verify(
 
     Raises:
         ClassesDoNotFit: The teacher's number of classes differs from the dataset's and there is no
-            class_map, or the class_map does not match.
+            class_map, the class_map does not match, or another order of the classes explains the
+            teacher's answers much better.
         TeacherAtChance: The teacher is no better than guessing. The message lists the
             normalizations that were tried.
     """
@@ -79,25 +87,91 @@ def verify(
     own_logits = {
         name: predict(logits(choice), sample.images) for name, choice in candidates.items()
     }
+    orders = {
+        name: find_class_order(value, sample_labels, len(data.classes))
+        for name, value in own_logits.items()
+    }
+    class_maps = {
+        name: _resolve_class_map(class_map, order, data.classes) for name, order in orders.items()
+    }
     mapped_logits = {
-        name: map_logits(value, data.classes, class_map) for name, value in own_logits.items()
+        name: map_logits(value, data.classes, class_maps[name])
+        for name, value in own_logits.items()
     }
     top1 = {name: score_logits(value, sample_labels).top1 for name, value in mapped_logits.items()}
     losses = {
         name: cross_entropy(value.double(), sample_labels, reduction="none")
         for name, value in mapped_logits.items()
     }
-    chosen = candidates[choose_best(losses)]
-    val_logits = map_logits(predict(logits(chosen), split.images), data.classes, class_map)
+    name = choose_best(losses)
+    own_val_logits = predict(logits(candidates[name]), split.images)
+    val_logits = map_logits(own_val_logits, data.classes, class_maps[name])
     scores = score_logits(val_logits, split.labels.cpu())
+    best_order = max(filter(None, orders.values()), key=lambda order: order.top1, default=None)
     if is_at_chance(scores.top1, len(data.classes), len(split), len(candidates)):
-        hint = _suggest_class_map(own_logits.values(), sample_labels, data.classes)
         message = (
             f"The teacher classifies {scores.top1:.1%} of {scores.images} images correctly. "
             f"{describe_chance(len(data.classes), top1)}"
         )
-        raise TeacherAtChance(message, hint=hint)
-    return Verification(chosen, val_logits, scores, top1)
+        raise TeacherAtChance(message, hint=_suggest_class_map(best_order))
+    hits = mapped_logits[name].argmax(dim=1) == sample_labels
+    warnings = _compare_class_order(best_order, class_maps[name], hits, class_map)
+    return Verification(
+        candidates[name], val_logits, scores, top1, warnings=warnings, class_map=class_maps[name]
+    )
+
+
+def _resolve_class_map(
+    class_map: RequestedClassMap, order: ClassOrder | None, classes: tuple[str, ...]
+) -> tuple[int, ...] | None:
+    """Return the requested class map, or that of the order that was found if it is "auto"."""
+    if not isinstance(class_map, str):
+        return class_map
+    if order is None:
+        raise ClassesDoNotFit(
+            f"The teacher has fewer classes than the dataset, which has {len(classes)}.",
+            hint="Use a teacher that knows all classes of the dataset.",
+            pointer="/teacher/class_map",
+        )
+    return order.class_map
+
+
+def _compare_class_order(
+    order: ClassOrder | None,
+    taken: tuple[int, ...] | None,
+    hits: Tensor,
+    requested: RequestedClassMap,
+) -> tuple[str, ...]:
+    """Return a warning if an order of the teacher's classes is clearly better than the one taken.
+
+    Args:
+        order: The best order that was found, if there is one.
+        taken: The class map that was used.
+        hits: Whether each image is classified correctly with it, (N,) bool.
+        requested: The requested class map.
+
+    Raises:
+        ClassesDoNotFit: The order is better, and the user has requested none.
+    """
+    if order is None or order.class_map == (taken or tuple(range(len(order.class_map)))):
+        return ()
+    gains = order.hits.double() - hits.double()
+    standard_error = gains.std().item() / len(gains) ** 0.5
+    if gains.mean().item() <= max(_MIN_ORDER_GAIN, _ORDER_STANDARD_ERRORS * standard_error):
+        return ()
+    found, top1 = list(order.class_map), hits.double().mean().item()
+    if requested is None:
+        raise ClassesDoNotFit(
+            f"The teacher classifies {top1:.1%} of {len(hits)} images correctly, but"
+            f" {order.top1:.1%} if its classes are in another order than those of the dataset.",
+            hint=f'Set class_map to {found}, or to "auto".',
+            pointer="/teacher/class_map",
+        )
+    warning = (
+        f"With class_map {found}, the teacher would classify {order.top1:.1%} of the evaluation"
+        f" images correctly. With the class_map of this job, it is {top1:.1%}."
+    )
+    return (warning,)
 
 
 def map_logits(
@@ -183,34 +257,11 @@ def class_count_unknown_error() -> ClassesDoNotFit:
     )
 
 
-def _suggest_class_map(
-    candidate_logits: Iterable[Tensor], labels: Tensor, classes: tuple[str, ...]
-) -> str | None:
+def _suggest_class_map(order: ClassOrder | None) -> str | None:
     """Return a hint with a class_map that explains the teacher's answers, or None if none does."""
-    orders = [_find_class_order(logits, labels, len(classes)) for logits in candidate_logits]
-    # Repeated classes are excluded: a teacher with a constant answer would "explain" every image.
-    permutations = [
-        (explained, order) for explained, order in orders if len(set(order)) == len(order)
-    ]
-    explained, order = max(permutations, default=(0.0, []))
-    if explained < _MIN_EXPLAINED:
+    if order is None or order.top1 < _MIN_EXPLAINED:
         return None
     return (
         "The teacher's classes seem to be in another order. "
-        f"class_map {order} would give {explained:.1%}."
+        f"class_map {list(order.class_map)} would give {order.top1:.1%}."
     )
-
-
-def _find_class_order(logits: Tensor, labels: Tensor, classes: int) -> tuple[float, list[int]]:
-    """Find the class order that best explains the teacher's answers.
-
-    Returns the share of images that the order explains, and the order. The order lists the
-    teacher's most frequent answer for each class of the dataset. An image is explained if the
-    teacher gives the answer that is listed for its class.
-    """
-    votes = torch.zeros(classes, logits.shape[1], dtype=torch.int64)
-    votes.index_put_(
-        (labels, logits.argmax(dim=1)), torch.ones(1, dtype=torch.int64), accumulate=True
-    )
-    best = votes.max(dim=1)
-    return best.values.sum().item() / len(labels), best.indices.tolist()

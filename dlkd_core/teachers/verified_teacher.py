@@ -128,7 +128,7 @@ def load_teacher(teacher: TeacherFile, data: ImageDataset, device: torch.device)
     verification = compare_with_pixels(_verify_teacher(loaded, teacher, data, device), data)
     classes = data.classes or default_class_names(verification.logits.shape[1])
     extractor = loaded.source.build_extractor(verification.normalization, device)
-    return VerifiedTeacher(loaded, verification, extractor, classes, teacher.class_map, digest)
+    return VerifiedTeacher(loaded, verification, extractor, classes, verification.class_map, digest)
 
 
 def _check_image_size(loaded: LoadedTeacher, data: ImageDataset) -> None:

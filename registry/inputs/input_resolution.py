@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from dlkd_core.catalog import find_architecture
 from dlkd_core.spec import (
+    AUTO_CLASS_MAP,
     DEFAULT_RESIZE,
     DatasetRef,
     JobSpec,
@@ -312,11 +313,18 @@ def _check_classes(ref: TeacherRef, teacher: InputFacts, dataset: Dataset) -> No
     classes, teacher_classes = len(dataset.classes or []), teacher["num_classes"]
     if teacher_classes == 0 and ref.class_map is not None:
         raise _class_map_error("class_map selects teacher classes, but this teacher has none.")
+    if not classes and ref.class_map == AUTO_CLASS_MAP:
+        raise _class_map_error("The order of the classes cannot be found without labeled images.")
     if not classes or teacher_classes == 0:
         # A dataset without labels takes over the teacher's classes. If the teacher has no
         # classifier, only its features are distilled.
         return
-    if ref.class_map is None:
+    if ref.class_map == AUTO_CLASS_MAP:
+        if teacher_classes is not None and teacher_classes < classes:
+            raise _class_map_error(
+                f"The teacher has only {teacher_classes} classes, but the dataset has {classes}."
+            )
+    elif ref.class_map is None:
         if teacher_classes is not None and teacher_classes != classes:
             raise _class_map_error(
                 f"The teacher has {teacher_classes} classes, but the dataset has {classes}."

@@ -20,6 +20,7 @@ from tests.dlkd_core.conftest import MakeSpec
 from tests.dlkd_core.run_helpers import (
     finished_steps,
     load_student_weights,
+    notice_messages,
     run_to_end,
     run_to_report,
     train_stripes_teacher,
@@ -191,6 +192,19 @@ def test_a_teacher_with_reordered_classes_is_rejected_with_the_class_map_to_set(
         training={"epochs": 1},
     )
     assert run_to_report(mapped, tmp_path)["metrics"]["teacher"]["top1"] > 0.9
+
+
+def test_the_order_of_the_teachers_classes_can_be_found_automatically(
+    make_spec: MakeSpec, teacher: Path, tmp_path: Path
+) -> None:
+    wrong = reorder_classes(teacher, tmp_path / "wrong.pth", [1, 2, 0])
+    spec = make_spec(
+        teacher={"path": wrong, "class_map": "auto"}, method={"name": "kd"}, training={"epochs": 1}
+    )
+    report, run_events = run_to_end(spec, tmp_path)
+    assert report["metrics"]["teacher"]["top1"] > 0.9
+    assert list(report["lineage"]["class_map"]) == [2, 0, 1]
+    assert any("class_map [2, 0, 1]" in message for message in notice_messages(run_events))
 
 
 @pytest.mark.parametrize("class_map", [[0, 1], [0, 1, 9]])

@@ -92,7 +92,7 @@ def error_pointers(error: ValidationError) -> list[str]:
         ({"teacher": {"id": "teacher_1", "path": "/etc/passwd"}}, "/teacher/path"),
         ({"teacher": {"id": "teacher_1", "model_id": "model_1"}}, "/teacher"),
         ({"teacher": {"architecture": "resnet20"}}, "/teacher"),
-        ({"teacher": {"id": "teacher_1", "class_map": [0, -1]}}, "/teacher/class_map/1"),
+        ({"teacher": {"id": "teacher_1", "class_map": [0, -1]}}, "/teacher/class_map/indices/1"),
         (
             {"teacher": {"id": "t", "normalization": {"mean": [0, 0, 0], "std": [1, 0, 1]}}},
             "/teacher/normalization/std/1",
@@ -195,7 +195,13 @@ def test_a_class_map_gives_each_class_a_class_of_its_own() -> None:
     with pytest.raises(ValidationError, match="mapped to the teacher's class 2") as rejected:
         make_job_spec(teacher={**TEACHER, "class_map": [2, 0, 2]})
     (error,) = rejected.value.errors()
-    assert (error["type"], error["loc"]) == ("class_map_repeats", ("teacher", "class_map"))
+    assert (error["type"], error["loc"]) == (
+        "class_map_repeats",
+        ("teacher", "class_map", "indices"),
+    )
+    assert make_job_spec(teacher={**TEACHER, "class_map": "auto"}).teacher.class_map == "auto"
+    with pytest.raises(ValidationError, match="Input should be 'auto'"):
+        make_job_spec(teacher={**TEACHER, "class_map": "best"})
 
 
 def test_a_run_spec_has_files_where_a_job_spec_has_ids() -> None:

@@ -187,8 +187,7 @@ class Benchmark:
         groups: dict[tuple[object, ...], list[tuple[str, int]]] = {}
         fitted = {entry: _fit(inputs, CELLS[cell], *entry, seed) for entry in missing}
         for entry, run_inputs in fitted.items():
-            batches = (run_inputs.training.batch_size, run_inputs.spec.method.views)
-            groups.setdefault(batches, []).append(entry)
+            groups.setdefault(_batch_settings(run_inputs), []).append(entry)
         for group in groups.values():
             for part in _split(group, self.arguments.group_size):
                 results = self._train_part({entry: fitted[entry] for entry in part})
@@ -371,6 +370,13 @@ def _fit(inputs: RunInputs, cell: BenchmarkCell, method: str, index: int, seed: 
         return fitted
     rate = setting.rate_factor * fitted.training.learning_rate
     return fit({**training, "learning_rate": rate})
+
+
+def _batch_settings(inputs: RunInputs) -> tuple[object, ...]:
+    """Return the settings that runs must share to be trained on the same batches."""
+    training = inputs.training
+    augmentation = (training.augmentation_policy, training.mixup, training.cutmix)
+    return training.batch_size, inputs.spec.method.views, augmentation
 
 
 def _split(entries: list[tuple[str, int]], size: int) -> Iterator[list[tuple[str, int]]]:

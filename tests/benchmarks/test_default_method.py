@@ -14,7 +14,10 @@ from tests.dlkd_core.run_helpers import train_stripes_teacher
 
 SETTINGS = {
     "dlkd_auto": [Setting({"name": "dlkd_auto"})],
-    "plain": [Setting({"name": "plain"}, rate_factor=factor) for factor in (0.5, 1.0)],
+    "plain": [
+        Setting({"name": "plain"}, rate_factor=0.5),
+        Setting({"name": "plain"}, training={"mixup": 0.2}),
+    ],
 }
 
 

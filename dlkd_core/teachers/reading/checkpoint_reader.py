@@ -13,7 +13,11 @@ from torch import Tensor
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
 from dlkd_core.teachers.reading.file_format import CheckpointFormat, detect_format
 from dlkd_core.teachers.reading.safetensors_reader import read_safetensors, untrained_layers
-from dlkd_core.teachers.reading.state_dict import find_state_dict, strip_prefixes
+from dlkd_core.teachers.reading.state_dict import (
+    find_state_dict,
+    merge_reparametrizations,
+    strip_prefixes,
+)
 from dlkd_core.teachers.reading.torch_reader import read_torch
 
 _HEADER_BYTES = 1024
@@ -56,7 +60,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         _check_dtype(name, tensor)
     _check_extent(tensors, path.stat().st_size)
     _check_finite(tensors)
-    return Checkpoint(file_format, strip_prefixes(tensors))
+    return Checkpoint(file_format, strip_prefixes(merge_reparametrizations(tensors)))
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -24,8 +24,8 @@ _STATE_DICT_KEYS = (
     "teacher",
     "student",
 )
-# Prefixes that DataParallel and torch.compile add to weight names
-_WRAPPERS = {"module", "_orig_mod"}
+# Components that DataParallel, torch.compile, FSDP and activation checkpointing add to weight names
+_WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 # Attributes under which wrapper classes hold the network
 _MODEL_ATTRIBUTES = {"model", "net", "network", "backbone", "base_model"}
 _MAX_DEPTH = 5
@@ -54,6 +54,62 @@ def strip_prefixes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     stripped = {_strip_prefix(name): tensor for name, tensor in tensors.items()}
     return stripped if len(stripped) == len(tensors) else dict(tensors)
+
+
+def merge_reparametrizations(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Replace the factors of weight norm and spectral norm by the weights that they stand for.
+
+    Both forms of torch are understood: `weight_g` and `weight_v`, or `weight_orig` with `weight_u`
+    and `weight_v`, and the parametrizations `original0` and `original1`, or `original` with `0._u`
+    and `0._v`.
+    """
+    merged = dict(tensors)
+    for name in tensors:
+        layer = name.removesuffix("weight_g").removesuffix("weight_orig")
+        modern = name.partition("parametrizations.weight.")[0] + "parametrizations.weight."
+        if name.endswith("weight_g") and f"{layer}weight_v" in merged:
+            weight = _weight_norm(merged.pop(name), merged.pop(f"{layer}weight_v"))
+        elif name.endswith("weight_orig") and f"{layer}weight_u" in merged:
+            u = merged.pop(f"{layer}weight_u")
+            weight = _spectral_norm(merged.pop(name), u, merged.pop(f"{layer}weight_v", None))
+        elif name == f"{modern}original0" and f"{modern}original1" in merged:
+            layer = modern.removesuffix("parametrizations.weight.")
+            weight = _weight_norm(merged.pop(name), merged.pop(f"{modern}original1"))
+        elif name == f"{modern}original" and f"{modern}0._u" in merged:
+            layer = modern.removesuffix("parametrizations.weight.")
+            u = merged.pop(f"{modern}0._u")
+            weight = _spectral_norm(merged.pop(name), u, merged.pop(f"{modern}0._v", None))
+        else:
+            continue
+        merged[f"{layer}weight"] = weight
+    return merged
+
+
+def _weight_norm(length: Tensor, direction: Tensor) -> Tensor:
+    """Return length * direction / |direction|, with one length for each output or for all."""
+    if direction.dim() < 2 or length.numel() not in (1, len(direction)):
+        raise CheckpointRefused(
+            f"A layer with weight norm has lengths of shape {tuple(length.shape)} and directions of"
+            f" shape {tuple(direction.shape)}.",
+            hint="Remove the weight norm before saving (torch.nn.utils.remove_weight_norm).",
+        )
+    sums = direction.square() if length.numel() == 1 else direction.flatten(1).square()
+    norms = sums.sum() if length.numel() == 1 else sums.sum(dim=1)
+    factors = (length.flatten() / norms.sqrt()).view(-1, *[1] * (direction.dim() - 1))
+    weight: Tensor = direction * factors
+    return weight
+
+
+def _spectral_norm(weight: Tensor, u: Tensor, v: Tensor | None) -> Tensor:
+    """Return the weight divided by its largest singular value, as estimated during training."""
+    matrix = weight.flatten(1) if weight.dim() > 1 else weight[None]
+    if v is None or u.shape != matrix.shape[:1] or v.shape != matrix.shape[1:]:
+        raise CheckpointRefused(
+            "A layer with spectral norm lacks its singular vectors, or they have other shapes.",
+            hint="Remove the spectral norm before saving (torch.nn.utils.remove_spectral_norm).",
+        )
+    normalized: Tensor = weight / (u @ matrix @ v)
+    return normalized
 
 
 def _contains_weights(value: Any, depth: int = _MAX_DEPTH) -> bool:

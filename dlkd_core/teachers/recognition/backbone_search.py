@@ -1,6 +1,11 @@
-"""Search for a known network inside a self-supervised checkpoint.
+"""Search for a known network inside a checkpoint that contains more than this network.
 
-The network's weights may have a prefix, and the checkpoint may also contain heads. MoCo stores the
+The network's weights may have a prefix. The checkpoint may also contain losses, metrics and
+counters, and the classifier may have an unusual name, such as `fc.1` after a dropout layer, or be
+outside the prefix, such as `head` beside `encoder`. A final layer is recognized as the classifier
+if it is the only other layer and takes the network's features as input.
+
+Self-supervised checkpoints contain heads that are no classifiers. MoCo stores the
 query encoder under `encoder_q` and the key encoder under `encoder_k`. BYOL uses `online_...` and
 `target_...`, DINO uses `student` and `teacher`, SimCLR uses `encoder` or `backbone`. SwAV adds
 `projection_head` and `prototypes` to the layers. The search ignores such heads: it looks for the
@@ -13,7 +18,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dlkd_core.models.parameter_names import classifier_weights, is_auxiliary
+from dlkd_core.models.meta_network import build_meta_network
+from dlkd_core.models.parameter_names import classifier_weights, is_auxiliary, layer_weights
 from dlkd_core.teachers.recognition.fingerprints import Fingerprint, compute_digest
 
 _MAX_PREFIX_DEPTH = 3  # maximum number of name components in a prefix
@@ -21,6 +27,8 @@ _MIN_TENSORS = 8  # minimum number of tensors under a prefix
 _PREFERRED_PREFIXES = ("encoder_q", "online", "teacher")  # the encoders that these methods publish
 # Moving averages that the authors of these methods discard.
 _MOMENTUM_PREFIXES = ("encoder_k", "momentum", "target")
+# Parts of the names of layers that take features as input but are no classifiers
+_HEAD_WORDS = ("proj", "prototype", "predictor", "queue", "decoder", "embed")
 
 
 @dataclass(frozen=True)
@@ -30,9 +38,9 @@ class Backbone:
     Attributes:
         variant: The architecture and options that the layers belong to.
         prefix: Prefix of the layers in the file.
-        tensors: The network's tensors, under names without the prefix.
-        classifier: Name of the classifier, or None if the file holds more than this network or
-            has no classifier.
+        tensors: The network's tensors, under names without the prefix. The weights of the
+            classifier have the names that the network uses.
+        classifier: Name of the classifier in the file, or None if there is none.
         ignored: Names of all other tensors in the file.
     """
 
@@ -42,16 +50,22 @@ class Backbone:
     classifier: str | None
     ignored: tuple[str, ...]
 
+    @property
+    def is_whole_file(self) -> bool:
+        """Whether the file holds only this network, with the classifier in its usual place."""
+        place = ".".join(filter(None, [self.prefix, self.variant.classifier]))
+        return self.classifier == place and not self.ignored
+
     def describe(self) -> str:
         """Return a sentence that says which tensors were used and which were ignored."""
         counts = Counter(_group_name(name, self.prefix) for name in self.ignored)
         groups = ", ".join(f"{name} ({count})" for name, count in counts.items())
         location = f" under {self.prefix}" if self.prefix else ""
         ignored = f" Ignored tensors: {groups}." if groups else ""
-        return (
-            f"The checkpoint holds the layers of {self.variant.architecture}{location} without a "
-            f"classifier. The student learns from its features.{ignored}"
-        )
+        network = f"The checkpoint holds the layers of {self.variant.architecture}{location}"
+        if self.classifier:
+            return f"{network}. Its classifier is {self.classifier}.{ignored}"
+        return f"{network} without a classifier. The student learns from its features.{ignored}"
 
 
 def find_backbone(tensors: Mapping[str, Tensor], known: Iterable[Fingerprint]) -> Backbone | None:
@@ -66,16 +80,23 @@ def find_backbone(tensors: Mapping[str, Tensor], known: Iterable[Fingerprint]) -
         match = _match_family(inner, families)
         if match:
             variant, layers = match
-            is_whole_file = len(inner) == len(tensors) and not _prefix_rank(prefix)
-            classifier = _find_classifier(inner, layers, variant) if is_whole_file else None
-            used = {*layers, *(classifier_weights(classifier) if classifier else ())}
-            file_names = {prefix + name for name in used}
+            used = {prefix + name: name for name in layers}
+            classifier = _find_classifier(tensors, prefix, set(used), variant)
+            if classifier:
+                own_names = layer_weights(variant.classifier)
+                renamed = zip(layer_weights(classifier), own_names, strict=True)
+                used |= {name: own_name for name, own_name in renamed if name in tensors}
+                used |= {
+                    prefix + name: name
+                    for name in classifier_weights(variant.classifier)
+                    if name not in own_names and prefix + name in tensors
+                }
             return Backbone(
                 variant=variant,
                 prefix=prefix.rstrip("."),
-                tensors={name: tensor for name, tensor in inner.items() if name in used},
+                tensors={own_name: tensors[name] for name, own_name in used.items()},
                 classifier=classifier,
-                ignored=tuple(name for name in tensors if name not in file_names),
+                ignored=tuple(name for name in tensors if name not in used),
             )
     return None
 
@@ -116,15 +137,37 @@ def _match_family(
 
 
 def _find_classifier(
-    inner: Mapping[str, Tensor], layers: Mapping[str, Tensor], variant: Fingerprint
+    tensors: Mapping[str, Tensor], prefix: str, used: set[str], variant: Fingerprint
 ) -> str | None:
-    """Return the classifier's name if the file contains only the layers and the classifier.
+    """Return the name of the classifier in the file, or None if it cannot be told from other heads.
 
-    Otherwise return None.
+    The classifier has the network's own name and place, or is the only other layer in the file. In
+    both cases, there is no further layer, and the classifier takes the network's features as input.
     """
-    rest = {name for name in inner if name not in layers}
-    is_classifier = rest and rest <= set(classifier_weights(variant.classifier))
-    return variant.classifier if is_classifier else None
+    if _prefix_rank(prefix):
+        return None  # an encoder of a self-supervised method, whose heads are no classifiers
+    others = {
+        name
+        for name, tensor in tensors.items()
+        if name not in used
+        and tensor.dim() >= 2
+        and tensor.is_floating_point()
+        and not is_auxiliary(name.removeprefix(prefix))
+    }
+    own = {prefix + name for name in classifier_weights(variant.classifier)}
+    own_classifier = f"{prefix}{variant.classifier}"
+    if f"{own_classifier}.weight" in others and others <= own:
+        return own_classifier
+    if len(others) != 1:
+        return None
+    (weight,) = others
+    layer = weight.removesuffix(".weight")
+    if layer == weight or any(word in layer.lower() for word in _HEAD_WORDS):
+        return None
+    network = build_meta_network(variant.architecture, 2, variant.options)
+    expected = network.module.state_dict().get(f"{network.classifier}.weight")
+    fits = expected is not None and expected.shape[1:] == tensors[weight].shape[1:]
+    return layer if fits else None
 
 
 def _candidate_prefixes(tensors: Mapping[str, Tensor]) -> list[str]:

@@ -137,14 +137,27 @@ def _from_backbone(backbone: Backbone) -> RecognizedModel:
 
     It includes the classifier if `backbone` names one and it fits the network.
     """
-    variant, classifier = backbone.variant, backbone.classifier
-    if classifier:
-        num_classes = len(backbone.tensors[f"{classifier}.weight"])
+    variant = backbone.variant
+    if backbone.classifier:
+        num_classes = len(backbone.tensors[f"{variant.classifier}.weight"])
         model, match = _match_network(
-            backbone.tensors, variant.architecture, variant.options, num_classes, classifier
+            backbone.tensors, variant.architecture, variant.options, num_classes, variant.classifier
         )
         if match.mismatch_count == 0:
-            return model
+            notices = () if backbone.is_whole_file else (backbone.describe(),)
+            return replace(model, notices=notices)
+        backbone = replace(
+            backbone,
+            classifier=None,
+            ignored=(
+                *backbone.ignored,
+                *(
+                    f"{backbone.classifier}.{kind}"
+                    for kind in ("weight", "bias")
+                    if f"{variant.classifier}.{kind}" in backbone.tensors
+                ),
+            ),
+        )
     network = build_meta_network(variant.architecture, 1, variant.options)
     head_names = classifier_weights(network.classifier)
     layers = {name: tensor for name, tensor in backbone.tensors.items() if name not in head_names}

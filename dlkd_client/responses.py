@@ -59,6 +59,7 @@ class Teacher(UploadedInput):
     architecture: str | None = None
     num_classes: int | None = None
     parameters: int | None = None
+    notices: list[str] | None = None
 
 
 class Dataset(UploadedInput):

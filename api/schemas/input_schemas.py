@@ -60,6 +60,10 @@ class TeacherOut(InputOut):
     )
     parameters: int | None = Field(description="Parameter count.")
     normalization: dict[str, Any] | None
+    notices: list[str] | None = Field(
+        description="Notices about how the service read the checkpoint. Null if it was checked by a"
+        " version of the service without such notices."
+    )
 
 
 class ImageShapeOut(ResponseModel):

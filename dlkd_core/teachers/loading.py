@@ -162,6 +162,7 @@ def inspect_teacher(
         "options": loaded.options,
         "num_classes": loaded.num_classes,
         "parameters": loaded.parameters,
+        "notices": list(loaded.notices),
     }
 
 

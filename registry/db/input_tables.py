@@ -59,6 +59,7 @@ class Teacher(InputColumns, Base):
     num_classes: Mapped[int | None]
     normalization: Mapped[dict[str, Any] | None]
     parameters: Mapped[int | None]
+    notices: Mapped[list[Any] | None]
 
 
 class Dataset(InputColumns, Base):

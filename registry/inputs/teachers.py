@@ -81,3 +81,4 @@ def set_ready(teacher: Teacher, report: dict[str, Any]) -> None:
     teacher.options = report.get("options") or {}
     teacher.num_classes = report["num_classes"]
     teacher.parameters = report["parameters"]
+    teacher.notices = report.get("notices") or []

@@ -50,6 +50,7 @@ class FakeWorker:
             "num_classes": num_classes,
             "parameters": 272_474,
             "options": {},
+            "notices": ["Its classifier is fc.1."],
         }
         claim = self.claim(QueueName.CHECKS)
         with self.database.write() as session:

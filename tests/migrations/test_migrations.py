@@ -387,7 +387,7 @@ def test_jobs_may_reference_deleted_inputs_until_the_downgrade(empty_url: str) -
         return tables, sorted(index["name"] or "" for index in inspect(engine).get_indexes("jobs"))
 
     before = read_state()
-    upgrade(empty_url)
+    upgrade(empty_url, "0009")
     assert read_state() == before
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM datasets WHERE id = 'dataset_1'"))

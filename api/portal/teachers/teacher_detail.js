@@ -29,6 +29,11 @@ export function Page({ id }) {
       ${teacher.status === UploadStatus.VALIDATING && html`<p class="notice">
         <span>A worker is checking the file. The page updates once the check is done.</span>
       </p>`}
+      ${teacher.notices?.length > 0 && html`<section class="notice warn"
+        aria-label="Notices from the check"><div>
+        <strong>Notices from the check</strong>
+        ${teacher.notices.map((notice) => html`<p>${notice}</p>`)}
+      </div></section>`}
       <${Panel} title="Checkpoint">
         <${DescriptionList} wide items=${teacherFacts(teacher)} />
       </${Panel}>

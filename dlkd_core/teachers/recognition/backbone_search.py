@@ -139,7 +139,7 @@ def _match_family(
 def _find_classifier(
     tensors: Mapping[str, Tensor], prefix: str, used: set[str], variant: Fingerprint
 ) -> str | None:
-    """Return the name of the classifier in the file, or None if it cannot be told from other heads.
+    """Return the classifier's name in the file, or None if it may as well be another head.
 
     The classifier has the network's own name and place, or is the only other layer in the file. In
     both cases, there is no further layer, and the classifier takes the network's features as input.

@@ -75,11 +75,13 @@ def test_a_checked_teacher_shows_its_detected_properties(
         checked["architecture"],
         checked["num_classes"],
         checked["parameters"],
+        checked["notices"],
     ) == (
         "ready",
         "resnet20",
         2,
         272_474,
+        ["Its classifier is fc.1."],
     )
 
 

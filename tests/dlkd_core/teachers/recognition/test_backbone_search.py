@@ -222,3 +222,4 @@ def test_an_expected_number_of_classes_is_refused_without_a_classifier() -> None
 def test_inspection_reports_zero_classes(tmp_path: Path) -> None:
     description = inspect_teacher(save_torch(tmp_path / "a.pth", moco(backbone())))
     assert (description["architecture"], description["num_classes"]) == ("resnet8", 0)
+    assert "without a classifier" in description["notices"][0]

@@ -156,6 +156,7 @@ def test_the_check_of_an_upload_returns_plain_data(tmp_path: Path) -> None:
     assert inspect_teacher(save_torch(tmp_path / "a.pth", random_state_dict())) == {
         **expected,
         "parameters": 78_042,
+        "notices": [],
     }
 
 

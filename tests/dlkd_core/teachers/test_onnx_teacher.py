@@ -72,6 +72,7 @@ def test_inspection_of_a_graph_gives_its_classes_and_parameters(save: Save) -> N
         "options": {},
         "num_classes": 4,
         "parameters": parameters,
+        "notices": [],
     }
 
 

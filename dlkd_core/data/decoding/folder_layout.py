@@ -76,21 +76,25 @@ def split_by_name(path: PurePosixPath) -> NamedSplit:
     return next((word for word in words if word is not None), "train")
 
 
-def choose_splits(found: Collection[NamedSplit]) -> dict[NamedSplit, SplitName]:
-    """Return which of a dataset's splits are used as the training and the evaluation split.
+def choose_splits(
+    counts: Mapping[NamedSplit, int],
+) -> tuple[dict[NamedSplit, SplitName], list[str]]:
+    """Return which splits are used as the training and the evaluation split, and a notice.
 
-    A test split is used for evaluation only if there is no validation split.
+    A test split is used for evaluation only if there is no validation split. Otherwise, the notice
+    says that it is not used.
+
+    Args:
+        counts: number of images in each split that was found.
     """
-    chosen: dict[NamedSplit, SplitName] = {"train": "train", "val": "val"}
-    return chosen if "val" in found else {"train": "train", "test": "val"}
-
-
-def unused_test_notice(count: int) -> str:
-    """Return the notice about test images beside a validation split."""
-    return (
-        f"{count} images of the test split are not used, because there is a validation split."
+    if not counts.get("val"):
+        return {"train": "train", "test": "val"}, []
+    unused = counts.get("test", 0)
+    notice = (
+        f"{unused} images of the test split are not used, because there is a validation split."
         " Keep them for measurements of your own."
     )
+    return {"train": "train", "val": "val"}, [notice] if unused else []
 
 
 def plan_layout(
@@ -145,10 +149,7 @@ def _find_splits(
                 found[split][path] = path.parts[depth:-1]
     if not found["train"]:
         raise LayoutInvalid("There is no image under train/<class>/.", hint=_LAYOUT_HINT)
-    notices = []
-    chosen = choose_splits([name for name, members in found.items() if members])
-    if found["test"] and "test" not in chosen:
-        notices.append(unused_test_notice(len(found["test"])))
+    chosen, notices = choose_splits({name: len(members) for name, members in found.items()})
     return {split: found[name] for name, split in chosen.items() if found[name]}, notices
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from io import StringIO
 from pathlib import PurePosixPath
@@ -13,7 +13,6 @@ from dlkd_core.data.decoding.folder_layout import (
     Placement,
     choose_splits,
     split_by_name,
-    unused_test_notice,
 )
 from dlkd_core.errors import LayoutInvalid
 
@@ -58,15 +57,14 @@ def read_tables(
         if found := _read_labels(path, rows, images):
             labels |= found
             used.append(str(path))
-    splits = choose_splits({split for split, _ in labels.values()})
+    splits, notices = choose_splits(Counter(split for split, _ in labels.values()))
     placements = {
         image: Placement(splits[split], label)
         for image, (split, label) in labels.items()
         if split in splits
     }
-    notices = [f"The labels are those in {', '.join(used)}."] if used else []
-    if unused := len(labels) - len(placements):
-        notices.append(unused_test_notice(unused))
+    if used:
+        notices.insert(0, f"The labels are those in {', '.join(used)}.")
     return FolderLayout(placements, notices), len(used)
 
 

@@ -26,7 +26,6 @@ from dlkd_core.data.decoding.folder_layout import (
     SplitName,
     choose_splits,
     split_by_name,
-    unused_test_notice,
 )
 from dlkd_core.data.decoding.image_files import dataset_from_files
 from dlkd_core.data.read_options import ReadOptions
@@ -76,13 +75,12 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
         )
     classes = names or sorted(words) or [str(label) for label in range(largest + 1)]
     indices = {word: index for index, word in enumerate(sorted(words))}
-    splits = choose_splits(rows)
-    unused = [] if "test" in splits or not rows["test"] else [unused_test_notice(rows["test"])]
+    splits, notices = choose_splits(rows)
     return dataset_from_files(
         lambda: _iter_images(path, read_options, splits, indices),
         read_options,
         classes,
-        notices=unused,
+        notices=notices,
     )
 
 

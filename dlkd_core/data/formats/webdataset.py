@@ -27,7 +27,6 @@ from dlkd_core.data.decoding.folder_layout import (
     SplitName,
     choose_splits,
     split_by_name,
-    unused_test_notice,
 )
 from dlkd_core.data.decoding.image_files import dataset_from_files
 from dlkd_core.data.read_options import DatasetLimits, ReadOptions
@@ -72,13 +71,12 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
     suffix = _choose_label_suffix(files)
     labels = files[suffix]
     classes = _list_classes(labels.values, suffix)
-    splits = choose_splits(images)
+    splits, notices = choose_splits(images)
     unlabeled = sum(
         images[split] - count for split, count in labels.counts.items() if split in splits
     )
-    notices = [f"{unlabeled} images without a label were left out."] if unlabeled > 0 else []
-    if images["test"] and "test" not in splits:
-        notices.append(unused_test_notice(images["test"]))
+    if unlabeled > 0:
+        notices.insert(0, f"{unlabeled} images without a label were left out.")
     reader = _SampleReader(
         path, read_options.limits, suffix, classes, splits, frozenset(labels.counts)
     )

@@ -281,10 +281,7 @@ def _leaves_are_classes(
     """
     leaves = [parts[-1] for parts in folders]
     has_mixed_folder = any(
-        parts[:length] in folders
-        for parts in folders
-        for length in (1, 2, 3)
-        if length < len(parts)
+        parts[:length] in folders for parts in folders for length in range(1, len(parts))
     )
     is_unique = len(set(leaves)) == len(leaves)
     return is_unique and not has_mixed_folder and len({frozenset(part) for part in by_split}) == 1

@@ -182,18 +182,22 @@ def _target_size(sizes: Counter[Size], read_options: ReadOptions) -> Size:
     if not sizes:
         return 1, 1
     (size, count) = sizes.most_common(1)[0]
-    if count >= _MIN_COMMON_FRACTION * sizes.total():
+    if _is_common(count, sizes):
         return size
     heights, widths = (sorted(side) for side in zip(*sizes.elements(), strict=True))
     return heights[len(heights) // 2], widths[len(widths) // 2]
+
+
+def _is_common(count: int, sizes: Counter[Size]) -> bool:
+    return count >= _MIN_COMMON_FRACTION * sizes.total()
 
 
 def _scan_notices(scan: DatasetScan, size: Size, read_options: ReadOptions) -> Iterator[str]:
     sizes = scan.size_counts
     resized = sizes.total() - sizes[size]
     if resized:
-        is_median = sizes[size] < _MIN_COMMON_FRACTION * sizes.total()
-        common = "the median size" if is_median else "the most common size"
+        is_common = _is_common(sizes[size], sizes)
+        common = "the most common size" if is_common else "the median size"
         target = common if read_options.image_size is None else "dataset.image_size"
         verb = _RESIZE_VERBS[read_options.resize]
         yield f"{resized} images of other sizes were {verb} to {target}, {size[0]} x {size[1]}."

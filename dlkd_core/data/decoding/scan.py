@@ -92,9 +92,12 @@ class DatasetScan:
         Raises:
             LayoutInvalid: a file with the same name has already been added.
         """
-        if not self.is_indexed and self._is_left_out(name):
-            is_table = name.suffix.lower() in TABLE_SUFFIXES and not _is_hidden(name)
-            if is_table and len(self.tables) < _MAX_TABLES:
+        if not self.is_indexed and any(part.startswith(".") for part in name.parts):
+            self.hidden_files += 1
+            return
+        if not self.is_indexed and _SIDE_FILE.fullmatch(name.name):
+            self.side_files.append(name)
+            if name.suffix.lower() in TABLE_SUFFIXES and len(self.tables) < _MAX_TABLES:
                 self.tables[name] = read()
             return
         if name in self.images:
@@ -111,16 +114,6 @@ class DatasetScan:
                 self.value_ranges[name] = value_range
         except ImageUnreadable as error:
             self.broken_files[name] = error.message
-
-    def _is_left_out(self, name: PurePosixPath) -> bool:
-        """Return whether the file is not an image, and count it."""
-        if _is_hidden(name):
-            self.hidden_files += 1
-            return True
-        if _SIDE_FILE.fullmatch(name.name):
-            self.side_files.append(name)
-            return True
-        return False
 
     def place_images(self) -> None:
         """Find the split and class of each image, and drop images outside the layout.
@@ -185,10 +178,6 @@ def scan_members(
     for name, content in members:
         scan.add_file(name, BytesIO(content).read, limits)
     return scan
-
-
-def _is_hidden(name: PurePosixPath) -> bool:
-    return any(part.startswith(".") for part in name.parts)
 
 
 def display_name(name: PurePosixPath) -> str:

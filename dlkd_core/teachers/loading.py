@@ -10,8 +10,8 @@ import torch
 from dlkd_core.errors import KeysDoNotFit
 from dlkd_core.models import FeatureExtractor, Network
 from dlkd_core.models.feature_extractor import HeadlessFeatureExtractor
-from dlkd_core.models.meta_network import build_meta_network
 from dlkd_core.models.network import count_parameters
+from dlkd_core.models.uninitialized_network import build_uninitialized_network
 from dlkd_core.spec import Normalization
 from dlkd_core.teachers.onnx_graph import read_graph
 from dlkd_core.teachers.onnx_teacher import OnnxSource, OnnxTeacher
@@ -167,15 +167,10 @@ def inspect_teacher(
 
 
 def _assemble_network(recognized: RecognizedModel) -> Network:
-    """Load the weights into a network that was built without random initialization."""
-    network = build_meta_network(
+    """Build the network and copy the weights into it, which converts floats to float32."""
+    network = build_uninitialized_network(
         recognized.architecture, recognized.num_classes or 1, recognized.options
     )
-    # Floats are copied as float32: half precision is for storage, not for computation.
-    weights = {
-        name: tensor.to(torch.float32, copy=True) if tensor.is_floating_point() else tensor.clone()
-        for name, tensor in recognized.tensors.items()
-    }
-    network.module.load_state_dict(weights, assign=True)
+    network.module.load_state_dict(recognized.tensors)
     network.module.eval().requires_grad_(requires_grad=False)
     return network

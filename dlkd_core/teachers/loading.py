@@ -67,6 +67,8 @@ class LoadedTeacher:
         num_classes: Number of classes, or 0 for a network without a classifier.
         parameters: Number of parameters.
         notices: Messages for the user.
+        alternatives: Names of other networks that the weights fit but that compute differently (see
+            `recognize`).
         normalization: Input normalization published with the pretrained weights. It is None for
             teachers that are loaded from a file.
     """
@@ -78,6 +80,7 @@ class LoadedTeacher:
     num_classes: int
     parameters: int
     notices: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
     normalization: Normalization | None = None
 
     @property
@@ -111,7 +114,11 @@ def load_teacher_file(
         return _load_graph(path, architecture, num_classes, features)
     checkpoint = read_checkpoint(path)
     recognized = recognize(
-        checkpoint.tensors, architecture=architecture, options=options, num_classes=num_classes
+        checkpoint.tensors,
+        architecture=architecture,
+        options=options,
+        num_classes=num_classes,
+        declared_names=checkpoint.declared_names,
     )
     source = NetworkSource(_assemble_network(recognized), headless=recognized.num_classes == 0)
     return LoadedTeacher(
@@ -122,6 +129,7 @@ def load_teacher_file(
         num_classes=recognized.num_classes,
         parameters=source.parameters,
         notices=recognized.notices,
+        alternatives=recognized.alternatives,
     )
 
 
@@ -163,6 +171,7 @@ def inspect_teacher(
         "num_classes": loaded.num_classes,
         "parameters": loaded.parameters,
         "notices": list(loaded.notices),
+        "alternatives": list(loaded.alternatives),
     }
 
 

@@ -3,12 +3,14 @@
 The facts are stored in `Job.inputs`. They tell the worker which files to fetch.
 """
 
+import itertools
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
 from dlkd_core.catalog import find_architecture
+from dlkd_core.catalog.architectures.alike_networks import find_alike_networks
 from dlkd_core.spec import (
     AUTO_CLASS_MAP,
     DEFAULT_RESIZE,
@@ -155,12 +157,24 @@ def _teacher_facts(
     )
     if facts is None:
         return None
-    if ref.architecture and facts["architecture"] and ref.architecture != facts["architecture"]:
+    return _use_requested_architecture(ref, facts) if ref.architecture else facts
+
+
+def _use_requested_architecture(ref: TeacherRef, facts: InputFacts) -> InputFacts:
+    """Return the facts with the architecture that the job requests.
+
+    An uploaded checkpoint may belong to any network whose weights have the same names and shapes.
+    """
+    recognized = facts["architecture"]
+    if not recognized or ref.architecture == recognized:
+        return {**facts, "alternatives": None}
+    alike = itertools.chain.from_iterable(find_alike_networks(recognized))
+    if "model_id" in facts or ref.architecture not in alike:
         raise ArchitectureMismatch(
-            f"The teacher's architecture is {facts['architecture']}, not {ref.architecture}.",
+            f"The teacher's architecture is {recognized}, not {ref.architecture}.",
             pointer="/teacher/architecture",
         )
-    return facts
+    return {**facts, "architecture": ref.architecture, "options": {}, "alternatives": None}
 
 
 def _uploaded_teacher_facts(
@@ -173,6 +187,7 @@ def _uploaded_teacher_facts(
         "digest": teacher.sha256,
         "filename": f"teacher{_TEACHER_SUFFIXES.get(teacher.format, '')}",
         "name": teacher.name,
+        "alternatives": teacher.alternatives,
         **_network_facts(teacher),
     }
 

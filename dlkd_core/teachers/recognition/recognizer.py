@@ -1,6 +1,6 @@
 """Recognition of a checkpoint's architecture by comparing its weights with the catalog."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from dlkd_core.catalog import find_architecture
+from dlkd_core.catalog.architectures.alike_networks import find_alike_networks
 from dlkd_core.errors import ArchitectureUnknown, ClassesDoNotFit, KeysDoNotFit, SpecError
 from dlkd_core.models.meta_network import build_meta_network
 from dlkd_core.models.parameter_names import (
@@ -18,6 +19,11 @@ from dlkd_core.models.parameter_names import (
     summarize_names,
 )
 from dlkd_core.teachers.recognition import fingerprints
+from dlkd_core.teachers.recognition.alike_networks import (
+    describe_alternatives,
+    describe_declaration,
+    find_declared_network,
+)
 from dlkd_core.teachers.recognition.backbone_search import Backbone, find_backbone
 from dlkd_core.teachers.recognition.fingerprints import Fingerprint
 from dlkd_core.teachers.recognition.weight_matching import (
@@ -36,7 +42,9 @@ class RecognizedModel:
     `tensors` contains the weights with the names that the network uses and the dtypes of the file.
     `options` contains the architecture options. Options that are left out have their default
     values. If the checkpoint has no classifier, `num_classes` is 0, and `tensors` contains an
-    all-zero classifier for one class.
+    all-zero classifier for one class. `alternatives` names the networks whose weights have the same
+    names and shapes but that compute differently. It is empty if the architecture is known from
+    more than the weights.
     """
 
     architecture: str
@@ -44,6 +52,7 @@ class RecognizedModel:
     num_classes: int
     tensors: dict[str, Tensor]
     notices: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
 
 
 def recognize(
@@ -52,10 +61,12 @@ def recognize(
     architecture: str | None = None,
     options: Mapping[str, Any] | None = None,
     num_classes: int | None = None,
+    declared_names: Sequence[str] = (),
 ) -> RecognizedModel:
     """Find the network to which the weights belong.
 
-    Searches the whole catalog, or only the variants of `architecture` if it is given.
+    Searches the whole catalog, or only the variants of `architecture` if it is given. If several
+    networks fit, `declared_names` chooses among them: the names that the file gives to its network.
 
     Raises:
         ArchitectureUnknown: No architecture matches. The message names the nearest one.
@@ -68,7 +79,7 @@ def recognize(
     if architecture:
         model = _match_named(tensors, architecture, options)
     else:
-        model = _search_catalog(tensors)
+        model = _choose_alike(tensors, _search_catalog(tensors), declared_names)
     check_class_count(model.num_classes, num_classes)
     return model
 
@@ -98,6 +109,28 @@ def _search_catalog(tensors: Mapping[str, Tensor]) -> RecognizedModel:
     if match.mismatch_count:  # the backbone matches this network, but the classifier does not
         raise KeysDoNotFit(_mismatch_message(variant.architecture, match))
     return model
+
+
+def _choose_alike(
+    tensors: Mapping[str, Tensor], model: RecognizedModel, declared_names: Sequence[str]
+) -> RecognizedModel:
+    """Return the network that the file names among those with the same weights.
+
+    If it names none of them and they compute differently, they are listed as alternatives.
+    """
+    alike = find_alike_networks(model.architecture)
+    if len(alike) == 1 and len(alike[0]) == 1:
+        return model
+    declared = find_declared_network(declared_names, alike)
+    if declared is None:
+        others = tuple(names[0] for names in alike if model.architecture not in names)
+        notices = (*model.notices, describe_alternatives(alike)) if others else model.notices
+        return replace(model, alternatives=others, notices=notices)
+    if declared != model.architecture:
+        model = _match_named(tensors, declared, None)
+    if len(alike) == 1:
+        return model
+    return replace(model, notices=(*model.notices, describe_declaration(declared, alike)))
 
 
 def _match_named(

@@ -15,6 +15,7 @@ from dlkd_core.models.uninitialized_network import build_uninitialized_network
 from dlkd_core.spec import Normalization
 from dlkd_core.teachers.onnx_graph import read_graph
 from dlkd_core.teachers.onnx_teacher import OnnxSource, OnnxTeacher
+from dlkd_core.teachers.output_check import check_outputs
 from dlkd_core.teachers.reading.checkpoint_reader import detect_file_format, read_checkpoint
 from dlkd_core.teachers.reading.file_format import CheckpointFormat
 from dlkd_core.teachers.recognition.recognizer import RecognizedModel, check_class_count, recognize
@@ -161,9 +162,13 @@ def inspect_teacher(
     """Check an uploaded checkpoint and describe it as plain data.
 
     Raises:
-        TeacherError: See `load_teacher_file`.
+        TeacherError: See `load_teacher_file` and `check_outputs`.
     """
     loaded = load_teacher_file(path, architecture=architecture, num_classes=num_classes)
+    if isinstance(loaded.source, NetworkSource) and loaded.architecture:
+        check_outputs(
+            loaded.source.network, loaded.architecture, loaded.options, loaded.num_classes
+        )
     return {
         "format": str(loaded.format),
         "architecture": loaded.architecture,

@@ -157,24 +157,24 @@ def _teacher_facts(
     )
     if facts is None:
         return None
-    return _use_requested_architecture(ref, facts) if ref.architecture else facts
+    return _use_architecture(ref.architecture, facts) if ref.architecture else facts
 
 
-def _use_requested_architecture(ref: TeacherRef, facts: InputFacts) -> InputFacts:
+def _use_architecture(requested: str, facts: InputFacts) -> InputFacts:
     """Return the facts with the architecture that the job requests.
 
     An uploaded checkpoint may belong to any network whose weights have the same names and shapes.
     """
     recognized = facts["architecture"]
-    if not recognized or ref.architecture == recognized:
+    if not recognized or requested == recognized:
         return {**facts, "alternatives": None}
     alike = itertools.chain.from_iterable(find_alike_networks(recognized))
-    if "model_id" in facts or ref.architecture not in alike:
+    if "model_id" in facts or requested not in alike:
         raise ArchitectureMismatch(
-            f"The teacher's architecture is {recognized}, not {ref.architecture}.",
+            f"The teacher's architecture is {recognized}, not {requested}.",
             pointer="/teacher/architecture",
         )
-    return {**facts, "architecture": ref.architecture, "options": {}, "alternatives": None}
+    return {**facts, "architecture": requested, "options": {}, "alternatives": None}
 
 
 def _uploaded_teacher_facts(

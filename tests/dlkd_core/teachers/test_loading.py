@@ -157,6 +157,7 @@ def test_the_check_of_an_upload_returns_plain_data(tmp_path: Path) -> None:
         **expected,
         "parameters": 78_042,
         "notices": [],
+        "alternatives": [],
     }
 
 

@@ -66,7 +66,8 @@ def default_image_side(architecture: str, options: Mapping[str, Any]) -> int:
         return int(options["image_size"])
     if architecture.startswith(TIMM_PREFIX):
         return TIMM_MODEL_INFO[architecture.removeprefix(TIMM_PREFIX)].image_size
-    published = _TORCHVISION_SIDE if architecture in _TORCHVISION_NAMES else _CIFAR_SIDE
+    is_small = architecture not in _TORCHVISION_NAMES or options.get("stem") == "cifar"
+    published = _CIFAR_SIDE if is_small else _TORCHVISION_SIDE
     return max(entry.min_size, min(published, entry.max_size or published))
 
 

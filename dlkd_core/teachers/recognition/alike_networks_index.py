@@ -48,7 +48,7 @@ def find_groups() -> list[list[str]]:
     groups = defaultdict(list)
     for name, entry in ARCHITECTURES.items():
         if entry.family in INDEXED_FAMILIES:
-            (options,) = list_variants(name)
+            options = list_variants(name)[0]
             groups[compute_fingerprint(name, options).digest].append(name)
     return [names for names in groups.values() if len(names) > 1]
 

@@ -26,6 +26,7 @@ from dlkd_core.teachers.recognition.alike_networks import (
 )
 from dlkd_core.teachers.recognition.backbone_search import Backbone, find_backbone
 from dlkd_core.teachers.recognition.fingerprints import Fingerprint
+from dlkd_core.teachers.recognition.makers import find_maker, suggest_onnx
 from dlkd_core.teachers.recognition.weight_matching import (
     WeightMatch,
     find_classifiers,
@@ -77,7 +78,7 @@ def recognize(
         SpecError: The architecture has no such options.
     """
     if architecture:
-        model = _match_named(tensors, architecture, options)
+        model = _match_named(tensors, find_architecture(architecture).name, options)
     else:
         model = _choose_alike(tensors, _search_catalog(tensors), declared_names)
     check_class_count(model.num_classes, num_classes)
@@ -99,7 +100,7 @@ def _search_catalog(tensors: Mapping[str, Tensor]) -> RecognizedModel:
     if variant_and_classifier is None:
         backbone = find_backbone(tensors, fingerprints.all_fingerprints())
         if backbone is None:
-            raise ArchitectureUnknown(_unknown_message(tensors))
+            raise _unknown_error(tensors)
         return _from_backbone(backbone)
     variant, classifier = variant_and_classifier
     num_classes = tensors[f"{classifier}.weight"].shape[0]
@@ -119,7 +120,9 @@ def _choose_alike(
     If it names none of them and they compute differently, they are listed as alternatives.
     """
     alike = find_alike_networks(model.architecture)
-    if len(alike) == 1 and len(alike[0]) == 1:
+    # The groups of alike networks are those of the first variants.
+    is_indexed = model.options == fingerprints.list_variants(model.architecture)[0]
+    if not is_indexed or len(alike) == 1 == len(alike[0]):
         return model
     declared = find_declared_network(declared_names, alike)
     if declared is None:
@@ -269,17 +272,22 @@ def _suggest_architecture(tensors: Mapping[str, Tensor], architecture: str) -> s
     )
 
 
-def _unknown_message(tensors: Mapping[str, Tensor]) -> str:
+def _unknown_error(tensors: Mapping[str, Tensor]) -> ArchitectureUnknown:
+    """Return an error that names the maker and the nearest network, if they can be found."""
+    maker = find_maker(tensors)
     message = (
         "The checkpoint does not match any architecture in the catalog. "
         f"Its weights: {summarize_names(tensors)}."
     )
+    if maker:
+        message += f" They are named as in {maker.title}."
     nearest = max(
         fingerprints.all_fingerprints(), key=lambda variant: _similarity(variant, tensors)
     )
     if _similarity(nearest, tensors) > _MIN_SIMILARITY:
-        message += f" The nearest architecture is {nearest.architecture}."
-    return message
+        _, match = _try_variant(tensors, nearest.architecture, nearest.options)
+        message += f" The nearest architecture is {nearest.architecture}: {match.describe()}."
+    return ArchitectureUnknown(message, hint=suggest_onnx(maker))
 
 
 def _similarity(variant: Fingerprint, tensors: Mapping[str, Tensor]) -> float:

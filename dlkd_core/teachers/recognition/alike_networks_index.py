@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dlkd_core.catalog import ARCHITECTURES, find_architecture
 from dlkd_core.catalog.architectures.alike_networks import ALIKE_NETWORKS_FILE
+from dlkd_core.catalog.architectures.parameter_counts import get_parameter_count
 from dlkd_core.catalog.architectures.timm_architectures import (
     TIMM_MODEL_INFO,
     TIMM_PREFIX,
@@ -31,6 +32,10 @@ from dlkd_core.teachers.recognition.fingerprints import (
 
 _CLASSES = 2
 _MAX_SIDE = 128  # for networks that accept any image size, to save time
+# These networks have position tables, so that they run only at their published size.
+_PUBLISHED_SIZE_ONLY = (f"{TIMM_PREFIX}vitamin",)
+# Larger networks are not run. Each of them is listed as if it computed differently.
+_MAX_PARAMETERS = 500_000_000
 # Relative difference of outputs that are still equal. Different kernels for the same function
 # cause about 1e-6.
 _TOLERANCE = 1e-5
@@ -55,6 +60,9 @@ def find_groups() -> list[list[str]]:
 
 def split_by_computation(names: Sequence[str]) -> list[list[str]]:
     """Split alike networks into lists of networks that compute the same."""
+    count = get_parameter_count(names[0], {}, _CLASSES)
+    if count and count.total > _MAX_PARAMETERS:
+        return [[name] for name in names]
     side = choose_image_side(names[0])
     outputs: dict[str, Tensor] = {}
     equivalents: dict[str, list[str]] = {}
@@ -74,7 +82,7 @@ def choose_image_side(name: str) -> int:
     if not name.startswith(TIMM_PREFIX):
         return max(entry.min_size, _MAX_SIDE)
     info = TIMM_MODEL_INFO[name.removeprefix(TIMM_PREFIX)]
-    if info.size_policy == SizePolicy.ANY:
+    if info.size_policy == SizePolicy.ANY and not name.startswith(_PUBLISHED_SIZE_ONLY):
         return max(info.min_size, min(info.image_size, _MAX_SIDE))
     return info.image_size
 

@@ -5,7 +5,7 @@ READY := .venv/.ready
 # The first candidate that is Python 3.11 or newer creates the environment.
 CANDIDATES := $(PYTHON) python3.13 python3.12 python3.11 python3.14
 
-.PHONY: help setup system check format sync test e2e demo up docs docs-serve pictures bench clean
+.PHONY: help setup system check format sync test e2e demo up docs docs-serve pictures bench catalog clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -66,6 +66,9 @@ pictures: $(READY)  ## take new screenshots of the portal for the documentation
 bench: $(READY)  ## run the benchmarks
 	$(BIN)/python -m benchmarks.import_time
 	$(BIN)/python -m benchmarks.short_budget
+
+catalog: $(READY)  ## check that every network in the catalog is recognized from its weights (hours)
+	$(BIN)/python -m benchmarks.catalog_sweep
 
 clean:  ## remove caches and builds; .venv and data stay
 	rm -rf dist out site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

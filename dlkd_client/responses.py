@@ -60,6 +60,7 @@ class Teacher(UploadedInput):
     num_classes: int | None = None
     parameters: int | None = None
     notices: list[str] | None = None
+    alternatives: list[str] | None = None
 
 
 class Dataset(UploadedInput):

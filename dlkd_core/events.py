@@ -86,6 +86,11 @@ class TeacherVerified(FrozenModel):
         description="Score of each candidate normalization: accuracy, or mean confidence if the"
         " images have no labels",
     )
+    networks: dict[str, float] = Field(
+        default_factory=dict,
+        description="Mean loss of each network on a sample of the evaluation images, if the"
+        " teacher's weights fit several",
+    )
 
 
 class StepFinished(FrozenModel):

@@ -258,6 +258,7 @@ def _teacher_event(teacher: VerifiedTeacher) -> events.TeacherVerified:
             "std": list(verification.normalization.std),
         },
         tried=verification.normalization_scores,
+        networks=teacher.network_losses,
     )
 
 

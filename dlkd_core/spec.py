@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -64,7 +65,20 @@ def _check_weights_available(name: str) -> str:
     return name
 
 
-PretrainedName = Annotated[ArchitectureName, AfterValidator(_check_weights_available)]
+def _refuse_weights_tag(name: Any) -> Any:
+    if isinstance(name, str) and "." in name:
+        raise PydanticCustomError(
+            "weights_tag",
+            "The weights of {name} cannot be chosen by a tag. Leave out the part after the dot to"
+            " use the default weights, or upload the weights as a teacher.",
+            {"name": name},
+        )
+    return name
+
+
+PretrainedName = Annotated[
+    ArchitectureName, BeforeValidator(_refuse_weights_tag), AfterValidator(_check_weights_available)
+]
 
 
 _Value = TypeVar("_Value")

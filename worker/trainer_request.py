@@ -115,15 +115,20 @@ def _build_dataset(requested: dict[str, Any], path: Path) -> dict[str, Any]:
 def _build_teacher(
     recognized: dict[str, Any], requested: dict[str, Any], path: Path | None
 ) -> dict[str, Any]:
-    """Build the teacher spec for the core from the results of the check and the job's request."""
+    """Build the teacher spec for the core from the results of the check and the job's request.
+
+    The architecture is left to the run if the check has found several and the job requests none.
+    """
     options = {name: requested.get(name) for name in ("normalization", "class_map", "features")}
     if path is None:
         return {**options, "pretrained": recognized["pretrained"]}
+    is_ambiguous = bool(recognized.get("alternatives"))
     return {
         **options,
         "path": path,
-        "architecture": requested.get("architecture") or recognized["architecture"],
-        "options": recognized.get("options") or {},
+        "architecture": requested.get("architecture")
+        or (None if is_ambiguous else recognized["architecture"]),
+        "options": {} if is_ambiguous else recognized.get("options") or {},
         "normalization": options["normalization"] or recognized.get("normalization"),
     }
 

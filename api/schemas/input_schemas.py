@@ -69,6 +69,11 @@ class TeacherOut(InputOut):
         description="Notices about how the service read the checkpoint. Null if it was checked by a"
         " version of the service without such notices."
     )
+    alternatives: list[str] | None = Field(
+        description="Other architectures whose weights have the same names and shapes but that"
+        " compute differently. Each job uses the one that explains the evaluation images best,"
+        " unless its `teacher.architecture` names one."
+    )
 
 
 class ImageShapeOut(ResponseModel):

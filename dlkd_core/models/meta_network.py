@@ -1,6 +1,7 @@
-"""Networks on the meta device, whose weights take no memory.
+"""Networks on the meta device, whose weights have shapes but no values and take no memory.
 
-Until a checkpoint is loaded, the weights of the network have shapes but no values.
+They serve to compare shapes. Networks that are run are built by `build_network`, or by
+`build_uninitialized_network` if a checkpoint is loaded into them.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,8 +21,8 @@ def build_meta_network(
 ) -> Network:
     """Build a network with every weight on the meta device, without random initialization.
 
-    Tables that a network computes (such as Swin's relative positions) keep their values. After
-    `load_state_dict(weights, assign=True)` with all weights, nothing is left on the meta device.
+    Tables in the state dict that a network computes (such as the relative positions of
+    torchvision's Swin) keep their values. Other buffers may be on the meta device.
 
     Raises:
         UnknownChoice: there is no such architecture.

@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 from torchvision.models import WeightsEnum, get_model, get_model_weights
 
-from dlkd_core.catalog.architectures import ArchitectureOptions, MobileNetV2Options
+from dlkd_core.catalog.architectures import ArchitectureOptions, MobileNetV2Options, ResNetOptions
 from dlkd_core.errors import SpecError
 from dlkd_core.models.network import Network, TensorLayout, pick_quarters
 from dlkd_core.models.parameter_names import canonical_name, is_auxiliary
@@ -71,12 +71,21 @@ def build(name: str, num_classes: int, options: ArchitectureOptions) -> Network:
         **width,
         **_BUILD_ARGUMENTS.get(model_name, {}),
     )
+    if isinstance(options, ResNetOptions) and options.stem == "cifar":
+        _replace_stem(module)
     return Network(
         module,
         _find_classifier(module),
         _find_blocks(model_name, module),
         _lookup_by_prefix(_LAYOUTS, model_name, "NCHW"),
     )
+
+
+def _replace_stem(module: Any) -> None:
+    """Give a ResNet a stem for small images, initialized as in torchvision."""
+    module.conv1 = nn.Conv2d(3, module.conv1.out_channels, 3, stride=1, padding=1, bias=False)
+    nn.init.kaiming_normal_(module.conv1.weight, mode="fan_out", nonlinearity="relu")
+    module.maxpool = nn.Identity()
 
 
 def build_pretrained(name: str, options: ArchitectureOptions) -> PretrainedNetwork:

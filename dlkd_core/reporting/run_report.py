@@ -111,6 +111,7 @@ def _teacher_metrics(inputs: RunInputs, image: torch.Tensor) -> dict[str, Any] |
         # torch cannot count the parameters of an ONNX graph
         "parameters": teacher.loaded.parameters,
         "architecture": teacher.loaded.title,
+        "network_losses": teacher.network_losses,
         "normalization": teacher.verification.normalization.model_dump(mode="json"),
     }
 

@@ -56,7 +56,8 @@ def verify_by_neighbors(
         name: -vote.double().gather(1, sample_labels[:, None]).squeeze(1).clamp_min(_MIN_VOTE).log()
         for name, vote in votes.items()
     }
-    chosen = candidates[choose_best(losses)]
+    name = choose_best(losses)
+    chosen = candidates[name]
     all_votes = compute_knn_votes(features(chosen), bank, queries, num_classes)
     top1 = compute_top1(all_votes, queries.labels)
     if is_at_chance(top1, num_classes, len(queries), len(candidates)):
@@ -66,4 +67,11 @@ def verify_by_neighbors(
             hint="Check teacher.normalization, and make sure that the checkpoint contains a "
             "trained network.",
         )
-    return Verification(chosen, torch.empty(len(data.val), 0), None, sample_top1, knn_top1=top1)
+    return Verification(
+        chosen,
+        torch.empty(len(data.val), 0),
+        None,
+        sample_top1,
+        knn_top1=top1,
+        sample_losses=losses[name],
+    )

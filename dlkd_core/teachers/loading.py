@@ -12,13 +12,14 @@ from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.errors import KeysDoNotFit
 from dlkd_core.models import FeatureExtractor, Network
 from dlkd_core.models.feature_extractor import HeadlessFeatureExtractor
-from dlkd_core.models.meta_network import build_meta_network
 from dlkd_core.models.network import count_parameters
+from dlkd_core.models.uninitialized_network import build_uninitialized_network
 from dlkd_core.spec import Normalization
 from dlkd_core.teachers.onnx_file import find_zipped_graph
 from dlkd_core.teachers.onnx_graph import OnnxGraph
 from dlkd_core.teachers.onnx_reader import read_graph
 from dlkd_core.teachers.onnx_teacher import OnnxSource, OnnxTeacher
+from dlkd_core.teachers.output_check import check_outputs
 from dlkd_core.teachers.reading.checkpoint_reader import detect_file_format, read_checkpoint
 from dlkd_core.teachers.reading.file_format import CheckpointFormat
 from dlkd_core.teachers.recognition.recognizer import RecognizedModel, check_class_count, recognize
@@ -71,6 +72,8 @@ class LoadedTeacher:
         num_classes: Number of classes, or 0 for a network without a classifier.
         parameters: Number of parameters.
         notices: Messages for the user.
+        alternatives: Names of other networks that the weights fit but that compute differently (see
+            `recognize`).
         normalization: Input normalization published with the pretrained weights. It is None for
             teachers that are loaded from a file.
         takes_bytes: Whether the teacher takes images from 0 to 255 and normalizes them itself.
@@ -83,6 +86,7 @@ class LoadedTeacher:
     num_classes: int
     parameters: int
     notices: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
     normalization: Normalization | None = None
     takes_bytes: bool = False
 
@@ -125,7 +129,11 @@ def load_teacher_file(
         return _load_graph(path, architecture, num_classes, features, output)
     checkpoint = read_checkpoint(path)
     recognized = recognize(
-        checkpoint.tensors, architecture=architecture, options=options, num_classes=num_classes
+        checkpoint.tensors,
+        architecture=architecture,
+        options=options,
+        num_classes=num_classes,
+        declared_names=checkpoint.declared_names,
     )
     source = NetworkSource(_assemble_network(recognized), headless=recognized.num_classes == 0)
     return LoadedTeacher(
@@ -136,6 +144,7 @@ def load_teacher_file(
         num_classes=recognized.num_classes,
         parameters=source.parameters,
         notices=recognized.notices,
+        alternatives=recognized.alternatives,
     )
 
 
@@ -185,7 +194,7 @@ def inspect_teacher(
     """Check an uploaded checkpoint and describe it as plain data.
 
     Raises:
-        TeacherError: See `load_teacher_file`.
+        TeacherError: See `load_teacher_file` and `check_outputs`.
     """
     loaded = load_teacher_file(
         path,
@@ -193,6 +202,10 @@ def inspect_teacher(
         options=None if output is None else {"output": output},
         num_classes=num_classes,
     )
+    if isinstance(loaded.source, NetworkSource) and loaded.architecture:
+        check_outputs(
+            loaded.source.network, loaded.architecture, loaded.options, loaded.num_classes
+        )
     return {
         "format": str(loaded.format),
         "architecture": loaded.architecture,
@@ -200,19 +213,15 @@ def inspect_teacher(
         "num_classes": loaded.num_classes,
         "parameters": loaded.parameters,
         "notices": list(loaded.notices),
+        "alternatives": list(loaded.alternatives),
     }
 
 
 def _assemble_network(recognized: RecognizedModel) -> Network:
-    """Load the weights into a network that was built without random initialization."""
-    network = build_meta_network(
+    """Build the network and copy the weights into it, which converts floats to float32."""
+    network = build_uninitialized_network(
         recognized.architecture, recognized.num_classes or 1, recognized.options
     )
-    # Floats are copied as float32: half precision is for storage, not for computation.
-    weights = {
-        name: tensor.to(torch.float32, copy=True) if tensor.is_floating_point() else tensor.clone()
-        for name, tensor in recognized.tensors.items()
-    }
-    network.module.load_state_dict(weights, assign=True)
+    network.module.load_state_dict(recognized.tensors)
     network.module.eval().requires_grad_(requires_grad=False)
     return network

@@ -73,10 +73,10 @@ def candidate_normalizations(
 
 
 def choose_best(losses: dict[str, Tensor]) -> str:
-    """Return the name of the first normalization that is not clearly worse than the best one.
+    """Return the name of the first candidate that is not clearly worse than the best one.
 
-    `losses` holds, for each normalization, the losses on the same images. The first normalization
-    is preferred so that chance does not decide between equally good ones.
+    `losses` holds, for each candidate, the losses on the same images. The first candidate is
+    preferred so that chance does not decide between equally good ones.
     """
     best = min(losses.values(), key=lambda loss: loss.mean().item())
     return next(name for name, loss in losses.items() if not _is_clearly_worse(loss, best))

@@ -7,6 +7,7 @@ from dlkd_core.data.dataset import ImageDataset
 from dlkd_core.models import pretrained_weights
 from dlkd_core.spec import TeacherFile
 from dlkd_core.teachers.loading import LoadedTeacher, NetworkSource
+from dlkd_core.teachers.output_check import check_outputs
 
 
 def load_pretrained_teacher(teacher: TeacherFile, data: ImageDataset) -> LoadedTeacher:
@@ -30,6 +31,7 @@ def load_pretrained_teacher(teacher: TeacherFile, data: ImageDataset) -> LoadedT
     )
     headless = has_other_classes or not num_classes
     notices = (_headless_notice(name, num_classes, len(data.classes)),) if headless else ()
+    check_outputs(network, name, options, 0 if headless else num_classes)
     source = NetworkSource(network, headless=headless)
     return LoadedTeacher(
         source=source,

@@ -56,7 +56,8 @@ def verify_unlabeled(
         name: _uninformativeness(value.double().log_softmax(dim=1))
         for name, value in sample_logits.items()
     }
-    chosen = candidates[choose_best(losses)]
+    name = choose_best(losses)
+    chosen = candidates[name]
     own_logits = _check_finite(predict(logits(chosen), data.val.images))
     classes = default_class_names(len(class_map) if class_map else own_logits.shape[1])
     val_logits = map_logits(own_logits, classes, class_map)
@@ -69,7 +70,9 @@ def verify_unlabeled(
         name: value.double().softmax(dim=1).amax(dim=1).mean().item()
         for name, value in sample_logits.items()
     }
-    return Verification(chosen, val_logits, None, confidence, class_map=class_map)
+    return Verification(
+        chosen, val_logits, None, confidence, class_map=class_map, sample_losses=losses[name]
+    )
 
 
 def default_class_names(count: int) -> tuple[str, ...]:

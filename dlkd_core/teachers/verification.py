@@ -1,7 +1,7 @@
 """Verification of a teacher before training, by its accuracy on the evaluation split."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import log, log1p
 
 import torch
@@ -50,6 +50,8 @@ class Verification:
         warnings: Reasons to doubt that the teacher fits the dataset.
         class_map: The teacher's class index for each class of the dataset, or None if they are the
             same.
+        sample_losses: Losses on a sample of the images with the chosen normalization, (N,). They
+            are comparable between teachers.
     """
 
     normalization: Normalization
@@ -60,6 +62,7 @@ class Verification:
     pixel_knn_top1: float | None = None
     warnings: tuple[str, ...] = ()
     class_map: tuple[int, ...] | None = None
+    sample_losses: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
 def verify(
@@ -117,7 +120,13 @@ def verify(
     hits = mapped_logits[name].argmax(dim=1) == sample_labels
     warnings = _compare_class_order(best_order, class_maps[name], hits, class_map)
     return Verification(
-        candidates[name], val_logits, scores, top1, warnings=warnings, class_map=class_maps[name]
+        candidates[name],
+        val_logits,
+        scores,
+        top1,
+        warnings=warnings,
+        class_map=class_maps[name],
+        sample_losses=losses[name],
     )
 
 

@@ -1,7 +1,7 @@
 """Verified teachers: loaded, checked on the evaluation split, and ready for training."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from dlkd_core.network_outputs import Outputs
 from dlkd_core.spec import Normalization, TeacherFile
 from dlkd_core.teachers.knn_verification import verify_by_neighbors
 from dlkd_core.teachers.loading import LoadedTeacher, NetworkSource, load_teacher_file
+from dlkd_core.teachers.network_choice import choose_network
 from dlkd_core.teachers.normalization import identity_normalization
 from dlkd_core.teachers.onnx_teacher import OnnxTeacher
 from dlkd_core.teachers.pretrained_teacher import load_pretrained_teacher, weights_digest
@@ -42,6 +43,8 @@ class VerifiedTeacher:
         classes: Class names of the dataset.
         class_map: The teacher's class index for each class of the dataset.
         sha256: Digest of the teacher file, or of the weights if they were loaded by name.
+        network_losses: If the weights fit several networks, the mean loss of each of them on a
+            sample of the evaluation images, by name.
     """
 
     loaded: LoadedTeacher
@@ -50,6 +53,7 @@ class VerifiedTeacher:
     classes: tuple[str, ...]
     class_map: tuple[int, ...] | None
     sha256: str
+    network_losses: dict[str, float] = field(default_factory=dict)
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Outputs:
@@ -60,8 +64,9 @@ class VerifiedTeacher:
 
     @property
     def identity(self) -> str:
-        """A string that identifies the weights, the normalization and the class map."""
-        return f"{self.sha256} {self.verification.normalization.model_dump_json()} {self.class_map}"
+        """A string that identifies the network, its weights, normalization and class map."""
+        normalization = self.verification.normalization.model_dump_json()
+        return f"{self.sha256} {self.loaded.title} {normalization} {self.class_map}"
 
     def measure_quality(self, labels: Tensor) -> dict[str, Any]:
         """Evaluate the teacher on the val split with its labels (N,).
@@ -106,7 +111,8 @@ class VerifiedTeacher:
 def load_teacher(teacher: TeacherFile, data: ImageDataset, device: torch.device) -> VerifiedTeacher:
     """Load the teacher and verify it on the evaluation split.
 
-    If no image of the dataset has a label, the dataset's classes are those of the teacher (or those
+    If the weights fit several networks that compute differently, the best one is used. If no image
+    of the dataset has a label, the dataset's classes are those of the teacher (or those
     that `class_map` selects), with placeholder names.
 
     Raises:
@@ -114,23 +120,44 @@ def load_teacher(teacher: TeacherFile, data: ImageDataset, device: torch.device)
             classes do not match, or it is at chance.
         WeightsUnavailable: The pretrained weights are not in the cache and cannot be downloaded.
     """
-    if teacher.path is None:
-        loaded = load_pretrained_teacher(teacher, data)
-        digest = weights_digest(loaded)
+
+    def verify_network(loaded: LoadedTeacher) -> Verification:
+        _check_image_size(loaded, data)
+        return _verify_teacher(loaded, teacher, data.with_channels(loaded.channels), device)
+
+    loaded, digest = _load(teacher, data)
+    network_losses: dict[str, float] = {}
+    if teacher.path and loaded.alternatives:
+        chosen = choose_network(loaded, teacher.path, verify_network)
+        loaded, verification, network_losses = chosen.loaded, chosen.verification, chosen.losses
     else:
-        loaded = load_teacher_file(
-            teacher.path,
-            architecture=teacher.architecture,
-            options=teacher.options or None,
-            features=teacher.features,
-        )
-        digest = compute_sha256(teacher.path)
-    _check_image_size(loaded, data)
-    data = data.with_channels(loaded.channels)
-    verification = compare_with_pixels(_verify_teacher(loaded, teacher, data, device), data)
+        verification = verify_network(loaded)
+    verification = compare_with_pixels(verification, data)
     classes = data.classes or default_class_names(verification.logits.shape[1])
     extractor = loaded.source.build_extractor(verification.normalization, device)
-    return VerifiedTeacher(loaded, verification, extractor, classes, verification.class_map, digest)
+    return VerifiedTeacher(
+        loaded,
+        verification,
+        extractor,
+        classes,
+        verification.class_map,
+        digest,
+        network_losses,
+    )
+
+
+def _load(teacher: TeacherFile, data: ImageDataset) -> tuple[LoadedTeacher, str]:
+    """Load the teacher, and return it with a digest of its file or weights."""
+    if teacher.path is None:
+        loaded = load_pretrained_teacher(teacher, data)
+        return loaded, weights_digest(loaded)
+    loaded = load_teacher_file(
+        teacher.path,
+        architecture=teacher.architecture,
+        options=teacher.options or None,
+        features=teacher.features,
+    )
+    return loaded, compute_sha256(teacher.path)
 
 
 def _check_image_size(loaded: LoadedTeacher, data: ImageDataset) -> None:

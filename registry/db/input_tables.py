@@ -48,7 +48,8 @@ class Teacher(InputColumns, Base):
     """An uploaded checkpoint.
 
     `options`, `normalization` and similar columns first hold the values that the client declared,
-    and later the values that the check determined.
+    and later the values that the check determined. `alternatives` names the networks that the
+    weights fit as well as `architecture`.
     """
 
     __tablename__ = "teachers"
@@ -60,6 +61,7 @@ class Teacher(InputColumns, Base):
     normalization: Mapped[dict[str, Any] | None]
     parameters: Mapped[int | None]
     notices: Mapped[list[Any] | None]
+    alternatives: Mapped[list[Any] | None]
 
 
 class Dataset(InputColumns, Base):

@@ -3,12 +3,14 @@
 The facts are stored in `Job.inputs`. They tell the worker which files to fetch.
 """
 
+import itertools
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
 from dlkd_core.catalog import find_architecture
+from dlkd_core.catalog.architectures.alike_networks import find_alike_networks
 from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.catalog.channels import resolve_channels
 from dlkd_core.errors import ImagesDoNotFit
@@ -159,12 +161,24 @@ def _teacher_facts(
     )
     if facts is None:
         return None
-    if ref.architecture and facts["architecture"] and ref.architecture != facts["architecture"]:
+    return _use_architecture(ref.architecture, facts) if ref.architecture else facts
+
+
+def _use_architecture(requested: str, facts: InputFacts) -> InputFacts:
+    """Return the facts with the architecture that the job requests.
+
+    An uploaded checkpoint may belong to any network whose weights have the same names and shapes.
+    """
+    recognized = facts["architecture"]
+    if not recognized or requested == recognized:
+        return {**facts, "alternatives": None}
+    alike = itertools.chain.from_iterable(find_alike_networks(recognized))
+    if "model_id" in facts or requested not in alike:
         raise ArchitectureMismatch(
-            f"The teacher's architecture is {facts['architecture']}, not {ref.architecture}.",
+            f"The teacher's architecture is {recognized}, not {requested}.",
             pointer="/teacher/architecture",
         )
-    return facts
+    return {**facts, "architecture": requested, "options": {}, "alternatives": None}
 
 
 def _uploaded_teacher_facts(
@@ -177,6 +191,7 @@ def _uploaded_teacher_facts(
         "digest": teacher.sha256,
         "filename": f"teacher{_TEACHER_SUFFIXES.get(teacher.format, '')}",
         "name": teacher.name,
+        "alternatives": teacher.alternatives,
         **_network_facts(teacher),
     }
 

@@ -82,3 +82,4 @@ def set_ready(teacher: Teacher, report: dict[str, Any]) -> None:
     teacher.num_classes = report["num_classes"]
     teacher.parameters = report["parameters"]
     teacher.notices = report.get("notices") or []
+    teacher.alternatives = report.get("alternatives") or []

@@ -53,6 +53,16 @@ class WideResNetOptions(ArchitectureOptions):
     )
 
 
+class ResNetOptions(ArchitectureOptions):
+    """Options of torchvision's ResNets, ResNeXts and wide ResNets."""
+
+    stem: Literal["imagenet", "cifar"] = Field(
+        "imagenet",
+        description="First layers. imagenet: 7x7 convolution with stride 2, and max pooling; cifar:"
+        " 3x3 convolution with stride 1, without pooling, for small images.",
+    )
+
+
 class MobileNetV2Options(ArchitectureOptions):
     """Options of torchvision's MobileNetV2."""
 

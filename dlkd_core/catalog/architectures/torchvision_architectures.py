@@ -6,6 +6,7 @@ from dlkd_core.catalog.architectures.architecture import (
     Architecture,
     ArchitectureOptions,
     MobileNetV2Options,
+    ResNetOptions,
 )
 from dlkd_core.catalog.architectures.cifar_architectures import CIFAR_ARCHITECTURES
 
@@ -44,7 +45,14 @@ _MIN_SIZES = {
 }
 _FIXED_SIZE_PREFIXES = ("maxvit", "vit")  # their position embeddings have a fixed size
 _OPTIONS: dict[str, type[ArchitectureOptions]] = {"mobilenet_v2": MobileNetV2Options}
+_RESNET_PREFIXES = ("resnet", "resnext", "wide_resnet")
 _CIFAR_NAMES = {entry.name for entry in CIFAR_ARCHITECTURES}
+
+
+def _get_options(name: str) -> type[ArchitectureOptions]:
+    if name.startswith(_RESNET_PREFIXES):
+        return ResNetOptions
+    return _OPTIONS.get(name, ArchitectureOptions)
 
 
 def _build_entry(name: str) -> Architecture:
@@ -55,7 +63,7 @@ def _build_entry(name: str) -> Architecture:
         name=f"torchvision_{name}" if name in _CIFAR_NAMES else name,
         family=TORCHVISION_FAMILY,
         target="dlkd_core.models.torchvision_models:build",
-        options=_OPTIONS.get(name, ArchitectureOptions),
+        options=_get_options(name),
         min_size=min_size,
         max_size=min_size if name.startswith(_FIXED_SIZE_PREFIXES) else None,
         source=_SOURCE,

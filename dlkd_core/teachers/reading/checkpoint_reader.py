@@ -6,13 +6,19 @@ No file content is ever executed.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
+from dlkd_core.teachers.reading.declared_names import find_declared_names
 from dlkd_core.teachers.reading.file_format import CheckpointFormat, detect_format
-from dlkd_core.teachers.reading.safetensors_reader import read_safetensors, untrained_layers
+from dlkd_core.teachers.reading.safetensors_reader import (
+    read_metadata,
+    read_safetensors,
+    untrained_layers,
+)
 from dlkd_core.teachers.reading.state_dict import (
     find_state_dict,
     merge_reparametrizations,
@@ -29,13 +35,18 @@ _ALLOWED_DTYPES = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The weights of one network by name, without the prefixes that wrappers add.
+    """The weights of one network, and what else the file says about it.
 
-    The tensors are on the CPU and keep the dtypes of the file.
+    Attributes:
+        format: Format of the file.
+        tensors: Weights by name, without the prefixes that wrappers add. They are on the CPU and
+            keep the dtypes of the file.
+        declared_names: Names that the file gives to the architecture, the most likely first.
     """
 
     format: CheckpointFormat
     tensors: dict[str, Tensor]
+    declared_names: tuple[str, ...] = ()
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -54,13 +65,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
         )
     if file_format == CheckpointFormat.SAFETENSORS:
         tensors = _read_safetensors(path)
+        saved: Any = read_metadata(path)
     else:
-        tensors = find_state_dict(read_torch(path))
+        saved = read_torch(path)
+        tensors = find_state_dict(saved)
     for name, tensor in tensors.items():
         _check_dtype(name, tensor)
     _check_extent(tensors, path.stat().st_size)
     _check_finite(tensors)
-    return Checkpoint(file_format, strip_prefixes(merge_reparametrizations(tensors)))
+    weights = strip_prefixes(merge_reparametrizations(tensors))
+    return Checkpoint(file_format, weights, find_declared_names(saved))
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

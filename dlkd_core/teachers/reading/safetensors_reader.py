@@ -67,9 +67,14 @@ def untrained_layers(path: Path) -> list[str]:
 
     The list is empty for all other safetensors files.
     """
-    with safe_open(path, framework="pt") as file:
-        names = (file.metadata() or {}).get(UNTRAINED_KEY)
+    names = read_metadata(path).get(UNTRAINED_KEY)
     return names.split(",") if names else []
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the metadata in the header of a file that `read_safetensors` has accepted."""
+    with safe_open(path, framework="pt") as file:
+        return file.metadata() or {}
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:

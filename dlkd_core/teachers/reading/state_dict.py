@@ -28,6 +28,8 @@ _STATE_DICT_KEYS = (
 _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 # Attributes under which wrapper classes hold the network
 _MODEL_ATTRIBUTES = {"model", "net", "network", "backbone", "base_model"}
+# Buffers of batch normalization, which averages of parameters lack
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 _MAX_DEPTH = 5
 
 
@@ -43,8 +45,25 @@ def find_state_dict(loaded: Any) -> dict[str, Tensor]:
         candidates = {key: value for key, value in loaded.items() if _contains_weights(value)}
         if not candidates:
             return _select_tensors(loaded)
-        loaded = candidates[_choose_key(candidates)]
+        key = _choose_key(candidates)
+        others = {name: value for name, value in candidates.items() if name not in _EMA_KEYS}
+        if key in _EMA_KEYS and others:
+            return _add_statistics(find_state_dict(candidates[key]), others)
+        loaded = candidates[key]
     raise CheckpointRefused(f"The file holds a {type(loaded).__name__}, not a state dict.")
+
+
+def _add_statistics(average: dict[str, Tensor], others: Mapping[Any, Any]) -> dict[str, Tensor]:
+    """Add the batch statistics of the raw weights to a moving average of the parameters only."""
+    if any(name.endswith(_STATISTICS) for name in average) or len(others) > 1:
+        return average
+    (raw,) = others.values()
+    statistics = {
+        name: tensor
+        for name, tensor in strip_prefixes(find_state_dict(raw)).items()
+        if name.endswith(_STATISTICS)
+    }
+    return {**strip_prefixes(average), **statistics} if statistics else average
 
 
 def strip_prefixes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

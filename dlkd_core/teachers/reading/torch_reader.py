@@ -5,6 +5,7 @@ import re
 import warnings
 import zipfile
 from argparse import Namespace
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,6 +25,7 @@ _SAFE_GLOBALS: list[Any] = [
     np.dtype,
     *{type(np.dtype(code)) for code in "?bhilqBHILQefd"},
 ]
+_WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".onnx")
 _SAVE_STATE_DICT_HINT = (
     "Save only the weights with torch.save(model.state_dict(), ...) and send that file."
 )
@@ -82,7 +84,8 @@ def _check_archive(path: Path) -> None:
         )
     if "data.pkl" not in names:
         raise CheckpointUnreadable(
-            "The file is a zip archive that torch.save did not write: it contains no data.pkl."
+            "The file is a zip archive that torch.save did not write: it contains no data.pkl.",
+            hint=_suggest_member(members),
         )
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise CheckpointRefused(
@@ -92,6 +95,12 @@ def _check_archive(path: Path) -> None:
         raise CheckpointRefused(
             "The members of the archive overlap, as in a zip bomb.", hint=_SAVE_STATE_DICT_HINT
         )
+
+
+def _suggest_member(members: Iterable[zipfile.ZipInfo]) -> str | None:
+    """Return a hint to upload the weights in an archive, or None if it contains none."""
+    weights = [item.filename for item in members if item.filename.endswith(_WEIGHT_SUFFIXES)]
+    return f"Unpack the archive and upload {weights[0]}." if weights else None
 
 
 def _unpickling_error(message: str) -> CheckpointRefused | CheckpointUnreadable:

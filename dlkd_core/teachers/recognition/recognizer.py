@@ -1,6 +1,6 @@
 """Recognition of a checkpoint's architecture by comparing its weights with the catalog."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from dlkd_core.catalog import find_architecture
+from dlkd_core.catalog.architectures.alike_networks import find_alike_networks
 from dlkd_core.errors import ArchitectureUnknown, ClassesDoNotFit, KeysDoNotFit, SpecError
 from dlkd_core.models.meta_network import build_meta_network
 from dlkd_core.models.parameter_names import (
@@ -18,8 +19,14 @@ from dlkd_core.models.parameter_names import (
     summarize_names,
 )
 from dlkd_core.teachers.recognition import fingerprints
+from dlkd_core.teachers.recognition.alike_networks import (
+    describe_alternatives,
+    describe_declaration,
+    find_declared_network,
+)
 from dlkd_core.teachers.recognition.backbone_search import Backbone, find_backbone
 from dlkd_core.teachers.recognition.fingerprints import Fingerprint
+from dlkd_core.teachers.recognition.makers import find_maker, suggest_onnx
 from dlkd_core.teachers.recognition.weight_matching import (
     WeightMatch,
     find_classifiers,
@@ -36,7 +43,9 @@ class RecognizedModel:
     `tensors` contains the weights with the names that the network uses and the dtypes of the file.
     `options` contains the architecture options. Options that are left out have their default
     values. If the checkpoint has no classifier, `num_classes` is 0, and `tensors` contains an
-    all-zero classifier for one class.
+    all-zero classifier for one class. `alternatives` names the networks whose weights have the same
+    names and shapes but that compute differently. It is empty if the architecture is known from
+    more than the weights.
     """
 
     architecture: str
@@ -44,6 +53,7 @@ class RecognizedModel:
     num_classes: int
     tensors: dict[str, Tensor]
     notices: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
 
 
 def recognize(
@@ -52,10 +62,12 @@ def recognize(
     architecture: str | None = None,
     options: Mapping[str, Any] | None = None,
     num_classes: int | None = None,
+    declared_names: Sequence[str] = (),
 ) -> RecognizedModel:
     """Find the network to which the weights belong.
 
-    Searches the whole catalog, or only the variants of `architecture` if it is given.
+    Searches the whole catalog, or only the variants of `architecture` if it is given. If several
+    networks fit, `declared_names` chooses among them: the names that the file gives to its network.
 
     Raises:
         ArchitectureUnknown: No architecture matches. The message names the nearest one.
@@ -66,9 +78,9 @@ def recognize(
         SpecError: The architecture has no such options.
     """
     if architecture:
-        model = _match_named(tensors, architecture, options)
+        model = _match_named(tensors, find_architecture(architecture).name, options)
     else:
-        model = _search_catalog(tensors)
+        model = _choose_alike(tensors, _search_catalog(tensors), declared_names)
     check_class_count(model.num_classes, num_classes)
     return model
 
@@ -88,7 +100,7 @@ def _search_catalog(tensors: Mapping[str, Tensor]) -> RecognizedModel:
     if variant_and_classifier is None:
         backbone = find_backbone(tensors, fingerprints.all_fingerprints())
         if backbone is None:
-            raise ArchitectureUnknown(_unknown_message(tensors))
+            raise _unknown_error(tensors)
         return _from_backbone(backbone)
     variant, classifier = variant_and_classifier
     num_classes = tensors[f"{classifier}.weight"].shape[0]
@@ -98,6 +110,30 @@ def _search_catalog(tensors: Mapping[str, Tensor]) -> RecognizedModel:
     if match.mismatch_count:  # the backbone matches this network, but the classifier does not
         raise KeysDoNotFit(_mismatch_message(variant.architecture, match))
     return model
+
+
+def _choose_alike(
+    tensors: Mapping[str, Tensor], model: RecognizedModel, declared_names: Sequence[str]
+) -> RecognizedModel:
+    """Return the network that the file names among those with the same weights.
+
+    If it names none of them and they compute differently, they are listed as alternatives.
+    """
+    alike = find_alike_networks(model.architecture)
+    # The groups of alike networks are those of the first variants.
+    is_indexed = model.options == fingerprints.list_variants(model.architecture)[0]
+    if not is_indexed or len(alike) == 1 == len(alike[0]):
+        return model
+    declared = find_declared_network(declared_names, alike)
+    if declared is None:
+        others = tuple(names[0] for names in alike if model.architecture not in names)
+        notices = (*model.notices, describe_alternatives(alike)) if others else model.notices
+        return replace(model, alternatives=others, notices=notices)
+    if declared != model.architecture:
+        model = _match_named(tensors, declared, None)
+    if len(alike) == 1:
+        return model
+    return replace(model, notices=(*model.notices, describe_declaration(declared, alike)))
 
 
 def _match_named(
@@ -236,17 +272,22 @@ def _suggest_architecture(tensors: Mapping[str, Tensor], architecture: str) -> s
     )
 
 
-def _unknown_message(tensors: Mapping[str, Tensor]) -> str:
+def _unknown_error(tensors: Mapping[str, Tensor]) -> ArchitectureUnknown:
+    """Return an error that names the maker and the nearest network, if they can be found."""
+    maker = find_maker(tensors)
     message = (
         "The checkpoint does not match any architecture in the catalog. "
         f"Its weights: {summarize_names(tensors)}."
     )
+    if maker:
+        message += f" They are named as in {maker.title}."
     nearest = max(
         fingerprints.all_fingerprints(), key=lambda variant: _similarity(variant, tensors)
     )
     if _similarity(nearest, tensors) > _MIN_SIMILARITY:
-        message += f" The nearest architecture is {nearest.architecture}."
-    return message
+        _, match = _try_variant(tensors, nearest.architecture, nearest.options)
+        message += f" The nearest architecture is {nearest.architecture}: {match.describe()}."
+    return ArchitectureUnknown(message, hint=suggest_onnx(maker))
 
 
 def _similarity(variant: Fingerprint, tensors: Mapping[str, Tensor]) -> float:

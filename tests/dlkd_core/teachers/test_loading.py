@@ -157,7 +157,20 @@ def test_the_check_of_an_upload_returns_plain_data(tmp_path: Path) -> None:
         **expected,
         "parameters": 78_042,
         "notices": [],
+        "alternatives": [],
     }
+
+
+@pytest.mark.parametrize("name", ["resnetblur18", "levit_128s"])
+def test_networks_with_buffers_outside_the_state_dict_are_complete(
+    tmp_path: Path, name: str
+) -> None:
+    original = random_network(f"timm/{name}", 3).module
+    path = save_torch(tmp_path / "a.pth", original.state_dict())
+    loaded = load_teacher_file(path, architecture=f"timm/{name}")
+    network, images = make_extractor(loaded).network, torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        torch.testing.assert_close(network(images), original(images))
 
 
 def test_integer_weights_are_refused(tmp_path: Path) -> None:

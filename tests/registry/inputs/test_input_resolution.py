@@ -243,6 +243,17 @@ def test_an_architecture_other_than_the_recognized_one_is_refused(harness: Regis
     assert refused.value.pointer == "/teacher/architecture"
 
 
+def test_a_job_may_choose_among_the_networks_that_a_teacher_fits(harness: RegistryHarness) -> None:
+    first, second = "timm/efficientnet_b1", "timm/tf_efficientnet_b1"
+    teacher = harness.add_ready_teacher(architecture=first, options={}, alternatives=[second])
+    for requested, alternatives in ((None, [second]), (first, None), (second, None)):
+        job = harness.get_job(harness.submit(teacher={"id": teacher, "architecture": requested}))
+        facts = job.inputs["teacher"]
+        assert (facts["architecture"], facts["alternatives"]) == (requested or first, alternatives)
+    with pytest.raises(UnprocessableRequest, match=f"is {first}, not timm/efficientnet_b2"):
+        harness.submit(teacher={"id": teacher, "architecture": "timm/efficientnet_b2"})
+
+
 def test_an_invalid_data_set_is_refused(harness: RegistryHarness) -> None:
     dataset = harness.upload_dataset()
     harness.fail_check()

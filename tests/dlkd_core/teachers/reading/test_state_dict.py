@@ -96,3 +96,20 @@ def test_similar_names_are_kept() -> None:
 def test_prefixes_are_kept_if_two_weights_would_get_one_name() -> None:
     both = {"module.fc.weight": A, "fc.weight": B}
     assert strip_prefixes(both) == both
+
+
+def test_a_moving_average_of_parameters_only_gets_the_statistics_of_the_raw_weights() -> None:
+    raw = {
+        "module.bn.weight": torch.zeros(2),
+        "module.bn.running_mean": torch.ones(2),
+        "module.bn.running_var": torch.full((2,), 3.0),
+    }
+    average = {"bn.weight": torch.full((2,), 0.5)}
+    found = find_state_dict({"state_dict": raw, "ema": average})
+    assert {name: tensor[0].item() for name, tensor in found.items()} == {
+        "bn.weight": 0.5,
+        "bn.running_mean": 1,
+        "bn.running_var": 3,
+    }
+    own = {"bn.weight": torch.full((2,), 0.5), "bn.running_mean": torch.full((2,), 0.2)}
+    assert find_state_dict({"state_dict": raw, "ema": own}).keys() == own.keys()

@@ -27,7 +27,8 @@ ONE_OF_EACH_FAMILY: list[tuple[str, dict[str, Any]]] = [
     ("MobileNetV2", {}),
     ("ShuffleV1", {}),
     ("ShuffleV2", {}),
-    ("resnet18", {}),
+    ("resnet18", {"stem": "imagenet"}),
+    ("resnet18", {"stem": "cifar"}),
     ("mobilenet_v3_small", {}),
     ("squeezenet1_1", {}),
     ("swin_t", {}),
@@ -97,7 +98,7 @@ def test_for_an_unknown_network_the_nearest_is_named() -> None:
     weights = {**random_state_dict("resnet20"), "layer3.1.attention.weight": torch.zeros(3)}
     with pytest.raises(
         ArchitectureUnknown,
-        match=r"weights: 129 \(conv1\.weight, .*\. The nearest architecture is resnet20\.",
+        match=r"weights: 129 \(conv1\.weight, .*\. The nearest architecture is resnet20: unex",
     ):
         recognize(weights)
 
@@ -106,6 +107,44 @@ def test_for_a_very_different_network_no_nearest_is_named() -> None:
     with pytest.raises(ArchitectureUnknown) as caught:
         recognize({f"transformer.h.{number}.attn.weight": torch.zeros(2, 2) for number in range(9)})
     assert "nearest" not in caught.value.message
+
+
+def test_the_first_difference_to_the_nearest_network_is_named() -> None:
+    weights = {**random_state_dict("resnet18"), "conv1.weight": torch.zeros(64, 1, 7, 7)}
+    with pytest.raises(ArchitectureUnknown) as caught:
+        recognize(weights)
+    assert (
+        "resnet18: of different shape 1 (conv1.weight: (64, 1, 7, 7) in the file, (64, 3, 7, 7) in"
+        " the network)" in caught.value.message
+    )
+    assert "ONNX" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("names", "maker", "command"),
+    [
+        (
+            ["resnet.embedder.embedder.convolution.weight", "classifier.1.weight"],
+            "Hugging Face transformers",
+            "optimum-cli export onnx",
+        ),
+        (
+            ["vit.embeddings.cls_token", "vit.encoder.layer.0.attention.attention.query.weight"],
+            "Hugging Face transformers",
+            "optimum-cli export onnx",
+        ),
+        (["0.conv.weight", "2.m.0.cv1.conv.weight"], "Ultralytics YOLO", "yolo export"),
+        (["visual.transformer.resblocks.0.attn.in_proj_weight"], "CLIP", "timm/vit_base"),
+    ],
+)
+def test_the_library_that_made_an_unknown_network_is_named(
+    names: list[str], maker: str, command: str
+) -> None:
+    with pytest.raises(ArchitectureUnknown) as caught:
+        recognize({name: torch.zeros(2, 2) for name in names})
+    assert f"named as in {maker}" in caught.value.message
+    assert command in caught.value.hint
+    assert "ONNX" in caught.value.hint or "onnx" in caught.value.hint
 
 
 def without_bias() -> dict[str, Tensor]:

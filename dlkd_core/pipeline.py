@@ -189,6 +189,8 @@ def load_inputs(
         teacher = load_teacher(spec.teacher, data.to(device), device)
         yield from _to_notices(teacher.loaded.notices)
         yield _teacher_event(teacher)
+        if teacher.verification.normalization_reason:
+            yield events.Notice(message=teacher.verification.normalization_reason)
         yield from _to_notices(teacher.verification.warnings, NoticeLevel.WARNING)
         if spec.teacher.class_map == AUTO_CLASS_MAP:
             chosen = f"class_map {list(teacher.class_map or ())}"

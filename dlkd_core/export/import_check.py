@@ -20,7 +20,7 @@ from dlkd_core.export.safetensors_exporter import read_student
 from dlkd_core.export.tolerance import LogitTolerance
 from dlkd_core.models.network import count_parameters
 from dlkd_core.reporting.reported_model import ReportedFile, ReportedModel
-from dlkd_core.teachers.onnx_reader import read_graph
+from dlkd_core.teachers.onnx.onnx_reader import read_graph
 
 # Loading an untrusted torch.export program would execute it. A bundle only repeats other files.
 _SKIPPED_FORMATS = frozenset({ExportFormat.TORCH_EXPORT, ExportFormat.BUNDLE})

@@ -13,7 +13,7 @@ from dlkd_core.evaluation.paired_difference import compare_accuracy
 from dlkd_core.export import ExportContext, Student
 from dlkd_core.models import FeatureExtractor
 from dlkd_core.reporting.model_card import ClassifierState
-from dlkd_core.teachers.onnx_teacher import OnnxTeacher
+from dlkd_core.teachers.onnx.onnx_teacher import OnnxTeacher
 from dlkd_core.teachers.student_inheritance import preview_inheritance
 from dlkd_core.training.loop import TrainingRun
 from dlkd_core.training.run_inputs import RunInputs

@@ -15,10 +15,10 @@ from dlkd_core.models.feature_extractor import HeadlessFeatureExtractor
 from dlkd_core.models.network import count_parameters
 from dlkd_core.models.uninitialized_network import build_uninitialized_network
 from dlkd_core.spec import Normalization
-from dlkd_core.teachers.onnx_file import find_zipped_graph
-from dlkd_core.teachers.onnx_graph import OnnxGraph
-from dlkd_core.teachers.onnx_reader import read_graph
-from dlkd_core.teachers.onnx_teacher import OnnxSource, OnnxTeacher
+from dlkd_core.teachers.onnx.onnx_file import find_zipped_graph
+from dlkd_core.teachers.onnx.onnx_graph import OnnxGraph
+from dlkd_core.teachers.onnx.onnx_reader import read_graph
+from dlkd_core.teachers.onnx.onnx_teacher import OnnxSource, OnnxTeacher
 from dlkd_core.teachers.output_check import check_outputs
 from dlkd_core.teachers.reading.checkpoint_reader import detect_file_format, read_checkpoint
 from dlkd_core.teachers.reading.file_format import CheckpointFormat

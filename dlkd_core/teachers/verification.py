@@ -1,14 +1,15 @@
 """Verification of a teacher before training, by its accuracy on the evaluation split."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import log, log1p
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from dlkd_core.data.dataset import ImageDataset
+from dlkd_core.data.dataset import DatasetSplit, ImageDataset
 from dlkd_core.errors import ClassesDoNotFit, TeacherAtChance
 from dlkd_core.evaluation import Scores, predict
 from dlkd_core.evaluation.accuracy import LogitsFn, score_logits
@@ -16,6 +17,14 @@ from dlkd_core.evaluation.pixel_knn import measure_pixel_knn_top1
 from dlkd_core.spec import Normalization, RequestedClassMap
 from dlkd_core.teachers.class_order import ClassOrder, find_class_order
 from dlkd_core.teachers.normalization import candidate_normalizations, choose_best, sample_split
+from dlkd_core.teachers.normalization_choice import (
+    MismatchFn,
+    NormalizationChoice,
+    choose_normalization,
+    find_published,
+    rule_out,
+    sample_images,
+)
 
 # Largest acceptable probability that guessing passes: one tail of a normal distribution beyond
 # three standard deviations
@@ -52,6 +61,7 @@ class Verification:
             same.
         sample_losses: Losses on a sample of the images with the chosen normalization, (N,). They
             are comparable between teachers.
+        normalization_reason: Why this normalization was chosen, for the user.
     """
 
     normalization: Normalization
@@ -63,6 +73,7 @@ class Verification:
     warnings: tuple[str, ...] = ()
     class_map: tuple[int, ...] | None = None
     sample_losses: Tensor = field(default_factory=lambda: torch.empty(0))
+    normalization_reason: str = ""
 
 
 def verify(
@@ -71,11 +82,14 @@ def verify(
     requested: Normalization | None,
     class_map: RequestedClassMap,
     pretrained: Normalization | None = None,
+    *,
+    mismatch: MismatchFn | None = None,
 ) -> Verification:
     """Measure the teacher's accuracy on the val split with the best normalization.
 
     If `requested` is given, only this normalization is used. Otherwise, the candidates are the
     normalization of the pretrained weights, the common normalizations and the dataset's statistics.
+    `mismatch` measures how badly a normalization fits the network's stored statistics.
 
     Raises:
         ClassesDoNotFit: The teacher's number of classes differs from the dataset's and there is no
@@ -85,49 +99,84 @@ def verify(
             normalizations that were tried.
     """
     split, candidates = data.val, candidate_normalizations(requested, data, pretrained)
-    sample = sample_split(split)
-    sample_labels = sample.labels.cpu()
-    own_logits = {
-        name: predict(logits(choice), sample.images) for name, choice in candidates.items()
-    }
-    orders = {
-        name: find_class_order(value, sample_labels, len(data.classes))
-        for name, value in own_logits.items()
-    }
-    class_maps = {
-        name: _resolve_class_map(class_map, order, data.classes) for name, order in orders.items()
-    }
-    mapped_logits = {
-        name: map_logits(value, data.classes, class_maps[name])
-        for name, value in own_logits.items()
-    }
-    top1 = {name: score_logits(value, sample_labels).top1 for name, value in mapped_logits.items()}
-    losses = {
-        name: cross_entropy(value.double(), sample_labels, reduction="none")
-        for name, value in mapped_logits.items()
-    }
-    name = choose_best(losses)
-    own_val_logits = predict(logits(candidates[name]), split.images)
-    val_logits = map_logits(own_val_logits, data.classes, class_maps[name])
+    trials = _try_normalizations(logits, sample_split(split), candidates, data.classes, class_map)
+    if pretrained or len(candidates) == 1 or not data.train.is_labeled:
+        choice = NormalizationChoice(choose_best({n: trial.losses for n, trial in trials.items()}))
+    else:
+        choice = _choose_by_training_images(logits, data, candidates, trials, mismatch)
+    trial = trials[choice.name]
+    own_val_logits = predict(logits(candidates[choice.name]), split.images)
+    val_logits = map_logits(own_val_logits, data.classes, trial.class_map)
     scores = score_logits(val_logits, split.labels.cpu())
-    best_order = max(filter(None, orders.values()), key=lambda order: order.top1, default=None)
+    orders = (trial.order for trial in trials.values() if trial.order)
+    best_order = max(orders, key=lambda order: order.top1, default=None)
+    top1 = {name: trial.hits.double().mean().item() for name, trial in trials.items()}
     if is_at_chance(scores.top1, len(data.classes), len(split), len(candidates)):
         message = (
             f"The teacher classifies {scores.top1:.1%} of {scores.images} images correctly. "
             f"{describe_chance(len(data.classes), top1)}"
         )
         raise TeacherAtChance(message, hint=_suggest_class_map(best_order))
-    hits = mapped_logits[name].argmax(dim=1) == sample_labels
-    warnings = _compare_class_order(best_order, class_maps[name], hits, class_map)
     return Verification(
-        candidates[name],
+        candidates[choice.name],
         val_logits,
         scores,
         top1,
-        warnings=warnings,
-        class_map=class_maps[name],
-        sample_losses=losses[name],
+        warnings=_compare_class_order(best_order, trial.class_map, trial.hits, class_map),
+        class_map=trial.class_map,
+        sample_losses=trial.losses,
+        normalization_reason=choice.reason,
     )
+
+
+class _Trial(NamedTuple):
+    """A teacher's answers on a sample of the images with one normalization."""
+
+    class_map: tuple[int, ...] | None
+    order: ClassOrder | None
+    losses: Tensor  # (N,)
+    hits: Tensor  # whether each image is classified correctly, (N,)
+
+
+def _try_normalizations(
+    logits: LogitsFactory,
+    sample: DatasetSplit,
+    candidates: Mapping[str, Normalization],
+    classes: tuple[str, ...],
+    class_map: RequestedClassMap,
+) -> dict[str, _Trial]:
+    labels = sample.labels.cpu()
+    trials = {}
+    for name, candidate in candidates.items():
+        own_logits = predict(logits(candidate), sample.images)
+        order = find_class_order(own_logits, labels, len(classes))
+        taken = _resolve_class_map(class_map, order, classes)
+        mapped = map_logits(own_logits, classes, taken)
+        losses = cross_entropy(mapped.double(), labels, reduction="none")
+        trials[name] = _Trial(taken, order, losses, mapped.argmax(dim=1) == labels)
+    return trials
+
+
+def _choose_by_training_images(
+    logits: LogitsFactory,
+    data: ImageDataset,
+    candidates: Mapping[str, Normalization],
+    trials: Mapping[str, _Trial],
+    mismatch: MismatchFn | None,
+) -> NormalizationChoice:
+    """Choose among the normalizations that the evaluation images do not rule out."""
+    possible = rule_out({name: trial.losses for name, trial in trials.items()})
+    sample = sample_split(data.train)
+    labels = sample.labels.cpu()
+    losses, mismatches = {}, {}
+    for name in possible:
+        own_logits = predict(logits(candidates[name]), sample.images)
+        mapped = map_logits(own_logits, data.classes, trials[name].class_map)
+        losses[name] = cross_entropy(mapped.double(), labels, reduction="none")
+        difference = mismatch and mismatch(candidates[name], sample_images(sample.images))
+        if difference is not None:
+            mismatches[name] = difference
+    return choose_normalization(losses, mismatches or find_published(candidates))
 
 
 def _resolve_class_map(

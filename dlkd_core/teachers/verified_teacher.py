@@ -21,7 +21,8 @@ from dlkd_core.teachers.knn_verification import verify_by_neighbors
 from dlkd_core.teachers.loading import LoadedTeacher, NetworkSource, load_teacher_file
 from dlkd_core.teachers.network_choice import choose_network
 from dlkd_core.teachers.normalization import identity_normalization
-from dlkd_core.teachers.onnx_teacher import OnnxTeacher
+from dlkd_core.teachers.normalization_choice import measure_mismatch
+from dlkd_core.teachers.onnx.onnx_teacher import OnnxTeacher
 from dlkd_core.teachers.pretrained_teacher import load_pretrained_teacher, weights_digest
 from dlkd_core.teachers.unlabeled_verification import default_class_names, verify_unlabeled
 from dlkd_core.teachers.verification import (
@@ -179,14 +180,20 @@ def _verify_teacher(
     def logits(normalization: Normalization) -> LogitsFn:
         return loaded.source.build_extractor(normalization, device).logits
 
+    def mismatch(normalization: Normalization, images: Tensor) -> float | None:
+        extractor = loaded.source.build_extractor(normalization, device)
+        return measure_mismatch(extractor, extractor.logits, images)
+
     def features(normalization: Normalization) -> LogitsFn:
         extractor = loaded.source.build_extractor(normalization, device)
         return lambda images: extractor(images).features
 
     normalization = _requested_normalization(loaded, teacher)
     if loaded.num_classes:
-        verify_logits = verify if data.val.is_labeled else verify_unlabeled
-        return verify_logits(logits, data, normalization, teacher.class_map, loaded.normalization)
+        arguments = (logits, data, normalization, teacher.class_map, loaded.normalization)
+        if data.val.is_labeled:
+            return verify(*arguments, mismatch=mismatch)
+        return verify_unlabeled(*arguments)
     if teacher.class_map is not None:
         raise ClassesDoNotFit(
             "class_map selects among the teacher's classes, but this teacher has no classifier.",

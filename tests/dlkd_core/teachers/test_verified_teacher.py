@@ -12,7 +12,7 @@ from dlkd_core.errors import ClassesDoNotFit, TeacherAtChance
 from dlkd_core.models import FeatureExtractor
 from dlkd_core.spec import Normalization, TeacherFile
 from dlkd_core.teachers.loading import NetworkSource
-from dlkd_core.teachers.onnx_teacher import OnnxSource
+from dlkd_core.teachers.onnx.onnx_teacher import OnnxSource
 from dlkd_core.teachers.verified_teacher import VerifiedTeacher, load_teacher
 from tests.dlkd_core.teachers.sample_checkpoints import random_network, save_torch
 

@@ -20,7 +20,7 @@ from dlkd_core.errors import (
 )
 from dlkd_core.spec import Normalization, TeacherFile
 from dlkd_core.teachers.loading import inspect_teacher, load_teacher_file
-from dlkd_core.teachers.onnx_reader import read_graph
+from dlkd_core.teachers.onnx.onnx_reader import read_graph
 from dlkd_core.teachers.verified_teacher import load_teacher
 
 CPU = torch.device("cpu")

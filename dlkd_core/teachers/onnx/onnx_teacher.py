@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from dlkd_core.errors import ImagesDoNotFit
 from dlkd_core.network_outputs import Outputs
 from dlkd_core.spec import Normalization
-from dlkd_core.teachers.onnx_graph import OnnxGraph
-from dlkd_core.teachers.onnx_reader import convert_images
-from dlkd_core.teachers.onnx_session import Arrays, GraphFailed, create_session, run_session
+from dlkd_core.teachers.onnx.onnx_graph import OnnxGraph
+from dlkd_core.teachers.onnx.onnx_reader import convert_images
+from dlkd_core.teachers.onnx.onnx_session import Arrays, GraphFailed, create_session, run_session
 
 _SMALLEST_PROBABILITY = 1e-12
 

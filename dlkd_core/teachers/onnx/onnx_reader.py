@@ -13,7 +13,7 @@ import onnxruntime
 import torch
 
 from dlkd_core.errors import CheckpointRefused
-from dlkd_core.teachers.onnx_graph import (
+from dlkd_core.teachers.onnx.onnx_graph import (
     ImageFormat,
     ImageInput,
     OnnxGraph,
@@ -24,7 +24,7 @@ from dlkd_core.teachers.onnx_graph import (
     load_valid_model,
     possible_formats,
 )
-from dlkd_core.teachers.onnx_session import Arrays, GraphFailed, create_session, run_session
+from dlkd_core.teachers.onnx.onnx_session import Arrays, GraphFailed, create_session, run_session
 
 _CPU = torch.device("cpu")
 _BATCH_SIZE = 2  # for graphs with a dynamic batch size

@@ -12,8 +12,8 @@ from onnx import TensorProto, helper, shape_inference
 
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
 from dlkd_core.models.network import TensorLayout
-from dlkd_core.teachers.onnx_file import read_onnx_model
-from dlkd_core.teachers.onnx_outputs import choose_output
+from dlkd_core.teachers.onnx.onnx_file import read_onnx_model
+from dlkd_core.teachers.onnx.onnx_outputs import choose_output
 
 # Operators that can be a classifier, also after quantization and in graphs that onnxruntime saved
 _QUANTIZED_OPS = frozenset({"QLinearConv", "QLinearMatMul", "QGemm"})
@@ -46,7 +46,7 @@ class ImageInput(NamedTuple):
 
     Attributes:
         name: Name of the input.
-        shape: Its four dimensions, None where they are dynamic.
+        shape: Its four dimensions. A dynamic dimension is None.
         dtype: float16, float32, float64 or uint8.
     """
 

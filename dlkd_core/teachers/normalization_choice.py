@@ -1,0 +1,142 @@
+"""Choice of the input normalization with which a teacher was trained.
+
+Several normalizations often give nearly the same accuracy. Two things show which one was used in
+the training: with it, the first batch normalization sees the statistics that it has stored, and
+the teacher fits the training images best.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import inf, sqrt
+
+import torch
+from torch import Tensor, nn
+
+from dlkd_core.data.host_images import Images
+from dlkd_core.evaluation.accuracy import LogitsFn
+from dlkd_core.spec import Normalization
+from dlkd_core.teachers.normalization import DATA
+
+# A normalization is ruled out by losses that are this many standard errors worse than the best.
+_RULED_OUT_AT, _CLEARLY_WORSE_AT = 5.0, 3.0
+_WORSE_AT = 2.0  # where only the losses decide
+_STATISTICS_IMAGES = 256
+# A published normalization whose values differ by less in total is that of the dataset.
+_MAX_DISTANCE = 0.03
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
+
+# Returns how much a network's stored statistics differ from those of images (N, C, H, W) uint8, or
+# None if it has no batch normalization.
+MismatchFn = Callable[[Normalization, Tensor], float | None]
+
+
+@dataclass(frozen=True)
+class NormalizationChoice:
+    """The chosen normalization and the reason.
+
+    Attributes:
+        name: Its name among the candidates.
+        reason: A sentence for the user, empty if there was no choice.
+    """
+
+    name: str
+    reason: str = ""
+
+
+def choose_normalization(
+    losses: Mapping[str, Tensor], mismatches: Mapping[str, float]
+) -> NormalizationChoice:
+    """Choose the normalization that fits best among those whose losses are not clearly worse.
+
+    Args:
+        losses: Losses of each candidate on the same training images, (N,).
+        mismatches: How badly each candidate fits, for example the difference to the stored
+            statistics. If empty, the first candidate is preferred.
+    """
+    accepted = keep_plausible(losses, _CLEARLY_WORSE_AT if mismatches else _WORSE_AT)
+    name = min(accepted, key=lambda name: mismatches.get(name, inf)) if mismatches else accepted[0]
+    means = ", ".join(f"{name} {losses[name].mean().item():.4g}" for name in accepted)
+    reason = f"The teacher's normalization is taken to be {name}."
+    if len(accepted) == 1:
+        return NormalizationChoice(name, f"{reason} All others are clearly worse.")
+    return NormalizationChoice(
+        name, f"{reason} The mean losses of those that are possible are: {means}."
+    )
+
+
+def rule_out(losses: Mapping[str, Tensor]) -> list[str]:
+    """Return the candidates that remain after the first losses, so that others cost no time."""
+    return keep_plausible(losses, _RULED_OUT_AT)
+
+
+def keep_plausible(losses: Mapping[str, Tensor], standard_errors: float) -> list[str]:
+    """Return the names whose mean loss is at most so many standard errors worse than the best."""
+    best = min(losses.values(), key=lambda loss: loss.mean().item())
+    return [name for name, loss in losses.items() if _excess(loss, best) <= standard_errors]
+
+
+def find_published(candidates: Mapping[str, Normalization]) -> dict[str, float]:
+    """Return the candidates that are published statistics of the dataset.
+
+    The values are the distances to the statistics of its training images. Where nothing else
+    decides, such a normalization is the most likely one, before the first candidate.
+    """
+    own = _values(candidates[DATA])
+    distances = {
+        name: (_values(candidate) - own).abs().sum().item()
+        for name, candidate in candidates.items()
+        if name != DATA
+    }
+    return {name: distance for name, distance in distances.items() if distance < _MAX_DISTANCE}
+
+
+def sample_images(images: Images) -> Tensor:
+    """Return the images on which statistics are measured."""
+    return images[:_STATISTICS_IMAGES]
+
+
+@torch.no_grad()
+def measure_mismatch(module: nn.Module, forward: LogitsFn, images: Tensor) -> float | None:
+    """Compare the statistics of the first batch normalization's input with those it has stored.
+
+    Args:
+        module: The network.
+        forward: Runs the network on images in [0, 1].
+        images: Training images (N, C, H, W) uint8 on the device.
+
+    Returns:
+        The mean over the channels of the squared difference of the means, in stored standard
+        deviations, plus the squared logarithm of the ratio of the variances. None if the network
+        has no batch normalization.
+    """
+    layer = next(
+        (layer for layer in module.modules() if isinstance(layer, _BATCH_NORMS)),
+        None,
+    )
+    if layer is None or layer.running_mean is None or layer.running_var is None:
+        return None
+    inputs: list[Tensor] = []
+    handle = layer.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
+    try:
+        forward(images.float() / 255)
+    finally:
+        handle.remove()
+    if not inputs:
+        return None
+    values = inputs[0].transpose(0, 1).flatten(1).double()
+    mean, variance = layer.running_mean.double(), layer.running_var.double().clamp_min(1e-12)
+    shift = (values.mean(dim=1) - mean).square() / variance
+    scale = (values.var(dim=1).clamp_min(1e-12) / variance).log().square()
+    return float((shift + scale).mean())
+
+
+def _values(normalization: Normalization) -> Tensor:
+    return torch.tensor([*normalization.mean, *normalization.std])
+
+
+def _excess(losses: Tensor, best: Tensor) -> float:
+    """Return by how many standard errors the mean of `losses` is larger than that of `best`."""
+    difference = losses - best
+    mean = difference.mean().item()
+    standard_error = difference.std().item() / sqrt(len(difference))
+    return mean / standard_error if standard_error > 0 else (inf if mean > 0 else 0.0)

@@ -1,0 +1,1 @@
+"""ONNX graphs as teachers: reading, analysis and execution with onnxruntime."""

@@ -111,12 +111,7 @@ def verify(
     val_logits = map_logits(own_val_logits, data.classes, class_maps[name])
     scores = score_logits(val_logits, split.labels.cpu())
     best_order = max(filter(None, orders.values()), key=lambda order: order.top1, default=None)
-    if is_at_chance(scores.top1, len(data.classes), len(split), len(candidates)):
-        message = (
-            f"The teacher classifies {scores.top1:.1%} of {scores.images} images correctly. "
-            f"{describe_chance(len(data.classes), top1)}"
-        )
-        raise TeacherAtChance(message, hint=_suggest_class_map(best_order))
+    _check_chance(scores, len(data.classes), top1, best_order)
     hits = mapped_logits[name].argmax(dim=1) == sample_labels
     warnings = _compare_class_order(best_order, class_maps[name], hits, class_map)
     return Verification(
@@ -128,6 +123,21 @@ def verify(
         class_map=class_maps[name],
         sample_losses=losses[name],
     )
+
+
+def _check_chance(
+    scores: Scores, classes: int, top1: dict[str, float], order: ClassOrder | None
+) -> None:
+    """Raise `TeacherAtChance` if guessing could reach the scores.
+
+    `top1` holds the accuracy for each normalization that was tried.
+    """
+    if is_at_chance(scores.top1, classes, scores.images, len(top1)):
+        message = (
+            f"The teacher classifies {scores.top1:.1%} of {scores.images} images correctly. "
+            f"{describe_chance(classes, top1)}"
+        )
+        raise TeacherAtChance(message, hint=_suggest_class_map(order))
 
 
 def _resolve_class_map(

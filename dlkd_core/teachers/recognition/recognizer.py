@@ -19,12 +19,12 @@ from dlkd_core.models.parameter_names import (
     summarize_names,
 )
 from dlkd_core.teachers.recognition import fingerprints
-from dlkd_core.teachers.recognition.alike_networks import (
+from dlkd_core.teachers.recognition.backbone_search import Backbone, find_backbone
+from dlkd_core.teachers.recognition.declared_network import (
     describe_alternatives,
     describe_declaration,
     find_declared_network,
 )
-from dlkd_core.teachers.recognition.backbone_search import Backbone, find_backbone
 from dlkd_core.teachers.recognition.fingerprints import Fingerprint
 from dlkd_core.teachers.recognition.makers import find_maker, suggest_onnx
 from dlkd_core.teachers.recognition.weight_matching import (

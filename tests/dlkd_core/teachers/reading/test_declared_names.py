@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from dlkd_core.teachers.reading.checkpoint_reader import read_checkpoint
 from dlkd_core.teachers.reading.declared_names import find_declared_names
-from dlkd_core.teachers.recognition.alike_networks import find_declared_network
+from dlkd_core.teachers.recognition.declared_network import find_declared_network
 from tests.dlkd_core.teachers.sample_checkpoints import random_state_dict, save_torch
 
 

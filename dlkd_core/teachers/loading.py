@@ -222,6 +222,10 @@ def _assemble_network(recognized: RecognizedModel) -> Network:
     network = build_uninitialized_network(
         recognized.architecture, recognized.num_classes or 1, recognized.options
     )
-    network.module.load_state_dict(recognized.tensors)
+    # Keeps the versions of the modules, without which MNASNet refuses its weights.
+    weights = network.module.state_dict()
+    weights.clear()
+    weights.update(recognized.tensors)
+    network.module.load_state_dict(weights)
     network.module.eval().requires_grad_(requires_grad=False)
     return network

@@ -111,12 +111,7 @@ def verify(
     orders = (trial.order for trial in trials.values() if trial.order)
     best_order = max(orders, key=lambda order: order.top1, default=None)
     top1 = {name: trial.hits.double().mean().item() for name, trial in trials.items()}
-    if is_at_chance(scores.top1, len(data.classes), len(split), len(candidates)):
-        message = (
-            f"The teacher classifies {scores.top1:.1%} of {scores.images} images correctly. "
-            f"{describe_chance(len(data.classes), top1)}"
-        )
-        raise TeacherAtChance(message, hint=_suggest_class_map(best_order))
+    _check_chance(scores, len(data.classes), top1, best_order)
     return Verification(
         candidates[choice.name],
         val_logits,
@@ -177,6 +172,21 @@ def _choose_by_training_images(
         if difference is not None:
             mismatches[name] = difference
     return choose_normalization(losses, mismatches or find_published(candidates))
+
+
+def _check_chance(
+    scores: Scores, classes: int, top1: dict[str, float], order: ClassOrder | None
+) -> None:
+    """Raise `TeacherAtChance` if guessing could reach the scores.
+
+    `top1` holds the accuracy for each normalization that was tried.
+    """
+    if is_at_chance(scores.top1, classes, scores.images, len(top1)):
+        message = (
+            f"The teacher classifies {scores.top1:.1%} of {scores.images} images correctly. "
+            f"{describe_chance(classes, top1)}"
+        )
+        raise TeacherAtChance(message, hint=_suggest_class_map(order))
 
 
 def _resolve_class_map(

@@ -36,6 +36,7 @@ TESTED_BY = {
 }
 # Code blocks that no test runs, and the reasons.
 UNTESTED = {
+    ("architectures.md", "sh"): "takes hours; tests/benchmarks/test_catalog_sweep.py runs a sample",
     ("README.md", "mermaid"): "a diagram",
     ("README.md", "text"): "output of a command",
     ("methods.md", "math"): "formulas; tests/docs/test_site.py renders them",

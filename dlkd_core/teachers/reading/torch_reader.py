@@ -26,6 +26,7 @@ _SAFE_GLOBALS: list[Any] = [
     *{type(np.dtype(code)) for code in "?bhilqBHILQefd"},
 ]
 _WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".onnx")
+_YOLO_HINT = "Export it with `yolo export model=FILE format=onnx`, and upload the ONNX file."
 _SAVE_STATE_DICT_HINT = (
     "Save only the weights with torch.save(model.state_dict(), ...) and send that file."
 )
@@ -108,7 +109,8 @@ def _unpickling_error(message: str) -> CheckpointRefused | CheckpointUnreadable:
     if refused:
         return CheckpointRefused(
             f"The file holds more than weights: reading it would import {refused[1]}, "
-            "and uploads are never unpickled."
+            "and uploads are never unpickled.",
+            hint=_YOLO_HINT if refused[1].startswith("ultralytics.") else None,
         )
     return CheckpointUnreadable(
         "The file is a pickle, but not one of tensors as written by torch.save."

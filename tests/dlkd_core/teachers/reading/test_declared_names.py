@@ -30,6 +30,24 @@ def test_names_are_found_where_training_scripts_save_them(
     assert read_checkpoint(path).declared_names == ("resnet18",)
 
 
+def test_a_checkpoint_of_timms_training_script_gives_its_average_and_its_name(
+    tmp_path: Path,
+) -> None:
+    weights, average = random_state_dict(), random_state_dict(options={"shortcut": "pad"})
+    saved = {
+        "epoch": 3,
+        "arch": "resnet8",
+        "state_dict": weights,
+        "optimizer": {"state": {}, "param_groups": []},
+        "version": 2,
+        "args": Namespace(model="resnet8"),
+        "state_dict_ema": average,
+    }
+    checkpoint = read_checkpoint(save_torch(tmp_path / "model_best.pth.tar", saved))
+    assert checkpoint.declared_names == ("resnet8",)
+    assert checkpoint.tensors.keys() == average.keys()
+
+
 def test_the_metadata_of_safetensors_are_read(tmp_path: Path) -> None:
     save_file(random_state_dict(), tmp_path / "a.safetensors", {"architecture": "resnet8"})
     assert read_checkpoint(tmp_path / "a.safetensors").declared_names == ("resnet8",)

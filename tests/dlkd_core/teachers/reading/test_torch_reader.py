@@ -169,6 +169,23 @@ def test_a_zip_archive_that_is_no_checkpoint_is_unreadable(tmp_path: Path) -> No
         read_torch(tmp_path / "a.pth")
 
 
+def test_a_zipped_folder_of_weights_is_refused_with_the_file_to_upload(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("resnet/config.json", b"{}")
+        archive.writestr("resnet/model.safetensors", b"")
+    with pytest.raises(CheckpointUnreadable) as caught:
+        read_torch(tmp_path / "a.zip")
+    assert caught.value.hint == "Unpack the archive and upload resnet/model.safetensors."
+
+
+def test_a_pickled_yolo_is_refused_with_the_way_to_onnx(tmp_path: Path) -> None:
+    path = tmp_path / "best.pt"
+    path.write_bytes(b"\x80\x02cultralytics.nn.tasks\nClassificationModel\n.")
+    with pytest.raises(CheckpointRefused, match="would import ultralytics") as caught:
+        read_torch(path)
+    assert "yolo export" in caught.value.hint
+
+
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])
 def test_a_truncated_file_is_unreadable(tmp_path: Path, kept: float, *, legacy: bool) -> None:

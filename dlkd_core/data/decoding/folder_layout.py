@@ -14,14 +14,14 @@ from typing import Literal, NamedTuple, get_args
 
 from dlkd_core.errors import LayoutInvalid
 
-SplitName = Literal["train", "val"]
-NamedSplit = Literal["train", "val", "test"]  # as the user names it
+SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+REQUIRED_SPLITS: tuple[SplitName, ...] = ("train", "val")
 UNLABELED_FOLDER = "\0"  # no folder in a file system or archive can have this name
 INDEX_DIGITS = 8  # number of digits in a folder name that is a class index
 MAX_CLASSES = 1_000_000
 _MAX_LISTED = 5  # maximum number of classes that an error names
-_SPLIT_WORDS: dict[str, NamedSplit] = {
+_SPLIT_WORDS: dict[str, SplitName] = {
     "train": "train",
     "training": "train",
     "trainset": "train",
@@ -62,12 +62,11 @@ class FolderLayout(NamedTuple):
 def parse_indexed_path(path: PurePosixPath) -> Placement:
     """Return the placement of a path <split>/<class index>/…, as the readers of tables make it."""
     split, label = path.parts[:2]
-    return Placement(
-        "val" if split == "val" else "train", None if label == UNLABELED_FOLDER else label
-    )
+    name = next(name for name in SPLITS if name == split)
+    return Placement(name, None if label == UNLABELED_FOLDER else label)
 
 
-def split_by_name(path: PurePosixPath) -> NamedSplit:
+def split_by_name(path: PurePosixPath) -> SplitName:
     """Return the split that the name of a file or of one of its folders contains as a word.
 
     The innermost name counts. Without such a word, the file belongs to the training split.
@@ -76,25 +75,27 @@ def split_by_name(path: PurePosixPath) -> NamedSplit:
     return next((word for word in words if word is not None), "train")
 
 
-def choose_splits(
-    counts: Mapping[NamedSplit, int],
-) -> tuple[dict[NamedSplit, SplitName], list[str]]:
-    """Return which splits are used as the training and the evaluation split, and a notice.
+def choose_splits(counts: Mapping[SplitName, int]) -> dict[SplitName, SplitName]:
+    """Return the use of each split, by the name that the user gave it.
 
-    A test split is used for evaluation only if there is no validation split. Otherwise, the notice
-    says that it is not used.
+    If there is no validation split, the test split takes its place.
 
     Args:
         counts: number of images in each split that was found.
     """
-    if not counts.get("val"):
-        return {"train": "train", "test": "val"}, []
-    unused = counts.get("test", 0)
-    notice = (
-        f"{unused} images of the test split are not used, because there is a validation split."
-        " Keep them for measurements of your own."
-    )
-    return {"train": "train", "val": "val"}, [notice] if unused else []
+    return {"train": "train", "val": "val", "test": "test" if counts.get("val") else "val"}
+
+
+def unused_test_notice(num_images: int, unknown: Collection[str | None]) -> str:
+    """Return the notice for a test split that is not used.
+
+    Args:
+        num_images: number of images in the test split.
+        unknown: labels that occur in no other split, or None if the images have no labels.
+    """
+    named = sorted(label for label in unknown if label is not None)
+    reason = f"no other split has the class {named[0]!r}" if named else "its images have no labels"
+    return f"The test split ({num_images} images) is not used: {reason}."
 
 
 def plan_layout(
@@ -110,7 +111,8 @@ def plan_layout(
         LayoutInvalid: the folders have no clear meaning, or the dataset is not for classification.
     """
     _reject_other_tasks(images, side_files)
-    by_split, notices = _find_splits(images)
+    by_split = _find_splits(images)
+    notices: list[str] = []
     labels = _find_labels(by_split, notices)
     placements = {
         path: Placement(split, labels[folders] if folders else None)
@@ -120,13 +122,13 @@ def plan_layout(
     return FolderLayout(placements, notices)
 
 
-def _split_word(folder: str) -> NamedSplit | None:
+def _split_word(folder: str) -> SplitName | None:
     """Return the split that a folder is named after."""
     name = folder.lower()
     return _SPLIT_WORDS.get(name) or _SPLIT_WORDS.get(_SPLIT_SUFFIX.sub("", name))
 
 
-def _find_split_token(name: str) -> NamedSplit | None:
+def _find_split_token(name: str) -> SplitName | None:
     """Return the split of the first split word within a name, such as seg_train or val2017."""
     words = re.split(r"[^a-z]+", name.lower())
     return next((_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS), None)
@@ -134,9 +136,9 @@ def _find_split_token(name: str) -> NamedSplit | None:
 
 def _find_splits(
     images: Collection[PurePosixPath],
-) -> tuple[dict[SplitName, dict[PurePosixPath, Folders]], list[str]]:
+) -> dict[SplitName, dict[PurePosixPath, Folders]]:
     """Return the images of each split with the folders between the split folder and the image."""
-    found: dict[NamedSplit, dict[PurePosixPath, Folders]] = defaultdict(dict)
+    found: dict[SplitName, dict[PurePosixPath, Folders]] = defaultdict(dict)
     folders = {path.parts[:-1] for path in images}
     split_folders = _find_split_folders(folders) or _find_prefixed_split_folders(folders)
     if not split_folders:
@@ -149,11 +151,11 @@ def _find_splits(
                 found[split][path] = path.parts[depth:-1]
     if not found["train"]:
         raise LayoutInvalid("There is no image under train/<class>/.", hint=_LAYOUT_HINT)
-    chosen, notices = choose_splits({name: len(members) for name, members in found.items()})
-    return {split: found[name] for name, split in chosen.items() if found[name]}, notices
+    chosen = choose_splits({name: len(members) for name, members in found.items()})
+    return {chosen[name]: members for name, members in found.items() if members}
 
 
-def _find_split_folders(folders: Collection[Folders]) -> dict[Folders, NamedSplit]:
+def _find_split_folders(folders: Collection[Folders]) -> dict[Folders, SplitName]:
     """Return the split folders nearest to the root, with their splits.
 
     Raises:
@@ -177,7 +179,7 @@ def _find_split_folders(folders: Collection[Folders]) -> dict[Folders, NamedSpli
     return {}
 
 
-def _find_prefixed_split_folders(folders: Collection[Folders]) -> dict[Folders, NamedSplit]:
+def _find_prefixed_split_folders(folders: Collection[Folders]) -> dict[Folders, SplitName]:
     """Return folders such as seg_train and seg_test, if they contain the same folders of images."""
     for depth in range(_MAX_SPLIT_DEPTH + 1):
         found = {
@@ -243,14 +245,16 @@ def _find_labels(
     for members in by_split.values():
         originals = {folders for folders in members.values() if folders}
         simplified |= dict(zip(originals, _strip_wrappers(originals), strict=True))
-    depths = {len(folders) for folders in simplified.values()}
-    if depths <= {1}:
-        return {original: _normalize(folders[0]) for original, folders in simplified.items()}
+    # A test split may lack classes or labels, so the other splits decide what the folders mean.
     by_split_folders = [
-        {simplified[folders] for folders in members.values() if folders}
-        for members in by_split.values()
+        {simplified[folders] for folders in by_split[split].values() if folders}
+        for split in REQUIRED_SPLITS
+        if split in by_split
     ]
-    if _leaves_are_classes(set(simplified.values()), by_split_folders):
+    all_folders = set().union(*by_split_folders)
+    if {len(folders) for folders in all_folders} <= {1}:
+        return {original: _normalize(folders[0]) for original, folders in simplified.items()}
+    if _leaves_are_classes(all_folders, by_split_folders):
         notices.append("The class folders are nested. The innermost folders are the classes.")
         return {original: _normalize(folders[-1]) for original, folders in simplified.items()}
     notices.append("Images in subfolders of a class folder were counted to that class.")
@@ -335,12 +339,12 @@ def find_class_names(placements: Iterable[Placement]) -> tuple[str, ...]:
             labels, or both splits have labels but a class is missing from one of them.
     """
     distinct = set(placements)
-    for split in SPLITS:
+    for split in REQUIRED_SPLITS:
         if not any(placement.split == split for placement in distinct):
             raise LayoutInvalid(f"There is no image under {split}/<class>/.", hint=_LAYOUT_HINT)
     labels = {
         split: {p.label for p in distinct if p.split == split and p.label is not None}
-        for split in SPLITS
+        for split in REQUIRED_SPLITS
     }
     if labels["train"]:
         _check_same_classes(labels["train"], labels["val"])

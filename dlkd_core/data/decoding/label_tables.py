@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 
 from dlkd_core.data.decoding.folder_layout import (
     FolderLayout,
-    NamedSplit,
     Placement,
+    SplitName,
     choose_splits,
     split_by_name,
 )
@@ -50,21 +50,18 @@ def read_tables(
     Raises:
         LayoutInvalid: a table lists images, but its column of labels is not clear.
     """
-    labels: dict[PurePosixPath, tuple[NamedSplit, str]] = {}
+    labels: dict[PurePosixPath, tuple[SplitName, str]] = {}
     used = []
     for path, content in sorted(tables.items()):
         rows = list(_read_rows(path, content))
         if found := _read_labels(path, rows, images):
             labels |= found
             used.append(str(path))
-    splits, notices = choose_splits(Counter(split for split, _ in labels.values()))
+    splits = choose_splits(Counter(split for split, _ in labels.values()))
     placements = {
-        image: Placement(splits[split], label)
-        for image, (split, label) in labels.items()
-        if split in splits
+        image: Placement(splits[split], label) for image, (split, label) in labels.items()
     }
-    if used:
-        notices.insert(0, f"The labels are those in {', '.join(used)}.")
+    notices = [f"The labels are those in {', '.join(used)}."] if used else []
     return FolderLayout(placements, notices), len(used)
 
 
@@ -90,7 +87,7 @@ def _read_rows(path: PurePosixPath, content: bytes) -> Iterator[Row]:
 
 def _read_labels(
     table: PurePosixPath, rows: list[Row], images: Collection[PurePosixPath]
-) -> dict[PurePosixPath, tuple[NamedSplit, str]]:
+) -> dict[PurePosixPath, tuple[SplitName, str]]:
     """Return the split and label of each image that the table names."""
     by_name = _index_images(table, images)
     if not rows:

@@ -2,18 +2,21 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import PurePosixPath
 
 from dlkd_core.data.decoding.archive import Member
 from dlkd_core.data.decoding.folder_layout import (
+    SPLITS,
     UNLABELED_FOLDER,
     FolderLayout,
     Placement,
+    SplitName,
     parse_indexed_path,
     plan_layout,
+    unused_test_notice,
 )
 from dlkd_core.data.decoding.image import ValueRange, read_image_header
 from dlkd_core.data.decoding.label_tables import TABLE_SUFFIXES, read_tables
@@ -129,15 +132,13 @@ class DatasetScan:
             self.placements = layout.placements
             self.notices += layout.notices
         self._drop_stray_images()
+        self._drop_unusable_test_split()
         counts = {
             "outside": len(self.images) - len(self.placements),
             "side": len(self.side_files) - used_tables,
             "hidden": self.hidden_files,
         }
-        for name in self.images - self.placements.keys():
-            self.image_sizes.pop(name, None)
-            self.value_ranges.pop(name, None)
-            self.broken_files.pop(name, None)
+        self._forget(self.images - self.placements.keys())
         self.notices += [
             f"{count} {_IGNORED[kind][count > 1]} ignored."
             for kind, count in counts.items()
@@ -168,6 +169,29 @@ class DatasetScan:
             for name, placement in self.placements.items()
             if placement.label is not None or placement.split not in labeled_splits
         }
+
+    def _drop_unusable_test_split(self) -> None:
+        """Drop the test split if its images have no labels, or labels that the others lack."""
+        labels: dict[SplitName, set[str | None]] = {split: set() for split in SPLITS}
+        for placement in self.placements.values():
+            labels[placement.split].add(placement.label)
+        unknown = {label for label in labels["test"] if label is None or label not in labels["val"]}
+        if not unknown:
+            return
+        dropped = {name for name, placement in self.placements.items() if placement.split == "test"}
+        self.placements = {
+            name: placement for name, placement in self.placements.items() if name not in dropped
+        }
+        self._forget(dropped)
+        self.notices.append(unused_test_notice(len(dropped), unknown))
+
+    def _forget(self, names: Collection[PurePosixPath]) -> None:
+        """Remove images that do not belong to the dataset."""
+        for name in names:
+            self.images.discard(name)
+            self.image_sizes.pop(name, None)
+            self.value_ranges.pop(name, None)
+            self.broken_files.pop(name, None)
 
 
 def scan_members(

@@ -22,7 +22,6 @@ from dlkd_core.data.decoding.folder_layout import (
     INDEX_DIGITS,
     MAX_CLASSES,
     UNLABELED_FOLDER,
-    NamedSplit,
     SplitName,
     choose_splits,
     split_by_name,
@@ -52,7 +51,7 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
     names: list[str] | None = None
     words: set[str] = set()
     largest = NO_LABEL
-    rows = Counter[NamedSplit]()
+    rows = Counter[SplitName]()
     for name, table in _open_tables(path, read_options):
         rows[split_by_name(name)] += table.metadata.num_rows
         labels = _find_columns(table.schema_arrow, name).labels
@@ -75,36 +74,33 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
         )
     classes = names or sorted(words) or [str(label) for label in range(largest + 1)]
     indices = {word: index for index, word in enumerate(sorted(words))}
-    splits, notices = choose_splits(rows)
+    splits = choose_splits(rows)
     return dataset_from_files(
-        lambda: _iter_images(path, read_options, splits, indices),
-        read_options,
-        classes,
-        notices=notices,
+        lambda: _iter_images(path, read_options, splits, indices), read_options, classes
     )
 
 
 def _iter_images(
     path: Path,
     read_options: ReadOptions,
-    splits: Mapping[NamedSplit, SplitName],
+    splits: Mapping[SplitName, SplitName],
     indices: Mapping[str, int],
 ) -> Iterator[Member]:
     for name, table in _open_tables(path, read_options):
-        split = splits.get(split_by_name(name))
-        if split is None:
-            continue
+        split = splits[split_by_name(name)]
         columns = _find_columns(table.schema_arrow, name)
         smallest = NO_LABEL if columns.labels is None else 0
         for row, (image, value) in enumerate(_iter_rows(table, columns)):
             label = indices.get(value) if isinstance(value, str) else value
             content = image.get("bytes") if isinstance(image, dict) else image
+            if split == "test" and (label is None or label < 0):  # labels that are kept secret
+                label = smallest = NO_LABEL
             if content is None or label is None or label < smallest:
                 raise LayoutInvalid(
                     f"Row {row} of {name} lacks an image or a valid label.",
                     hint="Remove rows that have no image or whose label is missing or negative.",
                 )
-            folder = UNLABELED_FOLDER if columns.labels is None else f"{label:0{INDEX_DIGITS}}"
+            folder = UNLABELED_FOLDER if label == NO_LABEL else f"{label:0{INDEX_DIGITS}}"
             yield PurePosixPath(split, folder, *name.parts, f"{row:09}"), content
 
 

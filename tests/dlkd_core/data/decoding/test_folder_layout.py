@@ -34,7 +34,8 @@ def plan(*paths: str, side_files: tuple[str, ...] = ()) -> tuple[dict[str, Place
 def count_splits(placements: dict[str, Placement]) -> dict[str, int]:
     return {
         split: sum(placement.split == split for placement in placements.values())
-        for split in ("train", "val")
+        for split in ("train", "val", "test")
+        if split != "test" or any(p.split == "test" for p in placements.values())
     }
 
 
@@ -63,12 +64,20 @@ def test_split_folders_have_many_names_and_places(train: str, val: str) -> None:
     assert notices == []
 
 
-def test_a_test_split_is_never_mixed_with_the_validation_split() -> None:
+def test_a_test_split_is_kept_beside_the_validation_split() -> None:
     placements, notices = plan(
         *list_images("train", 3), *list_images("valid", 2), *list_images("test", 1)
     )
-    assert count_splits(placements) == {"train": 9, "val": 6}
-    assert "3 images of the test split are not used" in notices[0]
+    assert count_splits(placements) == {"train": 9, "val": 6, "test": 3}
+    assert notices == []
+
+
+def test_the_test_split_does_not_decide_what_the_folders_mean() -> None:
+    placements, _ = plan(
+        *(f"{split}/{kind}/{n}.png" for split in ("train", "val") for kind in "ab" for n in "12"),
+        "test/x/a/1.png",
+    )
+    assert {placement.label for placement in placements.values()} == {"a", "b", "x"}
 
 
 @pytest.mark.parametrize("outer", ["", "flowers", "archive/flowers"])

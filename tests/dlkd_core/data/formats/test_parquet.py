@@ -52,7 +52,7 @@ def test_words_are_labels_in_alphabetical_order(tmp_path: Path, column: str, kin
         assert dataset.classes[label] == WORDS[int(image[0, 0, 0]) // 10]
 
 
-def test_a_test_file_beside_a_validation_file_is_not_used(tmp_path: Path) -> None:
+def test_a_test_file_beside_a_validation_file_is_kept(tmp_path: Path) -> None:
     def table(count: int) -> bytes:
         return write_table({"label": pa.array([row % 3 for row in range(count)])}, count)
 
@@ -64,7 +64,19 @@ def test_a_test_file_beside_a_validation_file_is_not_used(tmp_path: Path) -> Non
         },
     )
     assert (len(dataset.train), len(dataset.val)) == (9, 6)
-    assert "3 images of the test split are not used" in dataset.notices[0]
+    assert dataset.test is not None
+    assert dataset.test.labels.tolist() == dataset.val.labels.tolist()[:3]
+
+
+@pytest.mark.parametrize("label", [-1, None])
+def test_a_test_file_with_secret_labels_is_not_used(tmp_path: Path, label: int | None) -> None:
+    tables = {
+        name: write_table({"label": pa.array(labels, pa.int64())}, len(labels))
+        for name, labels in (("train", [0, 1] * 3), ("val", [0, 1]), ("test", [label] * 4))
+    }
+    dataset = open_tables(tmp_path, {f"{name}.parquet": table for name, table in tables.items()})
+    assert dataset.test is None
+    assert "The test split (4 images) is not used: its images have no labels." in dataset.notices
 
 
 def test_an_id_is_no_label(tmp_path: Path) -> None:

@@ -329,8 +329,16 @@ def _reject_other_tasks(
         )
 
 
+def sort_class_names(names: Iterable[str]) -> list[str]:
+    """Return the names in alphabetical order, or in numeric order if all of them are numbers."""
+    in_order = sorted(names)
+    if all(name.isascii() and name.isdecimal() for name in in_order):
+        in_order.sort(key=int)
+    return in_order
+
+
 def find_class_names(placements: Iterable[Placement]) -> tuple[str, ...]:
-    """Return the class names in label order, which is alphabetical.
+    """Return the class names in label order (see `sort_class_names`).
 
     The tuple is empty if no image has a label.
 
@@ -352,7 +360,7 @@ def find_class_names(placements: Iterable[Placement]) -> tuple[str, ...]:
         raise LayoutInvalid(
             "There is only one class.", hint="A classifier needs at least two class folders."
         )
-    return tuple(sorted(labels["val"]))
+    return tuple(sort_class_names(labels["val"]))
 
 
 def _check_same_classes(train: set[str], val: set[str]) -> None:

@@ -84,6 +84,7 @@ def dataset_from_files(
     all_notices = (
         *notices,
         *scan.notices,
+        *_order_notices(folders),
         *_scan_notices(scan, size, read_options),
         *missing_label_notices(train_labels, names),
     )
@@ -198,6 +199,16 @@ def _target_size(sizes: Counter[Size], read_options: ReadOptions) -> Size:
 
 def _is_common(count: int, sizes: Counter[Size]) -> bool:
     return count >= _MIN_COMMON_FRACTION * sizes.total()
+
+
+def _order_notices(folders: Sequence[str]) -> list[str]:
+    if list(folders) == sorted(folders):
+        return []
+    return [
+        "The classes are numbers, so they are in numeric order. A program that sorts the folder"
+        f" names as text has another order, which begins with {', '.join(sorted(folders)[:4])}."
+        " For a teacher from such a program, set the teacher's class_map to auto."
+    ]
 
 
 def _scan_notices(scan: DatasetScan, size: Size, read_options: ReadOptions) -> Iterator[str]:

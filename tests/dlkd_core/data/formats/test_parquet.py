@@ -65,7 +65,7 @@ def test_a_test_file_beside_a_validation_file_is_kept(tmp_path: Path) -> None:
     )
     assert (len(dataset.train), len(dataset.val)) == (9, 6)
     assert dataset.test is not None
-    assert dataset.test.labels.tolist() == dataset.val.labels.tolist()[:3]
+    assert dataset.test.labels.tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("label", [-1, None])

@@ -68,7 +68,7 @@ def test_a_test_shard_beside_a_validation_shard_is_kept(tmp_path: Path) -> None:
     dataset = open_shards(tmp_path, shards)
     assert (len(dataset.train), len(dataset.val)) == (12, 6)
     assert dataset.test is not None
-    assert dataset.test.labels.tolist() == [0, 1, 0, 1]
+    assert dataset.test.labels.tolist() == [0, 0, 1, 1]
 
 
 def test_indices_and_words_are_not_mixed(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Literal, NamedTuple, get_args
 
 from dlkd_core.errors import LayoutInvalid
@@ -37,7 +38,9 @@ _SPLIT_WORDS: dict[str, SplitName] = {
     "testset": "test",
 }
 # What may follow a split word in the name of a split folder, as in training_set
-_SPLIT_SUFFIX = re.compile(r"[ _-]?(set|data|split|images|imgs)$")
+_SPLIT_SUFFIX = re.compile(r"[ _-]?(set|data|split|images|imgs)?\d*$")
+# Names such as cat.0.jpg, which may contain the class
+_NAME_WITH_WORD = re.compile(r"([^\W\d]+(?:[ _-][^\W\d]+)*)[._ -]+\d+")
 _IMAGE_FOLDERS = {"image", "images", "img", "imgs", "jpegimages"}
 _MASK_FOLDERS = {"mask", "masks", "segmentation", "segmentationclass", "labelids", "gt"}
 _MAX_SPLIT_DEPTH = 4  # number of folders around the split folders
@@ -93,19 +96,22 @@ def unused_test_notice(num_images: int, unknown: Collection[str | None]) -> str:
         num_images: number of images in the test split.
         unknown: labels that occur in no other split, or None if the images have no labels.
     """
-    named = sorted(label for label in unknown if label is not None)
+    named = sorted(label for label in unknown if label and label.lower() not in _IMAGE_FOLDERS)
     reason = f"no other split has the class {named[0]!r}" if named else "its images have no labels"
     return f"The test split ({num_images} images) is not used: {reason}."
 
 
 def plan_layout(
-    images: Collection[PurePosixPath], side_files: Collection[PurePosixPath]
+    images: Collection[PurePosixPath],
+    side_files: Collection[PurePosixPath],
+    annotations: Mapping[PurePosixPath, str] = MappingProxyType({}),
 ) -> FolderLayout:
     """Find the split and class of each image from the folders.
 
     Args:
         images: paths of all images.
         side_files: paths of other files. They show whether the images belong to another task.
+        annotations: classes of images that a file lists. They take the place of class folders.
 
     Raises:
         LayoutInvalid: the folders have no clear meaning, or the dataset is not for classification.
@@ -113,6 +119,9 @@ def plan_layout(
     _reject_other_tasks(images, side_files)
     by_split = _find_splits(images)
     notices: list[str] = []
+    for members in by_split.values():
+        members.update({path: (annotations[path],) for path in members.keys() & annotations})
+    notices += _check_names_of_unlabeled(by_split["train"])
     labels = _find_labels(by_split, notices)
     placements = {
         path: Placement(split, labels[folders] if folders else None)
@@ -220,12 +229,31 @@ def _list_without_splits(images: Collection[PurePosixPath]) -> dict[PurePosixPat
     common = _common_prefix({path.parts[:-1] for path in in_folders})
     members = {path: path.parts[len(common) : -1] for path in in_folders}
     if not any(members.values()):
+        _check_names_of_unlabeled(dict.fromkeys(images, ()))
         raise LayoutInvalid(
-            "The images are not in split and class folders.",
+            "The images are not in split and class folders."
+            if images
+            else "There are no images in the archive.",
             hint=f"{_LAYOUT_HINT} Class folders without train/ and val/ are also accepted, and so"
             " are unlabeled images in train/.",
         )
+    _reject_splits_within_classes({folders[0] for folders in members.values() if folders})
     return {path: folders for path, folders in members.items() if folders}
+
+
+def _reject_splits_within_classes(names: Collection[str]) -> None:
+    """Reject class folders such as bedroom_train and bedroom_val.
+
+    Raises:
+        LayoutInvalid: every name contains a split word, and there are several splits.
+    """
+    splits = {name: _find_split_token(name) for name in sorted(names)}
+    if None not in splits.values() and len(set(splits.values())) > 1:
+        raise LayoutInvalid(
+            f"The folders have names such as {' and '.join(list(splits)[:2])}, which contain both a"
+            " class and a split.",
+            hint=_LAYOUT_HINT,
+        )
 
 
 def _common_prefix(folders: Collection[Folders]) -> Folders:
@@ -321,12 +349,39 @@ def _reject_other_tasks(
             f"This dataset contains {task}. The service trains classifiers.",
             hint=f"{_LAYOUT_HINT} To classify objects, crop each one and store it by its class.",
         )
-    if "val_annotations.txt" in names:
+
+
+def _check_names_of_unlabeled(images: Mapping[PurePosixPath, Folders]) -> list[str]:
+    """Return a notice if images without class folders have names that may contain the class.
+
+    Raises:
+        LayoutInvalid: the names are like cat.0.jpg and dog.0.jpg, as in Kaggle's cats and dogs.
+    """
+    words = _find_words_in_names(images) if not any(images.values()) else []
+    if not words:
+        return []
+    examples = " and ".join(str(path.name) for path in words)
+    found = f"The images have no class folders, but names such as {examples}"
+    if all("." in path.stem for path in words):
         raise LayoutInvalid(
-            "The classes of the val images are in val_annotations.txt, as in Tiny ImageNet. This"
-            " file is not read.",
-            hint="Move each image of val/images/ into a folder val/<class>/.",
+            f"{found}. It is not clear whether the names contain the classes.",
+            hint="Move each image to train/<class>/<image>, or add a table labels.csv with the"
+            " columns file and label. If the images have no classes, rename them to numbers.",
         )
+    return [f"{found}. Classes are not read from names. Class folders or a labels.csv name them."]
+
+
+def _find_words_in_names(images: Iterable[PurePosixPath]) -> list[PurePosixPath]:
+    """Return two images with different words in their names, if all names repeat a few words."""
+    by_word: dict[str, list[PurePosixPath]] = defaultdict(list)
+    for path in sorted(images):
+        match = _NAME_WITH_WORD.fullmatch(path.stem)
+        if match is None:
+            return []
+        by_word[match[1].lower()].append(path)
+    if len(by_word) < 2 or any(len(paths) < 2 for paths in by_word.values()):
+        return []
+    return [paths[0] for paths in by_word.values()][:2]
 
 
 def sort_class_names(names: Iterable[str]) -> list[str]:

@@ -204,11 +204,13 @@ def _is_common(count: int, sizes: Counter[Size]) -> bool:
 def _order_notices(folders: Sequence[str]) -> list[str]:
     if list(folders) == sorted(folders):
         return []
-    return [
+    as_text = ", ".join(sorted(folders)[:4])
+    notice = (
         "The classes are numbers, so they are in numeric order. A program that sorts the folder"
-        f" names as text has another order, which begins with {', '.join(sorted(folders)[:4])}."
-        " For a teacher from such a program, set the teacher's class_map to auto."
-    ]
+        f" names as text has another order, which begins with {as_text}. For a teacher from such a"
+        " program, set the teacher's class_map to auto."
+    )
+    return [notice]
 
 
 def _scan_notices(scan: DatasetScan, size: Size, read_options: ReadOptions) -> Iterator[str]:

@@ -19,7 +19,13 @@ from dlkd_core.data.decoding.folder_layout import (
     unused_test_notice,
 )
 from dlkd_core.data.decoding.image import ValueRange, read_image_header
-from dlkd_core.data.decoding.label_tables import TABLE_SUFFIXES, read_tables
+from dlkd_core.data.decoding.label_tables import (
+    ANNOTATIONS_FILE,
+    TABLE_SUFFIXES,
+    read_annotations,
+    read_tables,
+)
+from dlkd_core.data.decoding.unsupported_files import is_unsupported, reject_unsupported
 from dlkd_core.data.read_options import DatasetLimits
 from dlkd_core.errors import ImageUnreadable, LayoutInvalid
 
@@ -98,9 +104,10 @@ class DatasetScan:
         if not self.is_indexed and any(part.startswith(".") for part in name.parts):
             self.hidden_files += 1
             return
-        if not self.is_indexed and _SIDE_FILE.fullmatch(name.name):
+        if not self.is_indexed and (_SIDE_FILE.fullmatch(name.name) or is_unsupported(name)):
             self.side_files.append(name)
-            if name.suffix.lower() in TABLE_SUFFIXES and len(self.tables) < _MAX_TABLES:
+            is_table = name.suffix.lower() in TABLE_SUFFIXES or name.name == ANNOTATIONS_FILE
+            if is_table and len(self.tables) < _MAX_TABLES:
                 self.tables[name] = read()
             return
         if name in self.images:
@@ -147,15 +154,18 @@ class DatasetScan:
 
     def _plan_layout(self) -> tuple[FolderLayout, int]:
         """Return the layout, and the number of tables from which its labels are."""
+        if not self.images:
+            reject_unsupported(self.side_files)
+        annotations = read_annotations(self.images, self.tables)
         try:
-            layout = plan_layout(self.images, self.side_files)
+            layout = plan_layout(self.images, self.side_files, annotations)
         except LayoutInvalid:
             from_tables, used = read_tables(self.images, self.tables)
             if not from_tables.placements:
                 raise
             return from_tables, used
         if any(placement.label is not None for placement in layout.placements.values()):
-            return layout, 0
+            return layout, int(bool(annotations))
         from_tables, used = read_tables(self.images, self.tables)
         return (from_tables, used) if from_tables.placements else (layout, 0)
 

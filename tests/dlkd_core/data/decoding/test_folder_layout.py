@@ -152,11 +152,6 @@ def test_a_folder_of_images_inside_each_class_folder_is_no_class() -> None:
         (["train/1.jpg"], ["train/_annotations.coco.json"], "COCO annotations"),
         (["images/1.jpg"], ["annotations/instances_train2017.json"], "COCO annotations"),
         (["JPEGImages/1.jpg"], ["Annotations/1.xml"], "Pascal VOC annotations"),
-        (
-            ["train/n01/images/1.jpg", "val/images/1.jpg"],
-            ["val/val_annotations.txt"],
-            "as in Tiny ImageNet",
-        ),
         (["1.png", "2.png"], [], "not in split and class folders"),
         (["a/train/x/1.png", "b/train/x/1.png"], [], "Several folders contain split folders"),
         (["val/x/1.png", "test/x/1.png"], [], "no image under train"),

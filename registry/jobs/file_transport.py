@@ -16,17 +16,17 @@ from kombu.utils.json import dumps
 _log = logging.getLogger(__name__)
 
 
-class FileChannel(filesystem.Channel):  # type: ignore[misc] # kombu publishes no types
+class FileChannel(filesystem.Channel):
     """Channel that writes messages atomically and skips the ones that it cannot read."""
 
-    def _put(self, queue: str, payload: Any, **_: Any) -> None:
+    def _put(self, queue: str, message: Any, **_: Any) -> None:
         name = f"{round(monotonic() * 1000)}_{uuid.uuid4()}.{queue}.msg"
         path = Path(self.data_folder_out) / name
         partial = path.with_name(f"{name}.partial")
-        partial.write_text(dumps(payload))
+        partial.write_text(dumps(message))
         partial.replace(path)
 
-    def _get(self, queue: str) -> Any:
+    def _get(self, queue: str, timeout: float | None = None) -> Any:  # noqa: ARG002 - kombu passes none
         """Return the next readable message. Raises `queue.Empty` if there is none."""
         while True:
             try:
@@ -43,7 +43,7 @@ class FileChannel(filesystem.Channel):  # type: ignore[misc] # kombu publishes n
             super()._queue_bind(exchange, routing_key, pattern, queue)
 
 
-class FileTransport(filesystem.Transport):  # type: ignore[misc] # kombu publishes no types
+class FileTransport(filesystem.Transport):
     """Transport with `FileChannel` channels, for Celery's `broker_transport` setting."""
 
     Channel = FileChannel

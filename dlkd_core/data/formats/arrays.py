@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dlkd_core.data.decoding.archive import read_members
-from dlkd_core.data.decoding.decoded_dataset import DecodedDataset, dataset_from_arrays
+from dlkd_core.data.decoding.decoded_dataset import DecodedDataset, Labels, dataset_from_arrays
 from dlkd_core.data.decoding.folder_layout import SPLITS
 from dlkd_core.data.read_options import ReadOptions
 from dlkd_core.errors import ArchiveUnreadable, LayoutInvalid
@@ -56,8 +56,8 @@ def _build_dataset(arrays: dict[str, Any], read_options: ReadOptions) -> Decoded
             hint="Name the arrays train_images, train_labels, val_images and val_labels.",
         )
     present = {split: pair for split, pair in pairs.items() if pair is not None}
-    images = {split: images for split, (images, _) in present.items()}
-    labels = {
+    images: dict[str, Any] = {split: images for split, (images, _) in present.items()}
+    labels: dict[str, Labels] = {
         split: np.asarray(labels).reshape(-1).astype(np.int64)
         for split, (_, labels) in present.items()
         if labels is not None

@@ -14,19 +14,20 @@ from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
 _log = logging.getLogger(__name__)
+_KombuChannel: Any = filesystem.Channel  # kombu publishes no types
 
 
-class FileChannel(filesystem.Channel):
+class FileChannel(_KombuChannel):  # type: ignore[misc] # see above
     """Channel that writes messages atomically and skips the ones that it cannot read."""
 
-    def _put(self, queue: str, message: Any, **_: Any) -> None:
+    def _put(self, queue: str, payload: Any, **_: Any) -> None:
         name = f"{round(monotonic() * 1000)}_{uuid.uuid4()}.{queue}.msg"
         path = Path(self.data_folder_out) / name
         partial = path.with_name(f"{name}.partial")
-        partial.write_text(dumps(message))
+        partial.write_text(dumps(payload))  # type: ignore[no-untyped-call] # see above
         partial.replace(path)
 
-    def _get(self, queue: str, timeout: float | None = None) -> Any:  # noqa: ARG002 - kombu passes none
+    def _get(self, queue: str) -> Any:
         """Return the next readable message. Raises `queue.Empty` if there is none."""
         while True:
             try:

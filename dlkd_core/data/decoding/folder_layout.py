@@ -40,7 +40,7 @@ _SPLIT_WORDS: dict[str, SplitName] = {
 # What may follow a split word in the name of a split folder, as in training_set
 _SPLIT_SUFFIX = re.compile(r"[ _-]?(set|data|split|images|imgs)?\d*$")
 # Names such as cat.0.jpg, which may contain the class
-_NAME_WITH_WORD = re.compile(r"([^\W\d]+(?:[ _-][^\W\d]+)*)[._ -]+\d+")
+_NAME_WITH_WORD = re.compile(r"([^\W\d_]+(?:[ _-][^\W\d_]+)*)[._ -]+\d+")
 _IMAGE_FOLDERS = {"image", "images", "img", "imgs", "jpegimages"}
 _MASK_FOLDERS = {"mask", "masks", "segmentation", "segmentationclass", "labelids", "gt"}
 _MAX_SPLIT_DEPTH = 4  # number of folders around the split folders

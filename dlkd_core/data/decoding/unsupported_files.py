@@ -69,11 +69,12 @@ _UNSUPPORTED = (
         " uint8 and train_labels, and the same for val.",
     ),
 )
+_ANY_UNSUPPORTED = re.compile("|".join(f"(?:{kind.pattern})" for kind in _UNSUPPORTED))
 
 
 def is_unsupported(path: PurePosixPath) -> bool:
     """Return whether the file is one of those that are recognized but not read."""
-    return _find(path) is not None
+    return _ANY_UNSUPPORTED.fullmatch(str(path).lower()) is not None
 
 
 def reject_unsupported(paths: Iterable[PurePosixPath]) -> None:

@@ -16,7 +16,7 @@ from api.middleware.rate_limiter import RateLimiter
 from api.middleware.request_id import RequestIdMiddleware
 from api.middleware.request_metrics import RequestMetrics, RequestMetricsMiddleware
 from api.middleware.trusted_hosts import TrustedHostsMiddleware
-from api.middleware.tus_headers import TusHeadersMiddleware
+from api.middleware.tus_protocol import TusProtocolMiddleware
 from api.observability.service_metrics import ServiceMetricsCollector
 from api.routes import (
     audit,
@@ -124,7 +124,7 @@ def _build_middleware(
     return [
         Middleware(RequestMetricsMiddleware, metrics=RequestMetrics(metrics_registry)),
         Middleware(RequestIdMiddleware),
-        Middleware(TusHeadersMiddleware, path=uploads.PATH, version=tus.VERSION),
+        Middleware(TusProtocolMiddleware, path=uploads.PATH, version=tus.VERSION),
         Middleware(ProblemDetailsMiddleware),
         Middleware(
             TrustedHostsMiddleware,

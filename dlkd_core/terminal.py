@@ -193,4 +193,7 @@ def _build_summary_table(report: dict[str, dict[str, dict[str, Any]]]) -> Table:
             value = metrics.get(headline)
             text = "" if value is None else f"{value:.1%}"
             table.add_row(name, text, f"{metrics['parameters']:,}", f"{metrics['latency_ms']:.2f}")
+    for name, metrics in (report["metrics"].get("test") or {}).items():
+        if metrics and metrics.get(headline) is not None:
+            table.add_row(f"{name}, test split", f"{metrics[headline]:.1%}", "", "")
     return table

@@ -8,7 +8,7 @@ import socket
 import ssl
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
@@ -41,7 +41,8 @@ AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().res
 
 def _default_in_data_folder(template: str, *, description: str) -> Any:
     return Field(
-        default_factory=lambda values: template.format(data=values["data"]),
+        # Characters such as # and % are legal in a folder's name but have a meaning in a URL.
+        default_factory=lambda values: template.format(data=quote(str(values["data"]))),
         validate_default=True,
         description=description,
     )
@@ -394,6 +395,13 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"{_PREFIX}{name.upper()} has the unsupported URL scheme {scheme!r}. "
                     f"Use one of {', '.join(sorted(schemes))}."
+                )
+        for name, scheme in (("broker_url", "filesystem"), ("store_url", "file")):
+            url = getattr(self, name)
+            if urlsplit(url).scheme == scheme and ("?" in url or "#" in url):
+                raise ValueError(
+                    f"{_PREFIX}{name.upper()} must not contain ? or #. In the path of a folder, "
+                    "write %3F for ?, %23 for # and %25 for %."
                 )
         return self
 

@@ -5,7 +5,7 @@ delay jobs a little.
 """
 
 import logging
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 from celery import signals
@@ -17,6 +17,7 @@ from worker.slot_threads import Slots
 
 _log = logging.getLogger(__name__)
 _STOP_SECONDS = 3.0
+_RESTART_SECONDS = 5.0
 
 
 class HintConsumer:
@@ -26,18 +27,9 @@ class HintConsumer:
         self._app = make_celery(settings)
         self._app.set_default()  # the pool's thread looks up the task in the default app
         self._register_wake_task(slots)
-        # WorkController itself installs no signal handlers and prints no banner. The database
-        # records which workers are alive, so Celery's heartbeat, mingle and gossip are off.
-        self._controller: Any = WorkController(
-            app=self._app,
-            pool="threads",
-            concurrency=1,
-            queues=[broker_queue_name(capacity.queue) for capacity in slots.capacity],
-            loglevel=logging.WARNING,
-            without_heartbeat=True,
-            without_mingle=True,
-            without_gossip=True,
-        )
+        self._queues = [broker_queue_name(capacity.queue) for capacity in slots.capacity]
+        self._controller = self._create_controller()
+        self._stopping = Event()
         self._thread = Thread(target=self._run, name="hint-consumer", daemon=True)
 
     def start(self) -> None:
@@ -50,14 +42,41 @@ class HintConsumer:
 
         A thread that hangs while waiting for the broker is abandoned, as it holds no resources.
         """
+        self._stopping.set()
         self._controller.stop()
         self._thread.join(_STOP_SECONDS)
 
     def _run(self) -> None:
-        try:
-            self._controller.start()
-        except Exception:  # noqa: BLE001 - each broker client raises its own errors
-            _log.exception("Hint consumer failed; slots fall back to polling the database")
+        """Consume until `stop` is called. Start again if Celery gives up after an error."""
+        while True:
+            try:
+                self._controller.start()  # Celery logs most errors itself and returns
+            except Exception:  # noqa: BLE001 - each broker client raises its own errors
+                _log.exception("Hint consumer failed")
+            if self._stopping.is_set():
+                return
+            _log.warning(
+                "The hint consumer has stopped. Slots poll the database until it starts again "
+                "in %.0f s.",
+                _RESTART_SECONDS,
+            )
+            if self._stopping.wait(_RESTART_SECONDS):
+                return
+            self._controller = self._create_controller()
+
+    def _create_controller(self) -> Any:
+        # WorkController itself installs no signal handlers and prints no banner. The database
+        # records which workers are alive, so Celery's heartbeat, mingle and gossip are off.
+        return WorkController(
+            app=self._app,
+            pool="threads",
+            concurrency=1,
+            queues=self._queues,
+            loglevel=logging.WARNING,
+            without_heartbeat=True,
+            without_mingle=True,
+            without_gossip=True,
+        )
 
     def _register_wake_task(self, slots: Slots) -> None:
         @self._app.task(name=WAKE_TASK, ignore_result=True, shared=False)  # type: ignore[untyped-decorator] # Celery publishes no types

@@ -35,7 +35,7 @@ def clean_up(context: WorkerContext) -> None:
     # Celery's filesystem broker keeps messages after they have been read.
     messages = filesystem_broker_folder(context.settings.broker_url)
     if messages is not None:
-        _delete_old_files(messages, "*/*.msg", _MESSAGE_RETENTION_SECONDS)
+        _delete_old_files(messages, "*/*.msg*", _MESSAGE_RETENTION_SECONDS)
     # These temporary files are left by uploads whose process was killed.
     _delete_old_files(context.store.scratch, f"{TEMP_FILE_PREFIX}*", _UPLOAD_RETENTION_SECONDS)
     _expire_resumable_uploads(context)

@@ -121,6 +121,7 @@ async def append_to_upload(
     """Append the next bytes of the file, starting at `Upload-Offset`.
 
     If the connection breaks, the bytes received so far are kept unless the request has a checksum.
+    Clients that cannot send PATCH send POST with the header `X-HTTP-Method-Override: PATCH`.
     """
     if not _has_chunk_body(request):
         raise HTTPException(415, f"The Content-Type must be {tus.OFFSET_STREAM}.")

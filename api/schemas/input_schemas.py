@@ -100,7 +100,8 @@ class DatasetOut(InputOut):
         description="Class names in index order. Empty if no image has a label."
     )
     splits: dict[str, int] | None = Field(
-        description="Number of images in the train and val splits."
+        description="Number of images in the train and val splits, and in the test split if "
+        "there is one beside the val split."
     )
     class_counts: dict[str, list[int]] | None = Field(
         description="Number of images per class in the train and val splits, in class order. All "

@@ -23,7 +23,9 @@ _METRICS_DESCRIPTION = (
     "Accuracies are from 0 to 1. `baseline` is the same network trained on the labels alone, or "
     "null if the job did not ask for one: `top1`, the number of `images`, `gain` (accuracy of the "
     "student minus that of the baseline), `gain_interval` (half-width of the 95 % interval of the "
-    "gain over the images), `steps` and `seconds` of its training."
+    "gain over the images), `steps` and `seconds` of its training. `test` has the metrics of the "
+    "`student` and the `teacher` on the test split, which is measured once after training, or null "
+    "if the dataset has no test split beside its val split."
 )
 
 

@@ -53,9 +53,10 @@ DATASET_FORMATS: dict[str, DatasetFormat] = {
         ),
         DatasetFormat(
             name="parquet",
-            summary="Parquet as on the Hugging Face Hub: an image column and optionally a label"
-            " column of indices or words, with the split in the file name",
-            pattern=r".*\.parquet",
+            summary="Parquet as on the Hugging Face Hub, or Arrow as save_to_disk of the datasets"
+            " library writes it: an image column and optionally a label column of indices or words,"
+            " with the split in the name of the file or folder",
+            pattern=r".*\.(parquet|arrow)",
             target="dlkd_core.data.formats.parquet:read",
         ),
         DatasetFormat(
@@ -69,7 +70,8 @@ DATASET_FORMATS: dict[str, DatasetFormat] = {
         DatasetFormat(
             name=FOLDERS,
             summary="train/<class>/<image> and val/<class>/<image>, or class folders without"
-            " splits. Class folders become the labels in alphabetical order. A table such as"
+            " splits. Class folders become the labels in alphabetical order, or in numeric order if"
+            " all of them are numbers. A table such as"
             " labels.csv or metadata.jsonl can take the place of class folders.",
             pattern=r".*",
             target="dlkd_core.data.formats.folders:read",

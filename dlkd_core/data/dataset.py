@@ -1,4 +1,4 @@
-"""Image datasets: decoded uint8 images and labels, in a training and an evaluation split."""
+"""Image datasets: decoded uint8 images and labels, in two or three splits."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,7 +47,7 @@ class DatasetSplit:
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """A dataset with a training and an evaluation split.
+    """A dataset with a training and an evaluation split, and possibly a test split.
 
     Args:
         train: training split.
@@ -55,6 +55,8 @@ class ImageDataset:
         classes: class names in label order, empty if no image has a label.
         notices: messages for the user about how the dataset was read.
         resize: resize mode that was used for images whose size differed from `image_size`.
+        test: labeled split on which the trained student is measured once, or None. It stays in
+            memory or on disk when the dataset is moved to a device.
     """
 
     train: DatasetSplit
@@ -62,6 +64,13 @@ class ImageDataset:
     classes: tuple[str, ...]
     notices: tuple[str, ...] = ()
     resize: ResizeMode = DEFAULT_RESIZE
+    test: DatasetSplit | None = None
+
+    @property
+    def splits(self) -> dict[str, DatasetSplit]:
+        """The splits by name."""
+        splits = {"train": self.train, "val": self.val}
+        return splits if self.test is None else {**splits, "test": self.test}
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -95,14 +104,18 @@ class ImageDataset:
         Raises:
             ImagesDoNotFit: the images cannot be converted to this number of channels.
         """
-        train, val = (split.with_channels(channels) for split in (self.train, self.val))
-        return replace(self, train=train, val=val)
+        return replace(
+            self,
+            train=self.train.with_channels(channels),
+            val=self.val.with_channels(channels),
+            test=self.test and self.test.with_channels(channels),
+        )
 
     def save(self, path: Path) -> None:
         """Write the dataset as a packed file."""
         splits = {
-            "train": packed_file.StoredSplit(self.train.images, self.train.labels),
-            "val": packed_file.StoredSplit(self.val.images, self.val.labels),
+            name: packed_file.StoredSplit(split.images, split.labels)
+            for name, split in self.splits.items()
         }
         metadata = packed_file.DatasetMetadata(self.classes, self.notices, self.resize)
         packed_file.write_packed(path, splits, metadata)
@@ -129,6 +142,7 @@ def open_dataset(path: Path, read_options: ReadOptions = DEFAULT_READ_OPTIONS) -
         decoded.classes,
         decoded.notices,
         read_options.resize,
+        _build_split(decoded.test) if decoded.test else None,
     )
     if read_options.cache_dir is None or not dataset.on_disk:
         return dataset
@@ -150,11 +164,9 @@ def _load_packed(path: Path, read_options: ReadOptions) -> ImageDataset:
     splits, metadata = packed_file.read_packed(path, read_options.memory_budget)
     side = read_options.image_size
     if side is None or splits["train"].images.shape[2:] == (side, side):
-        return ImageDataset(
-            DatasetSplit(*splits["train"]),
-            DatasetSplit(*splits["val"]),
-            metadata.classes,
-            metadata.notices,
+        return _assemble(
+            {name: DatasetSplit(*split) for name, split in splits.items()},
+            metadata,
             metadata.resize,
         )
     resized = read_options.allocate(
@@ -167,8 +179,21 @@ def _load_packed(path: Path, read_options: ReadOptions) -> ImageDataset:
         for row in range(len(split.labels)):
             image = split.images[row : row + 1][0].numpy()
             resized[name][row] = resize_image(image, (side, side), read_options.resize)
-    train, val = (
-        _build_split(DecodedSplit(resized[name], split.labels.numpy()))
+    resized_splits = {
+        name: _build_split(DecodedSplit(resized[name], split.labels.numpy()))
         for name, split in splits.items()
+    }
+    return _assemble(resized_splits, metadata, read_options.resize)
+
+
+def _assemble(
+    splits: dict[str, DatasetSplit], metadata: packed_file.DatasetMetadata, resize: ResizeMode
+) -> ImageDataset:
+    return ImageDataset(
+        splits["train"],
+        splits["val"],
+        metadata.classes,
+        metadata.notices,
+        resize,
+        splits.get("test"),
     )
-    return ImageDataset(train, val, metadata.classes, metadata.notices, read_options.resize)

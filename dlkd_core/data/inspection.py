@@ -28,10 +28,9 @@ def inspect_dataset(
     height, width = dataset.image_size
     return {
         "classes": list(dataset.classes),
-        "splits": {"train": len(dataset.train), "val": len(dataset.val)},
+        "splits": {name: len(split) for name, split in dataset.splits.items()},
         "class_counts": {
-            "train": _class_counts(dataset.train, dataset.classes),
-            "val": _class_counts(dataset.val, dataset.classes),
+            name: _class_counts(split, dataset.classes) for name, split in dataset.splits.items()
         },
         "samples": write_contact_sheet(dataset, directory),
         "image": {"channels": dataset.channels, "height": height, "width": width},

@@ -7,7 +7,7 @@ metadata in random order. It can, however, read the files that this module write
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -24,7 +24,7 @@ from dlkd_core.errors import ArchiveUnreadable
 from dlkd_core.spec import DEFAULT_RESIZE, ResizeMode
 
 _FORMAT = "dlkd-packed-1"
-_SPLITS = ("train", "val")
+_SPLITS = ("train", "val")  # in every file; a test split is optional
 
 
 class StoredSplit(NamedTuple):
@@ -76,10 +76,11 @@ def read_packed(path: Path, memory_budget: int) -> tuple[dict[str, StoredSplit],
     try:
         header, data_offset = _read_header(path)
         metadata = _parse_metadata(header["__metadata__"])
-        size = sum(prod(header[f"{name}.images"]["shape"]) for name in _SPLITS)
+        names = (*_SPLITS, "test") if "test.images" in header else _SPLITS
+        size = sum(prod(header[f"{name}.images"]["shape"]) for name in names)
         if size <= memory_budget:
-            return _load_splits(path), metadata
-        splits = {name: _map_split(path, header, data_offset, name) for name in _SPLITS}
+            return _load_splits(path, names), metadata
+        splits = {name: _map_split(path, header, data_offset, name) for name in names}
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ArchiveUnreadable(f"The packed dataset cannot be read: {error!r}") from error
     return splits, metadata
@@ -107,11 +108,11 @@ def _parse_metadata(values: Mapping[str, str]) -> DatasetMetadata:
     )
 
 
-def _load_splits(path: Path) -> dict[str, StoredSplit]:
+def _load_splits(path: Path, names: Sequence[str]) -> dict[str, StoredSplit]:
     with safe_open(path, framework="pt") as file:
         return {
             name: StoredSplit(file.get_tensor(f"{name}.images"), file.get_tensor(f"{name}.labels"))
-            for name in _SPLITS
+            for name in names
         }
 
 

@@ -18,6 +18,9 @@ from dlkd_core.events import FileExported
 from dlkd_core.export.student import Student
 from dlkd_core.reporting.model_card import ClassifierState
 
+# The lowest version that torch's exporter produces without converting the graph afterwards.
+# onnxruntime reads it since version 1.14 (February 2023).
+ONNX_OPSET = 18
 _CALIBRATION_IMAGES = 512
 
 
@@ -68,11 +71,14 @@ class ExportContext:
                 input_names=["image"],
                 output_names=["logits"],
                 dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
+                opset_version=ONNX_OPSET,
                 verbose=False,
             )
         if program is None:
             raise RuntimeError("torch.onnx.export returned no program")
-        return _set_metadata(program.model_proto, self.student)
+        graph = _set_metadata(program.model_proto, self.student)
+        graph.ir_version = onnx.helper.find_min_ir_version_for(graph.opset_import)
+        return graph
 
 
 def _set_metadata(model: onnx.ModelProto, student: Student) -> onnx.ModelProto:

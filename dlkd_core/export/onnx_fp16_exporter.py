@@ -4,6 +4,7 @@ from pathlib import Path
 
 import onnx
 from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
 
 from dlkd_core.export.export_context import ExportContext
 from dlkd_core.export.onnx_exporter import load_onnx
@@ -21,4 +22,7 @@ class OnnxFp16Exporter:
         """Write the graph, with weights and operations in half precision wherever possible."""
         # The graph is copied, because the conversion modifies its argument.
         graph = onnx.ModelProto.FromString(context.onnx_graph.SerializeToString())
-        onnx.save(convert_float_to_float16(graph, keep_io_types=True), path)
+        model = OnnxModel(convert_float_to_float16(graph, keep_io_types=True))
+        # The conversion appends casts behind the nodes that use them, which ONNX does not allow.
+        model.topological_sort()
+        onnx.save(model.model, path)

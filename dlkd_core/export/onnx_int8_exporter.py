@@ -83,6 +83,7 @@ class _Quantizer:
                 activation_type=QuantType.QUInt8,
                 nodes_to_exclude=keep_float or [],
             )
+        _remove_unused_operator_sets(path)
 
     @cached_property
     def layers_by_sensitivity(self) -> list[str]:
@@ -99,6 +100,16 @@ class _Quantizer:
         images = self.context.calibration_images
         before, after = predict(load_onnx(self.prepared), images), predict(load_onnx(path), images)
         return (after - before).square().mean().item()
+
+
+def _remove_unused_operator_sets(path: Path) -> None:
+    """Remove the sets that onnxruntime declares in every graph, which other runtimes may reject."""
+    model = onnx.load(path)
+    used = {"", *(node.domain for node in model.graph.node)}
+    operator_sets = [entry for entry in model.opset_import if entry.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(operator_sets)
+    onnx.save(model, path)
 
 
 class _CalibrationReader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped

@@ -183,7 +183,8 @@ def _evaluation(metrics: dict[str, Any]) -> str:
         cells = (_format_optional(values.get(metric), form) for values in columns.values())
         lines.append(f"| {label} | {' | '.join(cells)} |")
     table = "\n".join(lines)
-    return f"{table}\n\n{_evaluation_notes(metrics['student'])}"
+    notes = _evaluation_notes(metrics["student"]) + _test_notes(metrics.get("test"))
+    return f"{table}\n\n{notes}"
 
 
 def _evaluation_notes(student: dict[str, Any]) -> str:
@@ -195,6 +196,22 @@ def _evaluation_notes(student: dict[str, Any]) -> str:
     if student.get("top1") is None and student.get("knn_top1") is None:
         notes += _UNLABELED_NOTICE
     return notes
+
+
+def _test_notes(test: dict[str, Any] | None) -> str:
+    """Render the accuracies on the test split, or an empty text if there is none."""
+    if test is None:
+        return ""
+    parts = []
+    for name in ("student", "teacher"):
+        values = test.get(name) or {}
+        for metric, label in (("top1", "top-1"), ("knn_top1", _KNN_LABEL)):
+            if values.get(metric) is not None:
+                parts.append(f"{name} {label} {values[metric]:.2%}")
+    return (
+        f"\n\nOn the {test['student']['images']:,} images of the test split, which were measured"
+        f" once after training and not used to choose anything: {', '.join(parts)}."
+    )
 
 
 def _format_optional(value: float | None, form: str) -> str:

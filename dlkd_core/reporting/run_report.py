@@ -1,5 +1,6 @@
 """The report of a run: the student, its metrics, teacher and baseline, and the lineage."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -52,9 +53,11 @@ def build_report(
         },
         "normalization": student.normalization.model_dump(mode="json"),
         "metrics": {
+            # This moves the teacher to the CPU, where the test split is.
             "teacher": _teacher_metrics(inputs, image),
             "student": metrics,
             "baseline": None,  # see `measure_baseline`
+            "test": _measure_on_test_split(inputs, context, training_run),
         },
         "warnings": list(inputs.teacher.verification.warnings) if inputs.teacher else [],
         "lineage": _lineage(inputs, training_run),
@@ -79,6 +82,27 @@ def measure_baseline(
         "steps": baseline_run.state.progress.steps,
         "seconds": baseline_run.state.progress.seconds,
     }
+
+
+def _measure_on_test_split(
+    inputs: RunInputs, context: ExportContext, training_run: TrainingRun
+) -> dict[str, Any] | None:
+    """Return the quality of the student and the teacher on the test split, if there is one.
+
+    Nothing else in a run uses the test split, so nothing was chosen by it.
+    """
+    test, teacher = inputs.data.test, inputs.teacher
+    if test is None:
+        return None
+    if not inputs.spec.method.trains_classifier:
+        data = replace(inputs.data, val=test).to(inputs.device)
+        knn_top1 = measure_knn_top1(training_run.state.eval_student.eval(), data)
+        return {"student": knn_quality(knn_top1, len(test)), "teacher": None}
+    quality = measure_quality(predict(context.student.build_deployable(), test.images), test.labels)
+    if teacher is None or not teacher.loaded.num_classes:
+        return {"student": quality, "teacher": None}
+    teacher_logits = predict(lambda images: teacher(images).logits, test.images)
+    return {"student": quality, "teacher": measure_quality(teacher_logits, test.labels)}
 
 
 def _student_quality(

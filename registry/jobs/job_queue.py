@@ -83,6 +83,8 @@ def make_celery(settings: Settings) -> Any:
     is_filesystem = filesystem_broker_folder(settings.broker_url) is not None
     celery_url = "filesystem://" if is_filesystem else settings.broker_url
     app = Celery("dlkd", broker=celery_url, set_as_current=False)
+    if is_filesystem:
+        app.conf.broker_transport = "registry.jobs.file_transport:FileTransport"
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",

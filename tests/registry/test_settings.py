@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from registry.db.database import make_engine
 from registry.jobs.job_queue import filesystem_broker_folder, make_celery
 from registry.settings import Settings, format_errors
+from registry.storage.object_store import Store
 
 EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
 
@@ -22,6 +24,24 @@ def test_by_default_everything_is_in_the_data_folder(
     assert settings.database_url == f"sqlite:///{tmp_path}/data/dlkd.db"
     assert settings.broker_url == f"filesystem://{tmp_path}/data/queue"
     assert settings.store_url == f"file://{tmp_path}/data/store"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["My Data", "Données é", "50%20off", "project #1", "what?now", "a+b@c:d;e&f=g'h\"i\\j", "[x]"],
+)
+def test_everything_stays_in_a_data_folder_with_any_name(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    settings = Settings(data=folder)
+    with make_engine(settings.database_url).connect():
+        pass
+    make_celery(settings)
+    store = Store(settings.store_url)
+    stored = store.put([b"content"])
+    assert b"".join(store.read(stored.digest)) == b"content"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert {path.name for path in folder.iterdir()} >= {"dlkd.db", "queue", "store"}
 
 
 def test_urls_replace_the_embedded_backends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +105,8 @@ def test_an_empty_value_means_the_default(monkeypatch: pytest.MonkeyPatch) -> No
         ),
         ({"broker_url": "sqla+sqlite:///x"}, "DLKD_BROKER_URL has the unsupported URL scheme"),
         ({"store_url": "/srv/store"}, "DLKD_STORE_URL has the unsupported URL scheme ''"),
+        ({"store_url": "file:///srv/what?"}, "DLKD_STORE_URL must not contain ? or #"),
+        ({"broker_url": "filesystem:///srv/#1"}, "DLKD_BROKER_URL must not contain ? or #"),
         ({"metrics": "token"}, "requires DLKD_METRICS_TOKEN"),
         ({"metrics_token": "0123456789abcdef"}, "has no effect with DLKD_METRICS=loopback"),
         ({"metrics": "token", "metrics_token": "short"}, "at least 16"),

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from registry.db.worker_tables import Leader, WorkerRow
 from registry.errors import DatabaseOutdated
 from registry.jobs import controls
+from registry.jobs.file_transport import FileChannel
 from registry.jobs.job_queue import CeleryJobQueue
 from registry.observability.logging_setup import configure_logging
 from registry.settings import Settings
@@ -30,6 +32,28 @@ def test_a_hint_from_the_broker_wakes_a_worker_that_polls_rarely(
     dataset = {"id": harness.add_ready_dataset()}
     slow_settings = settings.model_copy(update={"poll_seconds": 3600.0, "dispatch_seconds": 3600.0})
     with start_worker(slow_settings, scripted_command("export()\nfinish()")):
+        job_id = harness.submit(dataset=dataset)
+        CeleryJobQueue(slow_settings).send("train", job_id)
+        wait_until(lambda: harness.get_job(job_id).status == "succeeded")
+
+
+def test_hints_are_consumed_again_after_celery_gave_up(
+    harness: WorkerHarness, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.hint_consumer._RESTART_SECONDS", 0.1)
+    failures = [ValueError("a broken message")]
+    read_message = FileChannel._get
+
+    def fail_once(channel: FileChannel, queue: str) -> Any:
+        if failures:
+            raise failures.pop()
+        return read_message(channel, queue)
+
+    monkeypatch.setattr(FileChannel, "_get", fail_once)
+    dataset = {"id": harness.add_ready_dataset()}
+    slow_settings = settings.model_copy(update={"poll_seconds": 3600.0, "dispatch_seconds": 3600.0})
+    with start_worker(slow_settings, scripted_command("export()\nfinish()")):
+        wait_until(lambda: not failures)
         job_id = harness.submit(dataset=dataset)
         CeleryJobQueue(slow_settings).send("train", job_id)
         wait_until(lambda: harness.get_job(job_id).status == "succeeded")

@@ -83,6 +83,7 @@ const DatasetTiles = ({ dataset: { classes, splits, image } }) => html`<${StatTi
   ["Classes", classes.length ? formatInteger(classes.length) : "unlabeled"],
   ["Training images", formatInteger(splits.train), "train split"],
   ["Evaluation images", formatInteger(splits.val), "val split"],
+  ...(splits.test ? [["Test images", formatInteger(splits.test), "test split"]] : []),
   [
     "Image size",
     `${image.width} × ${image.height}`,

@@ -1,6 +1,6 @@
 /** A model: its quality next to its teacher's, files, model card, lineage and metadata. */
 import { get } from "../lib/api.js";
-import { formatBytes, formatCount, formatMilliseconds } from "../lib/format.js";
+import { formatBytes, formatCount, formatInteger, formatMilliseconds } from "../lib/format.js";
 import { useFetch } from "../lib/hooks.js";
 import { resourceUrl, updateQuery } from "../lib/router.js";
 import { Role, session } from "../lib/session.js";
@@ -84,7 +84,7 @@ function Gain({ baseline }) {
 }
 
 function ModelTiles({ model }) {
-  const { student, teacher } = model.metrics;
+  const { student, teacher, test } = model.metrics;
   const file = mainFile(model);
   const studentAccuracy = mainAccuracy(student);
   const teacherAccuracy = mainAccuracy(teacher);
@@ -97,11 +97,17 @@ function ModelTiles({ model }) {
       "Accuracy", formatAccuracy(student),
       isComparable ? `${difference} vs. the teacher` : "on the val split",
     ],
+    ...(test ? [["Test accuracy", formatAccuracy(test.student), describeTest(test)]] : []),
     ["Agreement", formatAccuracy({ top1: student?.agreement }), "with the teacher's predictions"],
     ["Parameters", formatCount(model.parameters), ratio],
     ["Size", formatBytes(file?.size), file?.name],
     ["Latency", formatMilliseconds(file?.latency_ms), "per image, on the CPU"],
   ]} />`;
+}
+
+function describeTest({ student, teacher }) {
+  const measured = `on ${formatInteger(student.images)} test images`;
+  return teacher ? `${measured}; teacher ${formatAccuracy(teacher)}` : measured;
 }
 
 function ModelFacts({ model }) {

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlkd_core.catalog.architectures.architecture import MAX_CHANNELS, RGB_CHANNELS
+from dlkd_core.data.decoding.folder_layout import SPLITS, choose_splits, unused_test_notice
 from dlkd_core.data.decoding.image import Pixels, resize_image
 from dlkd_core.data.read_options import ARRAYS_TOO_LARGE_HINT, ReadOptions
 from dlkd_core.errors import DatasetTooLarge, LayoutInvalid
@@ -36,15 +37,17 @@ class DecodedSplit:
 
 @dataclass(frozen=True)
 class DecodedDataset:
-    """A decoded dataset with both splits and the notices for the user.
+    """A decoded dataset with its splits and the notices for the user.
 
-    `classes` holds the class names in label order. It is empty if no image has a label.
+    `classes` holds the class names in label order. It is empty if no image has a label. `test` is
+    None unless there is a labeled test split beside the evaluation split.
     """
 
     train: DecodedSplit
     val: DecodedSplit
     classes: tuple[str, ...]
     notices: tuple[str, ...]
+    test: DecodedSplit | None = None
 
 
 def choose_holdout(labels: Sequence[int] | Labels) -> npt.NDArray[np.bool_]:
@@ -78,8 +81,8 @@ def dataset_from_arrays(
 ) -> DecodedDataset:
     """Check raw arrays and convert them to a decoded dataset.
 
-    If there is no "val" split, a tenth of the training images is held out. If there are no class
-    names, the label numbers are used as names.
+    If there is no "val" split, the "test" split takes its place, or a tenth of the training images
+    is held out. If there are no class names, the label numbers are used as names.
 
     Args:
         images: uint8 images per split, (N, H, W), (N, H, W, C) or (N, C, H, W).
@@ -96,6 +99,9 @@ def dataset_from_arrays(
                 f"The {split} split has {len(array)} images and "
                 f"{len(labels.get(split, ()))} labels."
             )
+    use = choose_splits({name: len(images.get(name, ())) for name in SPLITS})
+    images = {use[name]: images[name] for name in SPLITS if name in images}
+    labels = {use[name]: labels[name] for name in SPLITS if name in labels}
     _check_memory(images, read_options)
     pixels = {
         split: _resize_all(_channels_first(array, split), read_options)
@@ -107,12 +113,20 @@ def dataset_from_arrays(
         for split, array in pixels.items()
     }
     notices = []
+    test = splits.pop("test", None)
+    if test is not None:
+        known = set(splits["val"].labels.tolist()) - {NO_LABEL}
+        unknown = set(test.labels.tolist()) - known
+        if unknown:
+            words = {None if label == NO_LABEL else str(label) for label in unknown}
+            notices.append(unused_test_notice(len(test.labels), words))
+            test = None
     if "val" not in splits:
         splits = _hold_out(splits["train"])
         notices.append(holdout_notice(len(splits["val"].labels)))
     names = _resolve_class_names(splits, classes)
     notices += missing_label_notices(splits["train"].labels, names)
-    return DecodedDataset(splits["train"], splits["val"], names, tuple(notices))
+    return DecodedDataset(splits["train"], splits["val"], names, tuple(notices), test)
 
 
 def _hold_out(whole: DecodedSplit) -> dict[str, DecodedSplit]:

@@ -10,18 +10,19 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Literal, NamedTuple, get_args
 
 from dlkd_core.errors import LayoutInvalid
 
-SplitName = Literal["train", "val"]
-NamedSplit = Literal["train", "val", "test"]  # as the user names it
+SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+REQUIRED_SPLITS: tuple[SplitName, ...] = ("train", "val")
 UNLABELED_FOLDER = "\0"  # no folder in a file system or archive can have this name
 INDEX_DIGITS = 8  # number of digits in a folder name that is a class index
 MAX_CLASSES = 1_000_000
 _MAX_LISTED = 5  # maximum number of classes that an error names
-_SPLIT_WORDS: dict[str, NamedSplit] = {
+_SPLIT_WORDS: dict[str, SplitName] = {
     "train": "train",
     "training": "train",
     "trainset": "train",
@@ -37,7 +38,9 @@ _SPLIT_WORDS: dict[str, NamedSplit] = {
     "testset": "test",
 }
 # What may follow a split word in the name of a split folder, as in training_set
-_SPLIT_SUFFIX = re.compile(r"[ _-]?(set|data|split|images|imgs)$")
+_SPLIT_SUFFIX = re.compile(r"[ _-]?(set|data|split|images|imgs)?\d*$")
+# Names such as cat.0.jpg, which may contain the class
+_NAME_WITH_WORD = re.compile(r"([^\W\d_]+(?:[ _-][^\W\d_]+)*)[._ -]+\d+")
 _IMAGE_FOLDERS = {"image", "images", "img", "imgs", "jpegimages"}
 _MASK_FOLDERS = {"mask", "masks", "segmentation", "segmentationclass", "labelids", "gt"}
 _MAX_SPLIT_DEPTH = 4  # number of folders around the split folders
@@ -62,12 +65,11 @@ class FolderLayout(NamedTuple):
 def parse_indexed_path(path: PurePosixPath) -> Placement:
     """Return the placement of a path <split>/<class index>/…, as the readers of tables make it."""
     split, label = path.parts[:2]
-    return Placement(
-        "val" if split == "val" else "train", None if label == UNLABELED_FOLDER else label
-    )
+    name = next(name for name in SPLITS if name == split)
+    return Placement(name, None if label == UNLABELED_FOLDER else label)
 
 
-def split_by_name(path: PurePosixPath) -> NamedSplit:
+def split_by_name(path: PurePosixPath) -> SplitName:
     """Return the split that the name of a file or of one of its folders contains as a word.
 
     The innermost name counts. Without such a word, the file belongs to the training split.
@@ -76,41 +78,50 @@ def split_by_name(path: PurePosixPath) -> NamedSplit:
     return next((word for word in words if word is not None), "train")
 
 
-def choose_splits(
-    counts: Mapping[NamedSplit, int],
-) -> tuple[dict[NamedSplit, SplitName], list[str]]:
-    """Return which splits are used as the training and the evaluation split, and a notice.
+def choose_splits(counts: Mapping[SplitName, int]) -> dict[SplitName, SplitName]:
+    """Return the use of each split, by the name that the user gave it.
 
-    A test split is used for evaluation only if there is no validation split. Otherwise, the notice
-    says that it is not used.
+    If there is no validation split, the test split takes its place.
 
     Args:
         counts: number of images in each split that was found.
     """
-    if not counts.get("val"):
-        return {"train": "train", "test": "val"}, []
-    unused = counts.get("test", 0)
-    notice = (
-        f"{unused} images of the test split are not used, because there is a validation split."
-        " Keep them for measurements of your own."
-    )
-    return {"train": "train", "val": "val"}, [notice] if unused else []
+    return {"train": "train", "val": "val", "test": "test" if counts.get("val") else "val"}
+
+
+def unused_test_notice(num_images: int, unknown: Collection[str | None]) -> str:
+    """Return the notice for a test split that is not used.
+
+    Args:
+        num_images: number of images in the test split.
+        unknown: labels that occur in no other split, or None if the images have no labels.
+    """
+    named = sorted(label for label in unknown if label and label.lower() not in _IMAGE_FOLDERS)
+    reason = f"no other split has the class {named[0]!r}" if named else "its images have no labels"
+    return f"The test split ({num_images} images) is not used: {reason}."
 
 
 def plan_layout(
-    images: Collection[PurePosixPath], side_files: Collection[PurePosixPath]
+    images: Collection[PurePosixPath],
+    side_files: Collection[PurePosixPath],
+    annotations: Mapping[PurePosixPath, str] = MappingProxyType({}),
 ) -> FolderLayout:
     """Find the split and class of each image from the folders.
 
     Args:
         images: paths of all images.
         side_files: paths of other files. They show whether the images belong to another task.
+        annotations: classes of images that a file lists. They take the place of class folders.
 
     Raises:
         LayoutInvalid: the folders have no clear meaning, or the dataset is not for classification.
     """
     _reject_other_tasks(images, side_files)
-    by_split, notices = _find_splits(images)
+    by_split = _find_splits(images)
+    notices: list[str] = []
+    for members in by_split.values():
+        members.update({path: (annotations[path],) for path in members.keys() & annotations})
+    notices += _check_names_of_unlabeled(by_split["train"])
     labels = _find_labels(by_split, notices)
     placements = {
         path: Placement(split, labels[folders] if folders else None)
@@ -120,13 +131,13 @@ def plan_layout(
     return FolderLayout(placements, notices)
 
 
-def _split_word(folder: str) -> NamedSplit | None:
+def _split_word(folder: str) -> SplitName | None:
     """Return the split that a folder is named after."""
     name = folder.lower()
     return _SPLIT_WORDS.get(name) or _SPLIT_WORDS.get(_SPLIT_SUFFIX.sub("", name))
 
 
-def _find_split_token(name: str) -> NamedSplit | None:
+def _find_split_token(name: str) -> SplitName | None:
     """Return the split of the first split word within a name, such as seg_train or val2017."""
     words = re.split(r"[^a-z]+", name.lower())
     return next((_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS), None)
@@ -134,9 +145,9 @@ def _find_split_token(name: str) -> NamedSplit | None:
 
 def _find_splits(
     images: Collection[PurePosixPath],
-) -> tuple[dict[SplitName, dict[PurePosixPath, Folders]], list[str]]:
+) -> dict[SplitName, dict[PurePosixPath, Folders]]:
     """Return the images of each split with the folders between the split folder and the image."""
-    found: dict[NamedSplit, dict[PurePosixPath, Folders]] = defaultdict(dict)
+    found: dict[SplitName, dict[PurePosixPath, Folders]] = defaultdict(dict)
     folders = {path.parts[:-1] for path in images}
     split_folders = _find_split_folders(folders) or _find_prefixed_split_folders(folders)
     if not split_folders:
@@ -149,11 +160,11 @@ def _find_splits(
                 found[split][path] = path.parts[depth:-1]
     if not found["train"]:
         raise LayoutInvalid("There is no image under train/<class>/.", hint=_LAYOUT_HINT)
-    chosen, notices = choose_splits({name: len(members) for name, members in found.items()})
-    return {split: found[name] for name, split in chosen.items() if found[name]}, notices
+    chosen = choose_splits({name: len(members) for name, members in found.items()})
+    return {chosen[name]: members for name, members in found.items() if members}
 
 
-def _find_split_folders(folders: Collection[Folders]) -> dict[Folders, NamedSplit]:
+def _find_split_folders(folders: Collection[Folders]) -> dict[Folders, SplitName]:
     """Return the split folders nearest to the root, with their splits.
 
     Raises:
@@ -177,7 +188,7 @@ def _find_split_folders(folders: Collection[Folders]) -> dict[Folders, NamedSpli
     return {}
 
 
-def _find_prefixed_split_folders(folders: Collection[Folders]) -> dict[Folders, NamedSplit]:
+def _find_prefixed_split_folders(folders: Collection[Folders]) -> dict[Folders, SplitName]:
     """Return folders such as seg_train and seg_test, if they contain the same folders of images."""
     for depth in range(_MAX_SPLIT_DEPTH + 1):
         found = {
@@ -218,12 +229,31 @@ def _list_without_splits(images: Collection[PurePosixPath]) -> dict[PurePosixPat
     common = _common_prefix({path.parts[:-1] for path in in_folders})
     members = {path: path.parts[len(common) : -1] for path in in_folders}
     if not any(members.values()):
+        _check_names_of_unlabeled(dict.fromkeys(images, ()))
         raise LayoutInvalid(
-            "The images are not in split and class folders.",
+            "The images are not in split and class folders."
+            if images
+            else "There are no images in the archive.",
             hint=f"{_LAYOUT_HINT} Class folders without train/ and val/ are also accepted, and so"
             " are unlabeled images in train/.",
         )
+    _reject_splits_within_classes({folders[0] for folders in members.values() if folders})
     return {path: folders for path, folders in members.items() if folders}
+
+
+def _reject_splits_within_classes(names: Collection[str]) -> None:
+    """Reject class folders such as bedroom_train and bedroom_val.
+
+    Raises:
+        LayoutInvalid: every name contains a split word, and there are several splits.
+    """
+    splits = {name: _find_split_token(name) for name in sorted(names)}
+    if None not in splits.values() and len(set(splits.values())) > 1:
+        raise LayoutInvalid(
+            f"The folders have names such as {' and '.join(list(splits)[:2])}, which contain both a"
+            " class and a split.",
+            hint=_LAYOUT_HINT,
+        )
 
 
 def _common_prefix(folders: Collection[Folders]) -> Folders:
@@ -243,14 +273,16 @@ def _find_labels(
     for members in by_split.values():
         originals = {folders for folders in members.values() if folders}
         simplified |= dict(zip(originals, _strip_wrappers(originals), strict=True))
-    depths = {len(folders) for folders in simplified.values()}
-    if depths <= {1}:
-        return {original: _normalize(folders[0]) for original, folders in simplified.items()}
+    # A test split may lack classes or labels, so the other splits decide what the folders mean.
     by_split_folders = [
-        {simplified[folders] for folders in members.values() if folders}
-        for members in by_split.values()
+        {simplified[folders] for folders in by_split[split].values() if folders}
+        for split in REQUIRED_SPLITS
+        if split in by_split
     ]
-    if _leaves_are_classes(set(simplified.values()), by_split_folders):
+    all_folders = set().union(*by_split_folders)
+    if {len(folders) for folders in all_folders} <= {1}:
+        return {original: _normalize(folders[0]) for original, folders in simplified.items()}
+    if _leaves_are_classes(all_folders, by_split_folders):
         notices.append("The class folders are nested. The innermost folders are the classes.")
         return {original: _normalize(folders[-1]) for original, folders in simplified.items()}
     notices.append("Images in subfolders of a class folder were counted to that class.")
@@ -317,16 +349,51 @@ def _reject_other_tasks(
             f"This dataset contains {task}. The service trains classifiers.",
             hint=f"{_LAYOUT_HINT} To classify objects, crop each one and store it by its class.",
         )
-    if "val_annotations.txt" in names:
+
+
+def _check_names_of_unlabeled(images: Mapping[PurePosixPath, Folders]) -> list[str]:
+    """Return a notice if images without class folders have names that may contain the class.
+
+    Raises:
+        LayoutInvalid: the names are like cat.0.jpg and dog.0.jpg, as in Kaggle's cats and dogs.
+    """
+    words = _find_words_in_names(images) if not any(images.values()) else []
+    if not words:
+        return []
+    examples = " and ".join(str(path.name) for path in words)
+    found = f"The images have no class folders, but names such as {examples}"
+    if all("." in path.stem for path in words):
         raise LayoutInvalid(
-            "The classes of the val images are in val_annotations.txt, as in Tiny ImageNet. This"
-            " file is not read.",
-            hint="Move each image of val/images/ into a folder val/<class>/.",
+            f"{found}. It is not clear whether the names contain the classes.",
+            hint="Move each image to train/<class>/<image>, or add a table labels.csv with the"
+            " columns file and label. If the images have no classes, rename them to numbers.",
         )
+    return [f"{found}. Classes are not read from names. Class folders or a labels.csv name them."]
+
+
+def _find_words_in_names(images: Iterable[PurePosixPath]) -> list[PurePosixPath]:
+    """Return two images with different words in their names, if all names repeat a few words."""
+    by_word: dict[str, list[PurePosixPath]] = defaultdict(list)
+    for path in sorted(images):
+        match = _NAME_WITH_WORD.fullmatch(path.stem)
+        if match is None:
+            return []
+        by_word[match[1].lower()].append(path)
+    if len(by_word) < 2 or any(len(paths) < 2 for paths in by_word.values()):
+        return []
+    return [paths[0] for paths in by_word.values()][:2]
+
+
+def sort_class_names(names: Iterable[str]) -> list[str]:
+    """Return the names in alphabetical order, or in numeric order if all of them are numbers."""
+    in_order = sorted(names)
+    if all(name.isascii() and name.isdecimal() for name in in_order):
+        in_order.sort(key=int)
+    return in_order
 
 
 def find_class_names(placements: Iterable[Placement]) -> tuple[str, ...]:
-    """Return the class names in label order, which is alphabetical.
+    """Return the class names in label order (see `sort_class_names`).
 
     The tuple is empty if no image has a label.
 
@@ -335,12 +402,12 @@ def find_class_names(placements: Iterable[Placement]) -> tuple[str, ...]:
             labels, or both splits have labels but a class is missing from one of them.
     """
     distinct = set(placements)
-    for split in SPLITS:
+    for split in REQUIRED_SPLITS:
         if not any(placement.split == split for placement in distinct):
             raise LayoutInvalid(f"There is no image under {split}/<class>/.", hint=_LAYOUT_HINT)
     labels = {
         split: {p.label for p in distinct if p.split == split and p.label is not None}
-        for split in SPLITS
+        for split in REQUIRED_SPLITS
     }
     if labels["train"]:
         _check_same_classes(labels["train"], labels["val"])
@@ -348,7 +415,7 @@ def find_class_names(placements: Iterable[Placement]) -> tuple[str, ...]:
         raise LayoutInvalid(
             "There is only one class.", hint="A classifier needs at least two class folders."
         )
-    return tuple(sorted(labels["val"]))
+    return tuple(sort_class_names(labels["val"]))
 
 
 def _check_same_classes(train: set[str], val: set[str]) -> None:

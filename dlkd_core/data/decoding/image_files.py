@@ -21,7 +21,12 @@ from dlkd_core.data.decoding.decoded_dataset import (
     holdout_notice,
     missing_label_notices,
 )
-from dlkd_core.data.decoding.folder_layout import SPLITS, Placement, find_class_names
+from dlkd_core.data.decoding.folder_layout import (
+    REQUIRED_SPLITS,
+    SPLITS,
+    Placement,
+    find_class_names,
+)
 from dlkd_core.data.decoding.image import Pixels, decode_image
 from dlkd_core.data.decoding.scan import DatasetScan, Size, display_name, scan_members
 from dlkd_core.data.read_options import DatasetLimits, ReadOptions
@@ -46,7 +51,7 @@ def dataset_from_files(
     scan: DatasetScan | None = None,
     notices: Sequence[str] = (),
 ) -> DecodedDataset:
-    """Decode every image of the training and the evaluation split.
+    """Decode every image of every split.
 
     The rows are in the order of the sorted paths, so the order of the files in an archive does not
     matter.
@@ -79,6 +84,7 @@ def dataset_from_files(
     all_notices = (
         *notices,
         *scan.notices,
+        *_order_notices(folders),
         *_scan_notices(scan, size, read_options),
         *missing_label_notices(train_labels, names),
     )
@@ -87,6 +93,7 @@ def dataset_from_files(
         DecodedSplit(images["val"], plan.labels["val"]),
         names,
         all_notices,
+        DecodedSplit(images["test"], plan.labels["test"]) if "test" in images else None,
     )
 
 
@@ -113,6 +120,8 @@ def _plan_rows(scan: DatasetScan, folders: tuple[str, ...]) -> _RowPlan:
         names = sorted(
             name for name, placement in scan.placements.items() if placement.split == split
         )
+        if not names and split not in REQUIRED_SPLITS:
+            continue
         rows.update({name: (split, row) for row, name in enumerate(names)})
         labels[split] = np.array(
             [class_indices.get(scan.placements[name].label, NO_LABEL) for name in names], np.int64
@@ -160,7 +169,7 @@ def _decodable_rows(plan: _RowPlan, scan: DatasetScan, limits: DatasetLimits) ->
     broken = [plan.rows[name] for name in scan.broken_files]
     num_train = len(plan.labels["train"])
     too_many = len(broken) > limits.broken_fraction * num_train
-    if too_many or any(split == "val" for split, _ in broken):
+    if too_many or any(split != "train" for split, _ in broken):
         raise ImageUnreadable(_join_messages(scan.broken_files))
     scan.notices.append(
         f"{len(broken)} training images were skipped: {_join_messages(scan.broken_files)}"
@@ -190,6 +199,18 @@ def _target_size(sizes: Counter[Size], read_options: ReadOptions) -> Size:
 
 def _is_common(count: int, sizes: Counter[Size]) -> bool:
     return count >= _MIN_COMMON_FRACTION * sizes.total()
+
+
+def _order_notices(folders: Sequence[str]) -> list[str]:
+    if list(folders) == sorted(folders):
+        return []
+    as_text = ", ".join(sorted(folders)[:4])
+    notice = (
+        "The classes are numbers, so they are in numeric order. A program that sorts the folder"
+        f" names as text has another order, which begins with {as_text}. For a teacher from such a"
+        " program, set the teacher's class_map to auto."
+    )
+    return [notice]
 
 
 def _scan_notices(scan: DatasetScan, size: Size, read_options: ReadOptions) -> Iterator[str]:

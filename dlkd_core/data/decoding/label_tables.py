@@ -3,20 +3,21 @@
 import csv
 import json
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from io import StringIO
 from pathlib import PurePosixPath
 
 from dlkd_core.data.decoding.folder_layout import (
     FolderLayout,
-    NamedSplit,
     Placement,
+    SplitName,
     choose_splits,
     split_by_name,
 )
 from dlkd_core.errors import LayoutInvalid
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl"})
+ANNOTATIONS_FILE = "val_annotations.txt"  # of Tiny ImageNet
 _LABEL_COLUMNS = (
     "label",
     "labels",
@@ -32,6 +33,7 @@ _SPLIT_COLUMNS = ("split", "subset", "set")
 # A table lists the images if at least these fractions of its rows name an image, and of the images
 # are named.
 _MIN_ROWS, _MIN_IMAGES = 0.5, 0.1
+_MARKED, _UNMARKED = frozenset({"1", "1.0"}), frozenset({"0", "0.0"})
 _MAX_LISTED = 20  # maximum number of columns that an error names
 Row = Mapping[str, str]
 
@@ -50,22 +52,40 @@ def read_tables(
     Raises:
         LayoutInvalid: a table lists images, but its column of labels is not clear.
     """
-    labels: dict[PurePosixPath, tuple[NamedSplit, str]] = {}
+    labels: dict[PurePosixPath, tuple[SplitName, str]] = {}
     used = []
     for path, content in sorted(tables.items()):
         rows = list(_read_rows(path, content))
         if found := _read_labels(path, rows, images):
             labels |= found
             used.append(str(path))
-    splits, notices = choose_splits(Counter(split for split, _ in labels.values()))
+    splits = choose_splits(Counter(split for split, _ in labels.values()))
     placements = {
-        image: Placement(splits[split], label)
-        for image, (split, label) in labels.items()
-        if split in splits
+        image: Placement(splits[split], label) for image, (split, label) in labels.items()
     }
-    if used:
-        notices.insert(0, f"The labels are those in {', '.join(used)}.")
+    notices = [f"The labels are those in {', '.join(used)}."] if used else []
     return FolderLayout(placements, notices), len(used)
+
+
+def read_annotations(
+    images: Collection[PurePosixPath], tables: Mapping[PurePosixPath, bytes]
+) -> dict[PurePosixPath, str]:
+    """Return the classes of images that Tiny ImageNet's val_annotations.txt lists.
+
+    Each line of the file begins with the name of an image and its class. The images are in a folder
+    beside the file.
+    """
+    annotated: dict[PurePosixPath, str] = {}
+    for table, content in tables.items():
+        if table.name == ANNOTATIONS_FILE:
+            lines = content.decode("utf-8", errors="replace").splitlines()
+            labels = {row[0]: row[1] for line in lines if len(row := line.split()) > 1}
+            annotated |= {
+                image: labels[image.name]
+                for image in images
+                if image.name in labels and image.is_relative_to(table.parent)
+            }
+    return annotated
 
 
 def _read_rows(path: PurePosixPath, content: bytes) -> Iterator[Row]:
@@ -90,7 +110,7 @@ def _read_rows(path: PurePosixPath, content: bytes) -> Iterator[Row]:
 
 def _read_labels(
     table: PurePosixPath, rows: list[Row], images: Collection[PurePosixPath]
-) -> dict[PurePosixPath, tuple[NamedSplit, str]]:
+) -> dict[PurePosixPath, tuple[SplitName, str]]:
     """Return the split and label of each image that the table names."""
     by_name = _index_images(table, images)
     if not rows:
@@ -101,15 +121,16 @@ def _read_labels(
         return {}
     if counts[file_column] < max(_MIN_ROWS * len(rows), _MIN_IMAGES * len(images)):
         return {}
-    label_column = _find_label_column(table, [name for name in rows[0] if name != file_column])
-    split_column = next((name for name in rows[0] if name.lower() in _SPLIT_COLUMNS), None)
+    columns = [name for name in rows[0] if name != file_column]
+    split_column = next((name for name in columns if name.lower() in _SPLIT_COLUMNS), None)
+    read_label = _find_label_reader(table, rows, columns)
     return {
         image: (
             split_by_name(PurePosixPath(row[split_column]) if split_column else table),
-            row[label_column],
+            label,
         )
         for row in rows
-        if row.get(label_column)
+        if (label := read_label(row))
         for image in by_name.get(row[file_column], ())
     }
 
@@ -117,25 +138,58 @@ def _read_labels(
 def _index_images(
     table: PurePosixPath, images: Collection[PurePosixPath]
 ) -> dict[str, list[PurePosixPath]]:
-    """Return the images by every name that a table may use: path, file name or stem."""
+    """Return the images by every name that a table may use: path, file name or stem.
+
+    A path that is relative to the table means only that image, even if others have the same name.
+    """
+    by_path: dict[str, list[PurePosixPath]] = {}
     by_name: dict[str, list[PurePosixPath]] = defaultdict(list)
     for image in images:
-        names = {str(image), image.name, image.stem}
-        if image.is_relative_to(table.parent):
-            names.add(str(image.relative_to(table.parent)))
-        for name in names:
+        by_path.setdefault(str(image), [image])
+        for name in {image.name, image.stem}:
             by_name[name].append(image)
-    return by_name
+    for image in images:
+        if image.is_relative_to(table.parent):
+            by_path[str(image.relative_to(table.parent))] = [image]
+    return {**by_name, **by_path}
 
 
-def _find_label_column(table: PurePosixPath, columns: list[str]) -> str:
+def _find_label_reader(
+    table: PurePosixPath, rows: list[Row], columns: list[str]
+) -> Callable[[Row], str | None]:
+    """Return a function that reads the label of a row.
+
+    The labels are in one column, or each class has a column that contains 1 for its images and 0
+    for all others.
+    """
     named = [name for name in columns if name.lower() in _LABEL_COLUMNS]
     candidates = named or [name for name in columns if name.lower() not in _SPLIT_COLUMNS]
     if len(candidates) == 1:
-        return candidates[0]
+        return lambda row: row.get(candidates[0])
+    counts = _count_marked_classes(rows, candidates)
+    if counts == {1}:
+        return lambda row: next(name for name in candidates if row[name] in _MARKED)
+    if counts:
+        raise LayoutInvalid(
+            f"{table} marks several classes or none for some images:"
+            f" {', '.join(candidates[:_MAX_LISTED])}. The service trains classifiers with one class"
+            " per image.",
+            hint="Keep the images that have exactly one class, and remove the other rows.",
+        )
     raise LayoutInvalid(
         f"{table} lists the images, but it is not clear which of its columns has the labels:"
         f" {', '.join(columns[:_MAX_LISTED]) or 'there is only the column of files'}.",
         hint="Name the column label, or store images as train/<class>/<image> and"
         " val/<class>/<image>.",
     )
+
+
+def _count_marked_classes(rows: list[Row], columns: list[str]) -> set[int]:
+    """Return how many columns of a row contain 1, over all rows.
+
+    The set is empty if there are other values than 0 and 1.
+    """
+    values = {row.get(name, "") for row in rows for name in columns}
+    if not columns or not values <= _MARKED | _UNMARKED:
+        return set()
+    return {sum(row[name] in _MARKED for name in columns) for row in rows}

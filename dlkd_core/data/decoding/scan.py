@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import PurePosixPath
@@ -10,14 +10,23 @@ from pathlib import PurePosixPath
 from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.data.decoding.archive import Member
 from dlkd_core.data.decoding.folder_layout import (
+    SPLITS,
     UNLABELED_FOLDER,
     FolderLayout,
     Placement,
+    SplitName,
     parse_indexed_path,
     plan_layout,
+    unused_test_notice,
 )
 from dlkd_core.data.decoding.image import ValueRange, read_image_header
-from dlkd_core.data.decoding.label_tables import TABLE_SUFFIXES, read_tables
+from dlkd_core.data.decoding.label_tables import (
+    ANNOTATIONS_FILE,
+    TABLE_SUFFIXES,
+    read_annotations,
+    read_tables,
+)
+from dlkd_core.data.decoding.unsupported_files import is_unsupported, reject_unsupported
 from dlkd_core.data.read_options import DatasetLimits
 from dlkd_core.errors import ImageUnreadable, LayoutInvalid
 
@@ -103,9 +112,10 @@ class DatasetScan:
         if not self.is_indexed and any(part.startswith(".") for part in name.parts):
             self.hidden_files += 1
             return
-        if not self.is_indexed and _SIDE_FILE.fullmatch(name.name):
+        if not self.is_indexed and (_SIDE_FILE.fullmatch(name.name) or is_unsupported(name)):
             self.side_files.append(name)
-            if name.suffix.lower() in TABLE_SUFFIXES and len(self.tables) < _MAX_TABLES:
+            is_table = name.suffix.lower() in TABLE_SUFFIXES or name.name == ANNOTATIONS_FILE
+            if is_table and len(self.tables) < _MAX_TABLES:
                 self.tables[name] = read()
             return
         if name in self.images:
@@ -138,16 +148,13 @@ class DatasetScan:
             self.placements = layout.placements
             self.notices += layout.notices
         self._drop_stray_images()
+        self._drop_unusable_test_split()
         counts = {
             "outside": len(self.images) - len(self.placements),
             "side": len(self.side_files) - used_tables,
             "hidden": self.hidden_files,
         }
-        for name in self.images - self.placements.keys():
-            self.image_sizes.pop(name, None)
-            self.color_images.discard(name)
-            self.value_ranges.pop(name, None)
-            self.broken_files.pop(name, None)
+        self._forget(self.images - self.placements.keys())
         self.notices += [
             f"{count} {_IGNORED[kind][count > 1]} ignored."
             for kind, count in counts.items()
@@ -156,15 +163,18 @@ class DatasetScan:
 
     def _plan_layout(self) -> tuple[FolderLayout, int]:
         """Return the layout, and the number of tables from which its labels are."""
+        if not self.images:
+            reject_unsupported(self.side_files)
+        annotations = read_annotations(self.images, self.tables)
         try:
-            layout = plan_layout(self.images, self.side_files)
+            layout = plan_layout(self.images, self.side_files, annotations)
         except LayoutInvalid:
             from_tables, used = read_tables(self.images, self.tables)
             if not from_tables.placements:
                 raise
             return from_tables, used
         if any(placement.label is not None for placement in layout.placements.values()):
-            return layout, 0
+            return layout, int(bool(annotations))
         from_tables, used = read_tables(self.images, self.tables)
         return (from_tables, used) if from_tables.placements else (layout, 0)
 
@@ -178,6 +188,30 @@ class DatasetScan:
             for name, placement in self.placements.items()
             if placement.label is not None or placement.split not in labeled_splits
         }
+
+    def _drop_unusable_test_split(self) -> None:
+        """Drop the test split if its images have no labels, or labels that the others lack."""
+        labels: dict[SplitName, set[str | None]] = {split: set() for split in SPLITS}
+        for placement in self.placements.values():
+            labels[placement.split].add(placement.label)
+        unknown = {label for label in labels["test"] if label is None or label not in labels["val"]}
+        if not unknown:
+            return
+        dropped = {name for name, placement in self.placements.items() if placement.split == "test"}
+        self.placements = {
+            name: placement for name, placement in self.placements.items() if name not in dropped
+        }
+        self._forget(dropped)
+        self.notices.append(unused_test_notice(len(dropped), unknown))
+
+    def _forget(self, names: Collection[PurePosixPath]) -> None:
+        """Remove images that do not belong to the dataset."""
+        for name in names:
+            self.images.discard(name)
+            self.image_sizes.pop(name, None)
+            self.color_images.discard(name)
+            self.value_ranges.pop(name, None)
+            self.broken_files.pop(name, None)
 
 
 def scan_members(

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from dlkd_core.data.decoding.archive import read_members
-from dlkd_core.data.decoding.decoded_dataset import DecodedDataset, dataset_from_arrays
+from dlkd_core.data.decoding.decoded_dataset import DecodedDataset, Labels, dataset_from_arrays
+from dlkd_core.data.decoding.folder_layout import SPLITS
 from dlkd_core.data.read_options import ReadOptions
 from dlkd_core.errors import ArchiveUnreadable, LayoutInvalid
 
-# Array names used by common archives: MedMNIST and this project's documentation, then Keras. If
-# several val names are present, the first one becomes the val split.
-_SPLIT_NAMES = {"train": ("train",), "val": ("val", "test")}
+# Array names used by common archives: MedMNIST and this project's documentation, then Keras.
 _NAME_PATTERNS = (("{}_images", "{}_labels"), ("x_{}", "y_{}"))
 
 
@@ -50,15 +49,15 @@ def _load_arrays(content: bytes, name: PurePosixPath) -> Any:
 
 
 def _build_dataset(arrays: dict[str, Any], read_options: ReadOptions) -> DecodedDataset:
-    pairs = {split: _find_split(arrays, names) for split, names in _SPLIT_NAMES.items()}
+    pairs = {split: _find_split(arrays, split) for split in SPLITS}
     if pairs["train"] is None:
         raise LayoutInvalid(
             f"There are no training images. Arrays found: {', '.join(sorted(arrays)) or 'none'}.",
             hint="Name the arrays train_images, train_labels, val_images and val_labels.",
         )
     present = {split: pair for split, pair in pairs.items() if pair is not None}
-    images = {split: images for split, (images, _) in present.items()}
-    labels = {
+    images: dict[str, Any] = {split: images for split, (images, _) in present.items()}
+    labels: dict[str, Labels] = {
         split: np.asarray(labels).reshape(-1).astype(np.int64)
         for split, (_, labels) in present.items()
         if labels is not None
@@ -67,16 +66,13 @@ def _build_dataset(arrays: dict[str, Any], read_options: ReadOptions) -> Decoded
     return dataset_from_arrays(images, labels, classes, read_options)
 
 
-def _find_split(
-    arrays: dict[str, Any], split_names: tuple[str, ...]
-) -> tuple[Any, Any | None] | None:
+def _find_split(arrays: dict[str, Any], split: str) -> tuple[Any, Any | None] | None:
     """Return the images and labels of a split, or None if the split has no images.
 
     The labels are None if the split is unlabeled.
     """
-    for split_name in split_names:
-        for images_pattern, labels_pattern in _NAME_PATTERNS:
-            images = images_pattern.format(split_name)
-            if images in arrays:
-                return arrays[images], arrays.get(labels_pattern.format(split_name))
+    for images_pattern, labels_pattern in _NAME_PATTERNS:
+        images = images_pattern.format(split)
+        if images in arrays:
+            return arrays[images], arrays.get(labels_pattern.format(split))
     return None

@@ -27,14 +27,14 @@ _LABELS_KIND = "labels"
 def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
     """Read all pairs of image and label files.
 
-    Files whose names start with t10k, test or val become the val split.
+    Files whose names start with t10k belong to the test split.
     """
     limits = read_options.array_limits
     arrays: dict[tuple[str, str], npt.NDArray[np.uint8]] = {}
     for name, content in read_members(path, limits):
         match = _FILE_NAME.fullmatch(name.name)
         if match:
-            split = "train" if match[1].lower() == "train" else "val"
+            split = match[1].lower().replace("t10k", "test")
             arrays[split, match[2].lower()] = _parse_array(content, name, limits)
     images = {split: array for (split, kind), array in arrays.items() if kind != _LABELS_KIND}
     labels: dict[str, Labels] = {

@@ -1,4 +1,7 @@
-"""Parquet files with an image column and, optionally, a label column, as on the Hugging Face Hub.
+"""Parquet and Arrow files with an image column and, optionally, a label column.
+
+Parquet files are found on the Hugging Face Hub, and Arrow files in folders that were written with
+`save_to_disk` of the `datasets` library.
 
 The columns are identified by their names and types. Encoded images are structs with a field
 `bytes`, or plain bytes. Labels are class indices or words. The names of class indices are read from
@@ -14,7 +17,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dlkd_core.data.decoding.archive import Member, open_members
 from dlkd_core.data.decoding.decoded_dataset import NO_LABEL, DecodedDataset
@@ -22,14 +24,19 @@ from dlkd_core.data.decoding.folder_layout import (
     INDEX_DIGITS,
     MAX_CLASSES,
     UNLABELED_FOLDER,
-    NamedSplit,
     SplitName,
     choose_splits,
+    sort_class_names,
     split_by_name,
 )
 from dlkd_core.data.decoding.image_files import dataset_from_files
+from dlkd_core.data.formats.columnar_files import (
+    COLUMNAR_SUFFIXES,
+    ColumnarFile,
+    open_columnar_file,
+)
 from dlkd_core.data.read_options import ReadOptions
-from dlkd_core.errors import ArchiveUnreadable, LayoutInvalid
+from dlkd_core.errors import LayoutInvalid
 
 _LABEL_COLUMNS = ("label", "labels", "fine_label", "target", "class", "class_name", "category")
 # Columns that describe an image, and are never its class
@@ -38,8 +45,6 @@ _NO_LABEL_COLUMN = re.compile(
     r"|__index_level_0__",
     re.IGNORECASE,
 )
-_BATCH_ROWS = 64  # small, because photographs are large
-_BUFFER_BYTES = 1 << 20
 
 
 class _Columns(NamedTuple):
@@ -48,18 +53,18 @@ class _Columns(NamedTuple):
 
 
 def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
-    """Read Parquet files. The images of a file without a label column are unlabeled."""
+    """Read Parquet or Arrow files. The images of a file without a label column are unlabeled."""
     names: list[str] | None = None
     words: set[str] = set()
     largest = NO_LABEL
-    rows = Counter[NamedSplit]()
+    rows = Counter[SplitName]()
     for name, table in _open_tables(path, read_options):
-        rows[split_by_name(name)] += table.metadata.num_rows
-        labels = _find_columns(table.schema_arrow, name).labels
+        rows[split_by_name(name)] += table.count_rows()
+        labels = _find_columns(table.schema, name).labels
         if labels is None:
             continue
-        names = names or _class_names(table.schema_arrow, labels)
-        for batch in table.iter_batches(_BATCH_ROWS, columns=[labels]):
+        names = names or _class_names(table.schema, labels)
+        for batch in table.iter_batches([labels]):
             values = [value for value in batch.column(0).to_pylist() if value is not None]
             words.update(value for value in values if isinstance(value, str))
             largest = max(largest, *(int(v) for v in values if not isinstance(v, str)), NO_LABEL)
@@ -73,57 +78,53 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
             f"The largest label is {largest}, so it is not a class index.",
             hint="Number the classes 0, 1, 2 and so on, or remove the column of labels.",
         )
-    classes = names or sorted(words) or [str(label) for label in range(largest + 1)]
-    indices = {word: index for index, word in enumerate(sorted(words))}
-    splits, notices = choose_splits(rows)
+    sorted_words = sort_class_names(words)
+    classes = names or sorted_words or [str(label) for label in range(largest + 1)]
+    indices = {word: index for index, word in enumerate(sorted_words)}
+    splits = choose_splits(rows)
     return dataset_from_files(
-        lambda: _iter_images(path, read_options, splits, indices),
-        read_options,
-        classes,
-        notices=notices,
+        lambda: _iter_images(path, read_options, splits, indices), read_options, classes
     )
 
 
 def _iter_images(
     path: Path,
     read_options: ReadOptions,
-    splits: Mapping[NamedSplit, SplitName],
+    splits: Mapping[SplitName, SplitName],
     indices: Mapping[str, int],
 ) -> Iterator[Member]:
     for name, table in _open_tables(path, read_options):
-        split = splits.get(split_by_name(name))
-        if split is None:
-            continue
-        columns = _find_columns(table.schema_arrow, name)
+        split = splits[split_by_name(name)]
+        columns = _find_columns(table.schema, name)
         smallest = NO_LABEL if columns.labels is None else 0
         for row, (image, value) in enumerate(_iter_rows(table, columns)):
             label = indices.get(value) if isinstance(value, str) else value
             content = image.get("bytes") if isinstance(image, dict) else image
+            if split == "test" and (label is None or label < 0):  # labels that are kept secret
+                label = smallest = NO_LABEL
             if content is None or label is None or label < smallest:
                 raise LayoutInvalid(
                     f"Row {row} of {name} lacks an image or a valid label.",
                     hint="Remove rows that have no image or whose label is missing or negative.",
                 )
-            folder = UNLABELED_FOLDER if columns.labels is None else f"{label:0{INDEX_DIGITS}}"
+            folder = UNLABELED_FOLDER if label == NO_LABEL else f"{label:0{INDEX_DIGITS}}"
             yield PurePosixPath(split, folder, *name.parts, f"{row:09}"), content
 
 
 def _open_tables(
     path: Path, read_options: ReadOptions
-) -> Iterator[tuple[PurePosixPath, pq.ParquetFile]]:
+) -> Iterator[tuple[PurePosixPath, ColumnarFile]]:
     for name, stream in open_members(path, read_options.limits):
-        if name.suffix.lower() == ".parquet":
+        is_cache = name.name.startswith("cache-")  # results that `datasets` keeps for itself
+        if name.suffix.lower() in COLUMNAR_SUFFIXES and not is_cache:
             with stream.seekable() as file:
-                try:
-                    yield name, pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
-                except pa.ArrowException as error:
-                    raise ArchiveUnreadable(f"{name} cannot be read: {error}") from error
+                yield name, open_columnar_file(file, name)
 
 
-def _iter_rows(table: pq.ParquetFile, columns: _Columns) -> Iterator[tuple[Any, int | str | None]]:
+def _iter_rows(table: ColumnarFile, columns: _Columns) -> Iterator[tuple[Any, int | str | None]]:
     """Yield each image with its label, or with -1 if the file has no label column."""
     names = [name for name in columns if name is not None]
-    for batch in table.iter_batches(_BATCH_ROWS, columns=names):
+    for batch in table.iter_batches(names):
         images = batch.column(columns.images)
         labels = batch.column(columns.labels) if columns.labels is not None else None
         for row in range(len(images)):

@@ -23,7 +23,6 @@ from dlkd_core.data.decoding.folder_layout import (
     INDEX_DIGITS,
     MAX_CLASSES,
     UNLABELED_FOLDER,
-    NamedSplit,
     SplitName,
     choose_splits,
     split_by_name,
@@ -49,7 +48,7 @@ class _LabelFiles:
     """
 
     values: set[str] = field(default_factory=set)
-    counts: Counter[NamedSplit] = field(default_factory=Counter)
+    counts: Counter[SplitName] = field(default_factory=Counter)
 
 
 def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
@@ -59,7 +58,7 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
     class indices, which also serve as class names, or words. If a split has no such files, its
     images are unlabeled.
     """
-    images = Counter[NamedSplit]()
+    images = Counter[SplitName]()
     files: dict[str, _LabelFiles] = defaultdict(_LabelFiles)
     for name, stream in _iter_files(path, read_options.limits):
         suffix, split = _split_name(name)[1], split_by_name(name.parent)
@@ -71,12 +70,9 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
     suffix = _choose_label_suffix(files)
     labels = files[suffix]
     classes = _list_classes(labels.values, suffix)
-    splits, notices = choose_splits(images)
-    unlabeled = sum(
-        images[split] - count for split, count in labels.counts.items() if split in splits
-    )
-    if unlabeled > 0:
-        notices.insert(0, f"{unlabeled} images without a label were left out.")
+    splits = choose_splits(images)
+    unlabeled = sum(images[split] - count for split, count in labels.counts.items())
+    notices = [f"{unlabeled} images without a label were left out."] if unlabeled > 0 else []
     reader = _SampleReader(
         path, read_options.limits, suffix, classes, splits, frozenset(labels.counts)
     )
@@ -92,7 +88,7 @@ class _SampleReader:
         limits: Limits on the contents.
         label_suffix: Suffix of the files with the labels.
         classes: Class names in label order.
-        splits: The splits to read, by the names that the user gave them.
+        splits: The use of each split, by the name that the user gave it.
         labeled_splits: Splits whose images have labels.
     """
 
@@ -100,8 +96,8 @@ class _SampleReader:
     limits: DatasetLimits
     label_suffix: str
     classes: Sequence[str]
-    splits: Mapping[NamedSplit, SplitName]
-    labeled_splits: frozenset[NamedSplit]
+    splits: Mapping[SplitName, SplitName]
+    labeled_splits: frozenset[SplitName]
 
     def iter_images(self) -> Iterator[Member]:
         """Yield each image under a name of the form <split>/<class index>/<shard>/<key>.
@@ -113,9 +109,9 @@ class _SampleReader:
         for name, stream in _iter_files(self.path, self.limits):
             key, suffix = _split_name(name)
             named_split = split_by_name(name.parent)
-            split = self.splits.get(named_split)
+            split = self.splits[named_split]
             is_image = suffix in _IMAGE_SUFFIXES
-            if split is None or not (is_image or suffix == self.label_suffix):
+            if not (is_image or suffix == self.label_suffix):
                 continue
             if named_split not in self.labeled_splits:
                 if is_image:
@@ -124,9 +120,10 @@ class _SampleReader:
             samples[key]["image" if is_image else "label"] = stream.read()
             if len(samples[key]) == 2:
                 sample = samples.pop(key)
-                label = _read_label(sample["label"], self.label_suffix)
-                folder = f"{indices[label]:0{INDEX_DIGITS}}"
-                yield PurePosixPath(split, folder, *key.parts), sample["image"]
+                index = indices.get(_read_label(sample["label"], self.label_suffix))
+                if index is not None:
+                    folder = f"{index:0{INDEX_DIGITS}}"
+                    yield PurePosixPath(split, folder, *key.parts), sample["image"]
 
 
 def _split_name(name: PurePosixPath) -> tuple[PurePosixPath, str]:

@@ -104,6 +104,48 @@ def test_the_first_bytes_may_be_sent_with_the_creation(client: TestClient) -> No
     assert client.get(response.headers["Location"]).json()["sha256"] == DIGEST
 
 
+def test_clients_without_patch_and_delete_send_post(client: TestClient) -> None:
+    upload_url = create_upload(client, len(CONTENT))
+    headers = {**CHUNK_HEADERS, "Upload-Offset": "0", "X-HTTP-Method-Override": "PATCH"}
+    appended = client.post(upload_url, headers=headers, content=CONTENT)
+    assert (appended.status_code, appended.headers["Upload-Offset"]) == (204, "100000")
+    assert client.get(upload_url).json()["sha256"] == DIGEST
+    headers = {**TUS_HEADERS, "X-HTTP-Method-Override": "DELETE"}
+    assert client.post(upload_url, headers=headers).status_code == 204
+    assert client.get(upload_url).status_code == 404
+
+
+def test_a_viewer_cannot_delete_an_upload_by_overriding_the_method(client: TestClient) -> None:
+    upload_url = create_upload(client, len(CONTENT))
+    viewer = client.post("/v1/keys", json={"name": "viewer", "role": "viewer"}).json()["key"]
+    headers = {
+        **TUS_HEADERS,
+        "Authorization": f"Bearer {viewer}",
+        "X-HTTP-Method-Override": "DELETE",
+    }
+    assert client.post(upload_url, headers=headers).status_code in {403, 404}
+    assert client.get(upload_url).status_code == 200
+
+
+@pytest.mark.parametrize("override", ["HEAD", "GET", "PUT"])
+def test_other_methods_are_not_overridden(client: TestClient, override: str) -> None:
+    upload_url = create_upload(client, len(CONTENT))
+    response = client.post(upload_url, headers={"X-HTTP-Method-Override": override})
+    assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
+
+
+def test_locations_hold_behind_a_proxy(client: TestClient) -> None:
+    """A path without a host is resolved by the client against the address that it used."""
+    headers = {
+        **TUS_HEADERS,
+        "Upload-Length": "10",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "ml.example.org",
+    }
+    location = client.post("/v1/uploads", headers=headers).headers["Location"]
+    assert location.startswith("/v1/uploads/upload_")
+
+
 @pytest.mark.parametrize("algorithm", ["sha256", "sha1"])
 def test_a_chunk_with_another_checksum_is_not_kept(client: TestClient, algorithm: str) -> None:
     upload_url = create_upload(client, len(CONTENT))

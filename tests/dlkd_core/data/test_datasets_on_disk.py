@@ -30,15 +30,13 @@ def make_files(count: int = 40) -> dict[str, bytes]:
     images = [encode_png(image) for image in random_images(count)]
     return {
         f"{split}/{'ab'[row % 2]}/{row:03}.png": image
-        for split in ("train", "val")
+        for split in ("train", "val", "test")
         for row, image in enumerate(images)
     }
 
 
 def all_tensors(dataset: ImageDataset) -> list[torch.Tensor]:
-    return [
-        part for split in (dataset.train, dataset.val) for part in (split.images[:], split.labels)
-    ]
+    return [part for split in dataset.splits.values() for part in (split.images[:], split.labels)]
 
 
 def is_equal(first: ImageDataset, second: ImageDataset) -> bool:

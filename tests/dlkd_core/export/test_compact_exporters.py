@@ -10,6 +10,7 @@ import torch
 from dlkd_core.data import open_dataset
 from dlkd_core.evaluation import predict
 from dlkd_core.export import ExportContext, Student
+from dlkd_core.export.export_context import ONNX_OPSET
 from dlkd_core.export.onnx_exporter import OnnxExporter
 from dlkd_core.export.onnx_fp16_exporter import OnnxFp16Exporter
 from dlkd_core.export.onnx_int8_exporter import OnnxInt8Exporter
@@ -33,6 +34,23 @@ def count_int8_weights(path: Path) -> int:
     return sum(
         node.op_type in {"Conv", "Gemm", "MatMul"} and node.input[1] in dequantized
         for node in graph.node
+    )
+
+
+@pytest.mark.parametrize("exporter", [OnnxExporter(), OnnxFp16Exporter(), OnnxInt8Exporter()])
+def test_onnx_files_are_valid_and_run_on_old_runtimes(
+    context: ExportContext, tmp_path: Path, exporter: OnnxExporter
+) -> None:
+    exporter.write(context, tmp_path / "student.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["student.onnx"]
+    model = onnx.load(tmp_path / "student.onnx", load_external_data=False)
+    onnx.checker.check_model(model, full_check=True)
+    assert {entry.domain: entry.version for entry in model.opset_import} == {"": ONNX_OPSET}
+    assert (model.ir_version, len(model.functions)) == (8, 0)
+    forward = exporter.load(tmp_path / "student.onnx")
+    images = context.val.images[:7].float() / 255
+    torch.testing.assert_close(
+        torch.cat([forward(image[None]) for image in images]), forward(images), rtol=0, atol=1e-3
     )
 
 

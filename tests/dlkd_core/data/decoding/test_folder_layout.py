@@ -7,7 +7,12 @@ import pytest
 
 from dlkd_core.data import open_dataset
 from dlkd_core.data.dataset import ImageDataset
-from dlkd_core.data.decoding.folder_layout import Placement, plan_layout, split_by_name
+from dlkd_core.data.decoding.folder_layout import (
+    Placement,
+    plan_layout,
+    sort_class_names,
+    split_by_name,
+)
 from dlkd_core.errors import LayoutInvalid
 from tests.dlkd_core.data.sample_images import encode_png, write_zip
 
@@ -34,7 +39,8 @@ def plan(*paths: str, side_files: tuple[str, ...] = ()) -> tuple[dict[str, Place
 def count_splits(placements: dict[str, Placement]) -> dict[str, int]:
     return {
         split: sum(placement.split == split for placement in placements.values())
-        for split in ("train", "val")
+        for split in ("train", "val", "test")
+        if split != "test" or any(p.split == "test" for p in placements.values())
     }
 
 
@@ -63,12 +69,20 @@ def test_split_folders_have_many_names_and_places(train: str, val: str) -> None:
     assert notices == []
 
 
-def test_a_test_split_is_never_mixed_with_the_validation_split() -> None:
+def test_a_test_split_is_kept_beside_the_validation_split() -> None:
     placements, notices = plan(
         *list_images("train", 3), *list_images("valid", 2), *list_images("test", 1)
     )
-    assert count_splits(placements) == {"train": 9, "val": 6}
-    assert "3 images of the test split are not used" in notices[0]
+    assert count_splits(placements) == {"train": 9, "val": 6, "test": 3}
+    assert notices == []
+
+
+def test_the_test_split_does_not_decide_what_the_folders_mean() -> None:
+    placements, _ = plan(
+        *(f"{split}/{kind}/{n}.png" for split in ("train", "val") for kind in "ab" for n in "12"),
+        "test/x/a/1.png",
+    )
+    assert {placement.label for placement in placements.values()} == {"a", "b", "x"}
 
 
 @pytest.mark.parametrize("outer", ["", "flowers", "archive/flowers"])
@@ -143,11 +157,6 @@ def test_a_folder_of_images_inside_each_class_folder_is_no_class() -> None:
         (["train/1.jpg"], ["train/_annotations.coco.json"], "COCO annotations"),
         (["images/1.jpg"], ["annotations/instances_train2017.json"], "COCO annotations"),
         (["JPEGImages/1.jpg"], ["Annotations/1.xml"], "Pascal VOC annotations"),
-        (
-            ["train/n01/images/1.jpg", "val/images/1.jpg"],
-            ["val/val_annotations.txt"],
-            "as in Tiny ImageNet",
-        ),
         (["1.png", "2.png"], [], "not in split and class folders"),
         (["a/train/x/1.png", "b/train/x/1.png"], [], "Several folders contain split folders"),
         (["val/x/1.png", "test/x/1.png"], [], "no image under train"),
@@ -206,3 +215,43 @@ def test_a_file_of_an_unknown_kind_in_a_class_folder_is_not_lost_silently(tmp_pa
         tmp_path, dict.fromkeys(images, PIXELS) | {"train/ant/photo.heic": b"ftypheic"}
     )
     assert "photo.heic is not an image in a supported format" in dataset.notices[0]
+
+
+def test_classes_that_are_numbers_are_in_numeric_order() -> None:
+    assert sort_class_names(["10", "9", "0"]) == ["0", "9", "10"]
+    assert sort_class_names(["10", "9", "a"]) == ["10", "9", "a"]
+
+
+def test_a_numbered_test_folder_is_a_split() -> None:
+    placements, _ = plan("train/1.png", "train/2.png", "test1/1.png")
+    assert count_splits(placements) == {"train": 2, "val": 1}
+
+
+@pytest.mark.parametrize("folder", ["train/", ""])
+def test_words_in_file_names_are_not_taken_for_classes(folder: str) -> None:
+    names = [f"{folder}{word}.{number}.jpg" for word in ("cat", "dog") for number in range(2)]
+    with pytest.raises(LayoutInvalid, match=r"names such as cat\.0\.jpg and") as rejected:
+        plan(*names)
+    assert "labels.csv" in (rejected.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("names", "count"),
+    [
+        (["Abyssinian_1.jpg", "Abyssinian_2.jpg", "saint_bernard_1.jpg", "saint_bernard_2.jpg"], 1),
+        (["IMG_1.jpg", "IMG_2.jpg"], 0),
+        (["0.jpg", "1.jpg"], 0),
+        (["a.1.jpg", "b.1.jpg"], 0),
+    ],
+)
+def test_unlabeled_images_with_words_in_their_names_get_a_notice(
+    names: list[str], count: int
+) -> None:
+    placements, notices = plan(*(f"train/{name}" for name in names))
+    assert {placement.label for placement in placements.values()} == {None}
+    assert sum("Classes are not read from names" in notice for notice in notices) == count
+
+
+def test_splits_within_the_names_of_classes_are_refused() -> None:
+    with pytest.raises(LayoutInvalid, match="bedroom_train and bedroom_val"):
+        plan(*list_images("", classes=("bedroom_train", "bedroom_val", "tower_train", "tower_val")))

@@ -114,3 +114,49 @@ def test_class_folders_come_before_tables(tmp_path: Path) -> None:
 def test_other_tables_are_ignored(tmp_path: Path, content: bytes, suffix: str) -> None:
     dataset = open_files(tmp_path, list_files("train/{}.png") | {f"other.{suffix}": content})
     assert dataset.classes == ()
+
+
+def test_the_val_classes_of_tiny_imagenet_are_those_in_its_file(tmp_path: Path) -> None:
+    files = list_files("tiny/val/images/val_{}.JPEG")
+    files |= {
+        f"tiny/train/{label}/images/{label}_0.JPEG": files["tiny/val/images/val_1.JPEG"]
+        for label in ("ant", "bee")
+    }
+    lines = (f"val_{number}.JPEG\t{label}\t0\t0\t9\t9" for number, label in enumerate(LABELS))
+    files["tiny/val/val_annotations.txt"] = "\n".join(lines).encode()
+    dataset = open_files(tmp_path, files)
+    assert (dataset.classes, len(dataset.train)) == (("ant", "bee"), 2)
+    for image, label in zip(dataset.val.images[:], dataset.val.labels, strict=True):
+        assert dataset.classes[label] == LABELS[int(image[0, 0, 0]) // 10]
+
+
+@pytest.mark.parametrize(("yes", "no"), [("1", "0"), ("1.0", "0.0")])
+def test_a_column_per_class_marks_the_class(tmp_path: Path, yes: str, no: str) -> None:
+    rows = [
+        f"{number}.png,{yes if label == 'ant' else no},{yes if label == 'bee' else no}"
+        for number, label in enumerate(LABELS)
+    ]
+    files = list_files("{}.png") | {"labels.csv": "\n".join(["file,ant,bee", *rows]).encode()}
+    check_labels(open_files(tmp_path, files))
+
+
+def test_several_marked_classes_are_refused(tmp_path: Path) -> None:
+    rows = [f"{number}.png,1,{number % 2}" for number in range(20)]
+    files = list_files("{}.png") | {"labels.csv": "\n".join(["file,ant,bee", *rows]).encode()}
+    with pytest.raises(LayoutInvalid, match="marks several classes or none"):
+        open_files(tmp_path, files)
+
+
+def test_a_table_means_the_images_beside_it(tmp_path: Path) -> None:
+    """The splits have images of the same names with other labels."""
+    files = {}
+    for split, shift in (("train", 0), ("valid", 1)):
+        files |= list_files(split + "/{}.png")
+        rows = (f"{number}.png,{LABELS[(number + shift) % 20]}" for number in range(20))
+        files[f"{split}/labels.csv"] = "\n".join(["file,label", *rows]).encode()
+    dataset = open_files(tmp_path, files)
+    for part, shift in ((dataset.train, 0), (dataset.val, 1)):
+        assert len(part) == 20
+        for image, label in zip(part.images[:], part.labels, strict=True):
+            number = int(image[0, 0, 0]) // 10
+            assert dataset.classes[label] == LABELS[(number + shift) % 20]

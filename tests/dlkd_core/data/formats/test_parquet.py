@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from dlkd_core.data import open_dataset
 from dlkd_core.data.dataset import ImageDataset
-from dlkd_core.errors import LayoutInvalid
+from dlkd_core.errors import DatasetError, LayoutInvalid
 from tests.dlkd_core.data.sample_images import encode_png, write_zip
 
 WORDS = ["dog", "ant", "cat"]
@@ -52,7 +53,7 @@ def test_words_are_labels_in_alphabetical_order(tmp_path: Path, column: str, kin
         assert dataset.classes[label] == WORDS[int(image[0, 0, 0]) // 10]
 
 
-def test_a_test_file_beside_a_validation_file_is_not_used(tmp_path: Path) -> None:
+def test_a_test_file_beside_a_validation_file_is_kept(tmp_path: Path) -> None:
     def table(count: int) -> bytes:
         return write_table({"label": pa.array([row % 3 for row in range(count)])}, count)
 
@@ -64,7 +65,19 @@ def test_a_test_file_beside_a_validation_file_is_not_used(tmp_path: Path) -> Non
         },
     )
     assert (len(dataset.train), len(dataset.val)) == (9, 6)
-    assert "3 images of the test split are not used" in dataset.notices[0]
+    assert dataset.test is not None
+    assert dataset.test.labels.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("label", [-1, None])
+def test_a_test_file_with_secret_labels_is_not_used(tmp_path: Path, label: int | None) -> None:
+    tables = {
+        name: write_table({"label": pa.array(labels, pa.int64())}, len(labels))
+        for name, labels in (("train", [0, 1] * 3), ("val", [0, 1]), ("test", [label] * 4))
+    }
+    dataset = open_tables(tmp_path, {f"{name}.parquet": table for name, table in tables.items()})
+    assert dataset.test is None
+    assert "The test split (4 images) is not used: its images have no labels." in dataset.notices
 
 
 def test_an_id_is_no_label(tmp_path: Path) -> None:
@@ -104,3 +117,35 @@ def test_numbers_and_words_are_not_mixed(tmp_path: Path) -> None:
     }
     with pytest.raises(LayoutInvalid, match="numbers in some files and words in others"):
         open_tables(tmp_path, tables)
+
+
+def write_arrow(table: Any, kind: str) -> bytes:
+    stream = io.BytesIO()
+    with (pa.ipc.new_stream if kind == "stream" else pa.ipc.new_file)(stream, table.schema) as file:
+        file.write_table(table, max_chunksize=200)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["stream", "file"])
+def test_arrow_equals_parquet(tmp_path: Path, kind: str) -> None:
+    parquet = write_table({"label": pa.array([WORDS[row % 3] for row in range(150)])}, 150)
+    arrow = write_arrow(pq.read_table(io.BytesIO(parquet)), kind)
+    (tmp_path / "other").mkdir()
+    expected = open_tables(tmp_path / "other", {"set/train.parquet": parquet})
+    dataset = open_tables(tmp_path, {"set/train.arrow": arrow})
+    assert dataset.classes == expected.classes
+    assert torch.equal(dataset.train.labels, expected.train.labels)
+    assert torch.equal(dataset.train.images[:], expected.train.images[:])
+
+
+@pytest.mark.parametrize("kind", ["stream", "file", "parquet"])
+def test_a_damaged_file_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    content = write_table({"label": pa.array([row % 2 for row in range(60)])}, 60)
+    if kind != "parquet":
+        content = write_arrow(pq.read_table(io.BytesIO(content)), kind)
+    middle = len(content) // 2
+    damaged = content[: middle - 2000] + b"\xff" * 4000 + content[middle + 2000 :]
+    for broken in (content[:middle], damaged, b""):
+        suffix = "parquet" if kind == "parquet" else "arrow"
+        with pytest.raises(DatasetError, match="train"):
+            open_tables(tmp_path, {f"train.{suffix}": broken})

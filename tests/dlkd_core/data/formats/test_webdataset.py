@@ -59,7 +59,7 @@ def test_images_without_a_label_are_counted(tmp_path: Path) -> None:
     assert dataset.notices[0] == "2 images without a label were left out."
 
 
-def test_a_test_shard_beside_a_validation_shard_is_not_used(tmp_path: Path) -> None:
+def test_a_test_shard_beside_a_validation_shard_is_kept(tmp_path: Path) -> None:
     labels = [str(row % 2).encode() for row in range(12)]
     shards = {
         f"{name}-0.tar": make_shard("cls", labels[:count])
@@ -67,7 +67,8 @@ def test_a_test_shard_beside_a_validation_shard_is_not_used(tmp_path: Path) -> N
     }
     dataset = open_shards(tmp_path, shards)
     assert (len(dataset.train), len(dataset.val)) == (12, 6)
-    assert "4 images of the test split are not used" in dataset.notices[0]
+    assert dataset.test is not None
+    assert dataset.test.labels.tolist() == [0, 0, 1, 1]
 
 
 def test_indices_and_words_are_not_mixed(tmp_path: Path) -> None:

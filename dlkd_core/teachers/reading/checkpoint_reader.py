@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
+from dlkd_core.teachers.reading.checkpoint_limits import check_shape, check_tensor_count
 from dlkd_core.teachers.reading.file_format import CheckpointFormat, detect_format
 from dlkd_core.teachers.reading.safetensors_reader import read_safetensors, untrained_layers
 from dlkd_core.teachers.reading.state_dict import (
@@ -56,11 +57,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
         tensors = _read_safetensors(path)
     else:
         tensors = find_state_dict(read_torch(path))
+    check_tensor_count(len(tensors))
     for name, tensor in tensors.items():
+        check_shape(name, tensor.shape)
         _check_dtype(name, tensor)
     _check_extent(tensors, path.stat().st_size)
-    _check_finite(tensors)
-    return Checkpoint(file_format, strip_prefixes(merge_reparametrizations(tensors)))
+    merged = merge_reparametrizations(tensors)
+    _check_finite(merged)
+    return Checkpoint(file_format, strip_prefixes(merged))
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -125,11 +129,17 @@ def _check_finite(tensors: Mapping[str, Tensor]) -> None:
     not_finite = [
         name
         for name, tensor in tensors.items()
-        if tensor.is_floating_point() and not tensor.isfinite().all()
+        if tensor.is_floating_point() and not _is_finite(tensor)
     ]
     if not_finite:
         raise CheckpointRefused(
-            f"{len(not_finite)} of {len(tensors)} tensors contain NaN or infinity. "
-            f"The first is {not_finite[0]}.",
+            f"{len(not_finite)} of {len(tensors)} tensors contain NaN, infinity or values that are"
+            f" too large for float32. The first is {not_finite[0]}.",
             hint="The training of this network diverged. Send an earlier checkpoint.",
         )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    # teachers run in float32
+    values = tensor.float() if tensor.dtype == torch.float64 else tensor
+    return bool(values.isfinite().all())

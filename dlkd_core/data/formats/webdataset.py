@@ -5,7 +5,6 @@ val) or by the name of the tar file.
 """
 
 import json
-import tarfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +13,7 @@ from pathlib import Path, PurePosixPath
 from dlkd_core.data.decoding.archive import (
     Member,
     MemberStream,
-    ReadableStream,
     open_members,
-    read_tar,
 )
 from dlkd_core.data.decoding.decoded_dataset import DecodedDataset
 from dlkd_core.data.decoding.folder_layout import (
@@ -30,7 +27,7 @@ from dlkd_core.data.decoding.folder_layout import (
 )
 from dlkd_core.data.decoding.image_files import dataset_from_files
 from dlkd_core.data.read_options import DatasetLimits, ReadOptions
-from dlkd_core.errors import ArchiveUnreadable, LayoutInvalid
+from dlkd_core.errors import LayoutInvalid
 
 _IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp", "ppm", "bmp"})
 _LABEL_SUFFIXES = ("cls", "json", "txt")  # the first kind that contains labels is used
@@ -180,29 +177,13 @@ def _list_classes(values: set[str], suffix: str) -> list[str]:
     return [str(number) for number in range(max(numbers) + 1)]
 
 
-def _iter_files(
-    path: Path, limits: DatasetLimits
-) -> Iterator[tuple[PurePosixPath, ReadableStream]]:
+def _iter_files(path: Path, limits: DatasetLimits) -> Iterator[tuple[PurePosixPath, MemberStream]]:
     """Yield the files of an archive. Files in a nested tar have the tar's name as a prefix.
 
     Each file must be read before the next one is requested.
     """
     for name, stream in open_members(path, limits):
         if name.suffix == ".tar":
-            yield from _iter_shard(name, stream, limits)
+            yield from stream.open_tar(limits)
         else:
             yield name, stream
-
-
-def _iter_shard(
-    shard: PurePosixPath, shard_stream: MemberStream, limits: DatasetLimits
-) -> Iterator[tuple[PurePosixPath, ReadableStream]]:
-    try:
-        with read_tar(shard_stream) as archive:
-            for info in archive:
-                is_readable = info.isreg() and info.size <= limits.file_bytes
-                stream = archive.extractfile(info) if is_readable else None
-                if stream is not None:
-                    yield shard / PurePosixPath(info.name).name, stream
-    except tarfile.TarError as error:
-        raise ArchiveUnreadable(f"The shard {shard} cannot be read: {error}") from error

@@ -16,8 +16,8 @@ class CheckpointLimits:
 
     Args:
         max_tensors: number of tensors.
-        max_members: number of files in the zip archive that torch.save writes. A checkpoint may also
-            contain the tensors of an optimizer.
+        max_members: number of files in the zip archive that torch.save writes. A checkpoint may
+            also contain the tensors of an optimizer.
         max_dimensions: number of dimensions of one tensor.
         max_extent: product of the non-zero dimensions of one tensor. torch fails above it, even for
             a tensor without values.

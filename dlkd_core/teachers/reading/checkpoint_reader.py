@@ -133,8 +133,8 @@ def _check_finite(tensors: Mapping[str, Tensor]) -> None:
     ]
     if not_finite:
         raise CheckpointRefused(
-            f"{len(not_finite)} of {len(tensors)} tensors contain NaN, infinity or values that are"
-            f" too large for float32. The first is {not_finite[0]}.",
+            f"{len(not_finite)} of {len(tensors)} tensors contain NaN or infinity in float32. "
+            f"The first is {not_finite[0]}.",
             hint="The training of this network diverged. Send an earlier checkpoint.",
         )
 

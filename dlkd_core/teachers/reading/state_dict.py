@@ -103,8 +103,8 @@ def _weight_norm(layer: str, length: Tensor, direction: Tensor) -> Tensor:
     _check_floats(layer, length, direction)
     if direction.dim() < 2 or length.numel() not in (1, len(direction)):
         raise CheckpointRefused(
-            f"The layer {layer}weight with weight norm has lengths of shape {tuple(length.shape)} and directions of"
-            f" shape {tuple(direction.shape)}.",
+            f"The layer {layer}weight with weight norm has lengths of shape {tuple(length.shape)}"
+            f" and directions of shape {tuple(direction.shape)}.",
             hint="Remove the weight norm before saving (torch.nn.utils.remove_weight_norm).",
         )
     sums = direction.square() if length.numel() == 1 else direction.flatten(1).square()
@@ -149,11 +149,14 @@ def _contains_weights(value: Any, depth: int, searched: dict[int, int]) -> bool:
     if depth <= searched.get(id(value), 0):
         return False
     searched[id(value)] = depth
-    return any(
+    found = any(
         (isinstance(key, str) and isinstance(item, Tensor))
         or _contains_weights(item, depth - 1, searched)
         for key, item in value.items()
     )
+    if found:
+        del searched[id(value)]
+    return found
 
 
 def _choose_key(candidates: Mapping[Any, Any]) -> Any:

@@ -43,7 +43,7 @@ def _names() -> Iterator[Case]:
     for name, text in outside.items():
         yield _case(f"name-{name}", _with(text), _REFUSED, mentions="points outside")
     yield _case("name-deep", _with("a/" * 100 + "odd.png"), _REFUSED, mentions="nested deeper")
-    yield _case("name-empty", _with(""), READY, _REFUSED)
+    yield _case("name-empty", _without_name(), _REFUSED, mentions="without a name")
     odd = {
         "spaces": "train/cat/ .png", "line-break": "train/cat/a\nb.png", "escape": "train/cat/\x1b[31m.png",
         "emoji": "train/cat/\U0001f408.png", "right-to-left": "train/cat/\u202egnp.png",
@@ -80,6 +80,13 @@ def _names() -> Iterator[Case]:
     yield _case("name-twice", twice.getvalue(), _LAYOUT, _UNREADABLE, mentions="train/cat/0.png")
     same = make_zip({**valid_files(), "train/cat/x.png": png(3)}).replace(b"cat/x.png", b"cat/0.png")
     yield _case("name-twice-with-other-content", same, _LAYOUT, mentions="train/cat/0.png")
+
+
+def _without_name() -> bytes:
+    stream = io.BytesIO(make_zip(valid_files()))
+    with zipfile.ZipFile(stream, "a") as archive, archive.open(zipfile.ZipInfo(""), "w") as member:
+        member.write(png(99))
+    return stream.getvalue()
 
 
 def _replace_flags(content: bytes, flags: int, name: bytes = b"") -> bytes:
@@ -121,7 +128,8 @@ def _members() -> Iterator[Case]:
     for name, claimed in {"less": size - 9, "more": size + 9, "gigabytes": 0xFFFFFFF0}.items():
         for field, offset in {"packed": 20, "unpacked": 24}.items():
             patched = _patch(whole, offset, -1, struct.pack("<I", claimed))
-            yield _case(f"{field}-size-{name}", patched, _UNREADABLE, _IMAGE, _REFUSED, mentions=_ODD)
+            mentions = _ODD if name == "less" else ""
+            yield _case(f"{field}-size-{name}", patched, READY, _UNREADABLE, _IMAGE, _REFUSED, mentions=mentions)
     for name, offset_value in {"zero": 0, "end": len(whole), "beyond": 0xFFFFFFF0}.items():
         patched = _patch(whole, 42, -1, struct.pack("<I", offset_value))
         yield _case(f"header-offset-{name}", patched, _UNREADABLE, mentions="" if name == "beyond" else _ODD)

@@ -16,6 +16,10 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import Any
 
+from PIL import Image
+
+from dlkd_core.catalog.dataset_formats import DATASET_FORMATS
+from dlkd_core.common import import_target
 from dlkd_core.errors import DistillationError
 from dlkd_core.teachers.recognition import fingerprints
 from tests.hostile.case import READY, Case
@@ -53,13 +57,21 @@ class Outcome:
 
 def run_cases(cases: Iterable[Case]) -> Iterator[Outcome]:
     """Run the cases one after another and yield their outcomes."""
-    fingerprints.all_fingerprints()  # an idle trainer has loaded everything, too
+    _load_libraries()
     with tempfile.TemporaryDirectory() as folder:
         for number, case in enumerate(cases):
             root = Path(folder, str(number))
             outcome = _run_case(case, root)
             shutil.rmtree(root)
             yield outcome
+
+
+def _load_libraries() -> None:
+    """Load in this process what every check needs, so that the child processes share it."""
+    fingerprints.all_fingerprints()
+    for dataset_format in DATASET_FORMATS.values():
+        import_target(dataset_format.target)
+    Image.init()
 
 
 def _run_case(case: Case, root: Path) -> Outcome:

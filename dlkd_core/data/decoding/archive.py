@@ -429,6 +429,12 @@ def _is_junk(name: PurePosixPath) -> bool:
     return any(part in _JUNK_NAMES or part.startswith("._") for part in name.parts)
 
 
+def max_unpacked_bytes(packed_bytes: int, limits: DatasetLimits) -> int:
+    """Return to how many bytes compressed data may unpack."""
+    ratio_limit = max(_RATIO_CHECK_BYTES, packed_bytes * limits.compression_ratio)
+    return min(limits.total_bytes, ratio_limit)
+
+
 @dataclass
 class _LimitCounter:
     """Counts the files and bytes read from an archive and raises when a limit is exceeded.
@@ -448,8 +454,7 @@ class _LimitCounter:
 
     def count_bytes(self, count: int, name: PurePosixPath) -> None:
         self.bytes_read += count
-        ratio_limit = max(_RATIO_CHECK_BYTES, self.archive_bytes * self.limits.compression_ratio)
-        if self.bytes_read > self.limits.total_bytes or self.bytes_read > ratio_limit:
+        if self.bytes_read > max_unpacked_bytes(self.archive_bytes, self.limits):
             raise ArchiveRefused(
                 f"The archive of {self.archive_bytes} bytes unpacks to more than"
                 f" {self.bytes_read >> 20} MiB, most recently in {str(name)!r}: it looks like a"

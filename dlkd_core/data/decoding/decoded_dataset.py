@@ -15,6 +15,7 @@ Labels = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 HOLDOUT_FRACTION = 0.1
 NO_LABEL = -1
+MAX_CLASSES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def dataset_from_arrays(
     labels: Mapping[str, Labels],
     classes: Sequence[str] | None,
     read_options: ReadOptions,
+    notices: Sequence[str] = (),
 ) -> DecodedDataset:
     """Check raw arrays and convert them to a decoded dataset.
 
@@ -85,11 +87,16 @@ def dataset_from_arrays(
         labels: labels (N,) per split. A split may be unlabeled.
         classes: class names in label order.
         read_options: options for reading the dataset.
+        notices: messages for the user about how the arrays were found.
 
     Raises:
         DatasetError: the arrays are invalid or too large.
     """
     for split, array in images.items():
+        if split in labels and labels[split].ndim != 1:
+            raise LayoutInvalid(
+                f"The labels of the {split} split have {labels[split].ndim} dimensions, not one."
+            )
         if (split in labels and len(array) != len(labels[split])) or not len(array):
             raise LayoutInvalid(
                 f"The {split} split has {len(array)} images and "
@@ -99,17 +106,18 @@ def dataset_from_arrays(
     pixels = {
         split: _resize_all(_to_rgb(array, split), read_options) for split, array in images.items()
     }
+    _check_same_size(pixels)
     splits = {
         split: DecodedSplit(array, labels.get(split, np.full(len(array), NO_LABEL)))
         for split, array in pixels.items()
     }
-    notices = []
+    all_notices = list(notices)
     if "val" not in splits:
         splits = _hold_out(splits["train"])
-        notices.append(holdout_notice(len(splits["val"].labels)))
+        all_notices.append(holdout_notice(len(splits["val"].labels)))
     names = _resolve_class_names(splits, classes)
-    notices += missing_label_notices(splits["train"].labels, names)
-    return DecodedDataset(splits["train"], splits["val"], names, tuple(notices))
+    all_notices += missing_label_notices(splits["train"].labels, names)
+    return DecodedDataset(splits["train"], splits["val"], names, tuple(all_notices))
 
 
 def _hold_out(whole: DecodedSplit) -> dict[str, DecodedSplit]:
@@ -151,6 +159,16 @@ def _check_memory(images: Mapping[str, npt.NDArray[np.generic]], read_options: R
         )
 
 
+def _check_same_size(pixels: Mapping[str, Pixels]) -> None:
+    sizes = {split: array.shape[2:] for split, array in pixels.items()}
+    if len(set(sizes.values())) > 1:
+        found = ", ".join(f"{h} x {w} in {split}" for split, (h, w) in sizes.items())
+        raise LayoutInvalid(
+            f"The images of the splits have different sizes: {found}.",
+            hint="Resize all images to one size before saving them.",
+        )
+
+
 def _to_rgb(array: npt.NDArray[np.generic], split: str) -> Pixels:
     if array.dtype != np.uint8:
         raise LayoutInvalid(
@@ -161,7 +179,7 @@ def _to_rgb(array: npt.NDArray[np.generic], split: str) -> Pixels:
         array = array[:, None]
     elif array.ndim == 4 and array.shape[3] in (1, 3) and array.shape[1] not in (1, 3):
         array = array.transpose(0, 3, 1, 2)
-    if array.ndim != 4 or array.shape[1] not in (1, 3):
+    if array.ndim != 4 or array.shape[1] not in (1, 3) or not array.size:
         raise LayoutInvalid(
             f"The images of the {split} split have an unsupported shape, {array.shape}.",
             hint="Use (N, H, W), (N, H, W, 3) or (N, 3, H, W).",
@@ -192,9 +210,11 @@ def _resolve_class_names(
         )
     smallest, largest = min(map(min, labeled)), max(map(max, labeled))
     count = len(classes) if classes else largest + 1
-    if smallest < 0 or largest >= count:
+    if smallest < 0 or largest >= min(count, MAX_CLASSES):
         raise LayoutInvalid(
             f"The labels range from {smallest} to {largest}, but there are {count} classes."
+            if smallest < 0 or largest < MAX_CLASSES
+            else f"The largest label is {largest}, so it is not a class index."
         )
     missing = sorted(set(range(count)) - set.intersection(*labeled))
     if missing:

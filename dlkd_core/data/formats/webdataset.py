@@ -15,10 +15,9 @@ from dlkd_core.data.decoding.archive import (
     MemberStream,
     open_members,
 )
-from dlkd_core.data.decoding.decoded_dataset import DecodedDataset
+from dlkd_core.data.decoding.decoded_dataset import MAX_CLASSES, DecodedDataset
 from dlkd_core.data.decoding.folder_layout import (
     INDEX_DIGITS,
-    MAX_CLASSES,
     UNLABELED_FOLDER,
     NamedSplit,
     SplitName,

@@ -133,7 +133,7 @@ def _check_finite(tensors: Mapping[str, Tensor]) -> None:
     ]
     if not_finite:
         raise CheckpointRefused(
-            f"{len(not_finite)} of {len(tensors)} tensors contain NaN or infinity in float32. "
+            f"{len(not_finite)} of {len(tensors)} tensors contain NaN or infinity. "
             f"The first is {not_finite[0]}.",
             hint="The training of this network diverged. Send an earlier checkpoint.",
         )

@@ -8,6 +8,11 @@ from typing import Literal
 READY = "ready"
 
 
+def later(make: Callable[..., bytes], *arguments: object) -> Callable[[Path], object]:
+    """Return a function that writes what `make` returns, for contents that take long to make."""
+    return lambda path: path.write_bytes(make(*arguments))
+
+
 @dataclass(frozen=True)
 class Case:
     """One file and the outcomes of its check that are correct.

@@ -26,7 +26,7 @@ from tests.hostile.case import READY, Case
 from worker import trainer
 from worker.protocol import UploadCheckRequest
 
-MEMORY_BYTES = 2 << 30  # the memory limit of the process, as DLKD_TRAINER_MEMORY_BYTES sets it
+MEMORY_BYTES = 4 << 30  # the memory limit of the process, as DLKD_TRAINER_MEMORY_BYTES sets it
 MAX_SECONDS = 30.0
 MAX_PEAK_BYTES = 1 << 30
 MAX_WRITTEN_BYTES = 64 << 20

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.hostile.case import READY, Case
+from tests.hostile.case import READY, Case, later
 from tests.hostile.cases.samples import make_zip, png, valid_files
 
 _REFUSED, _UNREADABLE, _LAYOUT = "archive_refused", "archive_unreadable", "layout_invalid"
@@ -221,14 +221,18 @@ def _damaged() -> Iterator[Case]:
     yield _case("zip64", stream.getvalue(), READY)
 
 
+def _bomb(sizes: dict[str, int], method: int) -> bytes:
+    zeros = {name: bytes(size) for name, size in sizes.items()}
+    return make_zip(valid_files() | zeros, method)
+
+
 def _bombs() -> Iterator[Case]:
     methods = {"deflate": 8, "bzip2": 12, "lzma": 14}
     for name, method in methods.items():
-        content = make_zip(valid_files() | {_ODD: bytes(200 << 20)}, method)
-        yield _case(f"bomb-{name}", content, _REFUSED, mentions=_ODD)
-        many = {f"train/cat/{n}.png": bytes(20 << 20) for n in range(100, 106)}
-        yield _case(f"bomb-{name}-in-parts", make_zip(valid_files() | many, method), _REFUSED,
-                    mentions="train/cat/10")  # fmt: skip
+        whole = later(_bomb, {_ODD: 200 << 20}, method)
+        yield _case(f"bomb-{name}", whole, _REFUSED, mentions=_ODD)
+        parts = later(_bomb, {f"train/cat/{n}.png": 20 << 20 for n in range(100, 106)}, method)
+        yield _case(f"bomb-{name}-in-parts", parts, _REFUSED, mentions="train/cat/10")
     dictionary = make_zip(valid_files() | {_ODD: png(99)}, zipfile.ZIP_LZMA)
     properties = dictionary.find(b"\x05\x00\x5d", dictionary.find(_ODD.encode()))
     patched = dictionary[: properties + 3] + b"\xff" * 4 + dictionary[properties + 7 :]

@@ -1,6 +1,5 @@
 """Datasets with one hostile or odd image, as one of many training images."""
 
-import io
 import struct
 import zlib
 from collections.abc import Iterator
@@ -214,7 +213,3 @@ def _whole_sets() -> Iterator[Case]:
     huge = {name: encode(Image.new("RGB", (1, 60_000)), "PNG") for name in list(good)[:5]}
     wide = {name: encode(Image.new("RGB", (60_000, 1)), "PNG") for name in list(good)[5:]}
     yield Case("images", "wide-and-tall", "images.zip", make_zip(huge | wide), (READY, "dataset_too_large"))
-    stream = io.BytesIO()
-    Image.new("RGB", (7_900, 7_900)).save(stream, "PNG")
-    large = dict.fromkeys(good, stream.getvalue())
-    yield Case("images", "all-of-62-megapixels", "images.zip", make_zip(large), (READY, "archive_refused", "dataset_too_large"), is_slow=True)

@@ -7,8 +7,9 @@ import lzma
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
-from tests.hostile.case import READY, Case
+from tests.hostile.case import READY, Case, later
 from tests.hostile.cases.samples import png, valid_files
 
 _REFUSED, _UNREADABLE, _LAYOUT = "archive_refused", "archive_unreadable", "layout_invalid"
@@ -26,7 +27,9 @@ def cases() -> Iterator[Case]:
 
 
 def _case(
-    name: str, content: bytes, *outcomes: str, mentions: str = "", filename: str = "images.tar"
+    name: str,
+    content: bytes | Callable[[Path], object],
+    *outcomes: str, mentions: str = "", filename: str = "images.tar"
 ) -> Case:
     return Case("tar archives", name, filename, content, outcomes, mentions)
 
@@ -196,20 +199,30 @@ def _damaged() -> Iterator[Case]:
     yield _case("zeros", bytes(10240), _UNREADABLE, _LAYOUT)
 
 
+def _bomb(pack: Callable[[bytes], bytes], name: str) -> bytes:
+    return pack(_with(name, bytes(200 << 20)))
+
+
+def _padded(pack: Callable[[bytes], bytes]) -> bytes:
+    return pack(_make_tar(valid_files()) + bytes(200 << 20))
+
+
+def _name_bomb(tar_format: int) -> bytes:
+    return gzip.compress(_make_tar({"n" * (150 << 20): b""}, tar_format=tar_format))
+
+
 def _bombs() -> Iterator[Case]:
     packers = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
-    big = {_ODD: bytes(200 << 20)}
     for name, pack in packers.items():
         filename = f"images.tar.{name}"
-        yield _case(f"bomb-{name}", pack(_make_tar(valid_files() | big)), _REFUSED, filename=filename, mentions="odd.png")
-        hidden = {".cache/odd": bytes(200 << 20)}
-        yield _case(f"bomb-{name}-in-a-hidden-file", pack(_make_tar(valid_files() | hidden)), _REFUSED, filename=filename)
-        link = _info(tarfile.SYMTYPE, "._odd")
-        padded = _make_tar(valid_files(), link) + bytes(200 << 20)
-        yield _case(f"bomb-{name}-after-the-end", pack(padded), _REFUSED, _UNREADABLE, filename=filename)
+        visible, hidden = later(_bomb, pack, _ODD), later(_bomb, pack, ".cache/odd")
+        yield _case(f"bomb-{name}", visible, _REFUSED, filename=filename, mentions="odd.png")
+        yield _case(f"bomb-{name}-in-a-hidden-file", hidden, _REFUSED, filename=filename)
+        padded = later(_padded, pack)
+        yield _case(f"bomb-{name}-after-the-end", padded, _REFUSED, _UNREADABLE, filename=filename)
     for name, tar_format in {"pax": tarfile.PAX_FORMAT, "gnu": tarfile.GNU_FORMAT}.items():
-        content = _make_tar({"n" * (150 << 20): b""}, tar_format=tar_format)
-        yield _case(f"bomb-of-a-name-{name}", gzip.compress(content), _REFUSED, _UNREADABLE, filename="images.tar.gz")
+        content = later(_name_bomb, tar_format)
+        yield _case(f"bomb-of-a-name-{name}", content, _REFUSED, filename="images.tar.gz")
     many = _make_tar({f"train/cat/{n}.png": b"" for n in range(30_000)})
     yield _case("empty-files-30000", gzip.compress(many), _IMAGE, _LAYOUT, filename="images.tar.gz")
     dictionary = bytearray(lzma.compress(_make_tar(valid_files()), lzma.FORMAT_ALONE))

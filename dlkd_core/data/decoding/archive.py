@@ -123,15 +123,13 @@ class MemberStream:
         self._counter.count_bytes(len(content), self._name)
         return content
 
-    def open_tar(
-        self, limits: DatasetLimits
-    ) -> Iterator[tuple[PurePosixPath, "MemberStream"]]:
+    def open_tar(self, limits: DatasetLimits) -> Iterator[tuple[PurePosixPath, "MemberStream"]]:
         """Yield the files of this file, which is a tar, as `open_members` does.
 
         Their names begin with the name of this file. Their bytes count as bytes of this file.
         """
         inner = None if self._counter is None else _LimitCounter(limits, limits.total_bytes)
-        for name, file in _guard_entries(_iter_tar_members(self, limits), self._name):
+        for name, file in _guard_entries(_iter_tar_members(self, limits, self._name), self._name):
             if self._counter is not None:
                 self._counter.count_file()
             yield self._name / name, MemberStream(file, self._name / name, inner)
@@ -242,7 +240,7 @@ def _iter_tar(path: Path, limits: DatasetLimits) -> Iterator[Entry]:
 
 
 def _iter_tar_members(
-    stream: "ReadableStream", limits: DatasetLimits
+    stream: "ReadableStream", limits: DatasetLimits, shard: PurePosixPath | None = None
 ) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
     """Yield the name and stream of each regular file in a tar that is read from a stream.
 
@@ -250,7 +248,7 @@ def _iter_tar_members(
         ArchiveUnreadable: the tar is incomplete or followed by more data.
         ArchiveRefused: a path leads out of the archive, or a file is a link, device or sparse.
     """
-    with _read_tar(stream) as archive:
+    with _read_tar(stream, "The tar archive" if shard is None else str(shard)) as archive:
         for info in archive:
             name = _safe_name(info.name, limits)
             if info.isdir():
@@ -341,7 +339,7 @@ class _BoundedTarInfo(tarfile.TarInfo):
 
 
 @contextmanager
-def _read_tar(stream: "ReadableStream") -> Iterator[tarfile.TarFile]:
+def _read_tar(stream: "ReadableStream", title: str) -> Iterator[tarfile.TarFile]:
     """Read a tar from beginning to end, and check afterwards that it was complete.
 
     `tarfile` ends a tar that was cut off, or that is followed by another one, without an error.
@@ -360,12 +358,12 @@ def _read_tar(stream: "ReadableStream") -> Iterator[tarfile.TarFile]:
         pass
     if tail.count == 0 or tail.last.strip(b"\0") or len(tail.last) < _TAR_END_BYTES:
         raise ArchiveUnreadable(
-            "The tar archive is incomplete: its end is missing.",
+            f"{title} is incomplete: its end is missing.",
             hint="Create or copy the archive again.",
         )
     if tail.last_data > end:
         raise ArchiveUnreadable(
-            "The tar archive is followed by more data, such as a second archive.",
+            f"{title} is followed by more data, such as a second archive.",
             hint="Pack all images into one archive.",
         )
 

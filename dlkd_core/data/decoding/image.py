@@ -124,13 +124,7 @@ def _resize(image: Image.Image, size: tuple[int, int], mode: ResizeMode) -> Imag
 def _open_image(content: bytes, name: str, limits: DatasetLimits) -> Iterator[Image.Image]:
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
-            if not image.width * image.height:
-                raise ImageUnreadable(f"{name} has no pixels.")
-            if image.width * image.height > limits.image_pixels:
-                raise ImageUnreadable(
-                    f"{name} has {image.width} x {image.height} pixels, "
-                    f"more than the limit of {limits.image_pixels}."
-                )
+            _check_size(image, name, limits)
             yield image
     except UnidentifiedImageError as error:
         raise ImageUnreadable(
@@ -141,6 +135,16 @@ def _open_image(content: bytes, name: str, limits: DatasetLimits) -> Iterator[Im
     except Exception as error:  # Pillow's readers do not say what they raise for damaged files
         reason = str(error) or type(error).__name__
         raise ImageUnreadable(f"{name} cannot be decoded: {reason}") from error
+
+
+def _check_size(image: Image.Image, name: str, limits: DatasetLimits) -> None:
+    if not image.width * image.height:
+        raise ImageUnreadable(f"{name} has no pixels.")
+    if image.width * image.height > limits.image_pixels:
+        raise ImageUnreadable(
+            f"{name} has {image.width} x {image.height} pixels, "
+            f"more than the limit of {limits.image_pixels}."
+        )
 
 
 def _read_orientation(image: Image.Image) -> int:

@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ from dlkd_core.data.decoding.folder_layout import (
 )
 from dlkd_core.data.decoding.image_files import dataset_from_files
 from dlkd_core.data.read_options import ReadOptions
-from dlkd_core.errors import ArchiveUnreadable, LayoutInvalid
+from dlkd_core.errors import ArchiveRefused, ArchiveUnreadable, LayoutInvalid
 
 _LABEL_COLUMNS = ("label", "labels", "fine_label", "target", "class", "class_name", "category")
 # Columns that describe an image, and are never its class
@@ -37,6 +38,9 @@ _NO_LABEL_COLUMN = re.compile(
     r"|__index_level_0__",
     re.IGNORECASE,
 )
+# pyarrow's own errors, and what it raises for damaged pages, invalid text and huge allocations
+_PARQUET_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError)
+_MAX_COLUMNS = 1000
 _BATCH_ROWS = 64  # small, because photographs are large
 _BUFFER_BYTES = 1 << 20
 
@@ -58,8 +62,9 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
         if labels is None:
             continue
         names = names or _class_names(table.schema_arrow, labels)
-        for batch in table.iter_batches(_BATCH_ROWS, columns=[labels]):
-            values = [value for value in batch.column(0).to_pylist() if value is not None]
+        for batch in _iter_batches(table, [labels], name):
+            with _parquet_errors(name):  # words may not be valid UTF-8
+                values = [value for value in batch.column(0).to_pylist() if value is not None]
             words.update(value for value in values if isinstance(value, str))
             largest = max(largest, *(int(v) for v in values if not isinstance(v, str)), NO_LABEL)
     if words and largest > NO_LABEL:
@@ -71,6 +76,11 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
         raise LayoutInvalid(
             f"The largest label is {largest}, so it is not a class index.",
             hint="Number the classes 0, 1, 2 and so on, or remove the column of labels.",
+        )
+    if names and largest >= len(names):
+        raise LayoutInvalid(
+            f"The largest label is {largest}, but the files name only {len(names)} classes.",
+            hint="Correct the class names in the metadata, or remove the metadata.",
         )
     classes = names or sorted(words) or [str(label) for label in range(largest + 1)]
     indices = {word: index for index, word in enumerate(sorted(words))}
@@ -95,13 +105,18 @@ def _iter_images(
             continue
         columns = _find_columns(table.schema_arrow, name)
         smallest = NO_LABEL if columns.labels is None else 0
-        for row, (image, value) in enumerate(_iter_rows(table, columns)):
+        for row, (image, value) in enumerate(_iter_rows(table, columns, name)):
             label = indices.get(value) if isinstance(value, str) else value
             content = image.get("bytes") if isinstance(image, dict) else image
             if content is None or label is None or label < smallest:
                 raise LayoutInvalid(
                     f"Row {row} of {name} lacks an image or a valid label.",
                     hint="Remove rows that have no image or whose label is missing or negative.",
+                )
+            if len(content) > read_options.limits.file_bytes:
+                raise ArchiveRefused(
+                    f"The image in row {row} of {name} is larger than"
+                    f" {read_options.limits.file_bytes >> 20} MiB."
                 )
             folder = UNLABELED_FOLDER if columns.labels is None else f"{label:0{INDEX_DIGITS}}"
             yield PurePosixPath(split, folder, *name.parts, f"{row:09}"), content
@@ -113,16 +128,48 @@ def _open_tables(
     for name, stream in open_members(path, read_options.limits):
         if name.suffix.lower() == ".parquet":
             with stream.seekable() as file:
-                try:
-                    yield name, pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
-                except pa.ArrowException as error:
-                    raise ArchiveUnreadable(f"{name} cannot be read: {error}") from error
+                with _parquet_errors(name):
+                    table = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+                    num_rows = table.metadata.num_rows
+                    num_columns = len(table.schema_arrow)
+                if num_rows > read_options.limits.max_files or num_columns > _MAX_COLUMNS:
+                    raise ArchiveRefused(
+                        f"{name} has {num_rows} rows and {num_columns} columns, more than the"
+                        f" limits of {read_options.limits.max_files} and {_MAX_COLUMNS}.",
+                        hint="Upload fewer images, and only the columns of images and classes.",
+                    )
+                yield name, table
 
 
-def _iter_rows(table: pq.ParquetFile, columns: _Columns) -> Iterator[tuple[Any, int | str | None]]:
+@contextmanager
+def _parquet_errors(name: PurePosixPath) -> Iterator[None]:
+    try:
+        yield
+    except _PARQUET_ERRORS as error:
+        raise ArchiveUnreadable(
+            f"{name} cannot be read: {error}", hint="Write the file again."
+        ) from error
+
+
+def _iter_batches(
+    table: pq.ParquetFile, columns: list[str], name: PurePosixPath
+) -> Iterator[pa.RecordBatch]:
+    with _parquet_errors(name):
+        batches = table.iter_batches(_BATCH_ROWS, columns=columns)
+    while True:
+        with _parquet_errors(name):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+
+
+def _iter_rows(
+    table: pq.ParquetFile, columns: _Columns, name: PurePosixPath
+) -> Iterator[tuple[Any, int | str | None]]:
     """Yield each image with its label, or with -1 if the file has no label column."""
-    names = [name for name in columns if name is not None]
-    for batch in table.iter_batches(_BATCH_ROWS, columns=names):
+    names = [column for column in columns if column is not None]
+    for batch in _iter_batches(table, names, name):
         images = batch.column(columns.images)
         labels = batch.column(columns.labels) if columns.labels is not None else None
         for row in range(len(images)):
@@ -144,6 +191,8 @@ def _find_columns(schema: Any, name: PurePosixPath) -> _Columns:
             hint="Store images as structs with a field `bytes`, and classes, if there are any, as"
             " integers or words in a column named label.",
         )
+    if len(set(schema.names)) < len(schema):
+        raise LayoutInvalid(f"{name} has several columns of one name. Its columns are {names}.")
     others = [column for column in schema if column.name not in images]
     possible = {column.name.lower(): column.name for column in others if _is_label(column.type)}
     named = [possible[label] for label in _LABEL_COLUMNS if label in possible]
@@ -180,6 +229,6 @@ def _class_names(schema: Any, labels: str) -> list[str] | None:
         return None
     try:
         names = json.loads(metadata)["info"]["features"][labels]["names"]
-    except (ValueError, KeyError, TypeError):  # only some columns have class names
-        return None
-    return [str(name) for name in names]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None  # only some columns have class names
+    return [str(name) for name in names] if isinstance(names, list) else None

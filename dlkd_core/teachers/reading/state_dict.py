@@ -47,9 +47,7 @@ def find_state_dict(loaded: Any) -> dict[str, Tensor]:
             raise CheckpointRefused(f"The file holds a {type(loaded).__name__}, not a state dict.")
         searched: dict[int, int] = {}
         candidates = {
-            key: value
-            for key, value in loaded.items()
-            if _contains_weights(value, depth, searched)
+            key: value for key, value in loaded.items() if _contains_weights(value, depth, searched)
         }
         if not candidates:
             return _select_tensors(loaded)

@@ -56,7 +56,9 @@ def _names() -> Iterator[Case]:
     long = {"1000": 1_000, "60000": 60_000}
     for name, length in long.items():
         yield _case(f"name-of-{name}-letters", _with("train/cat/" + "n" * length), READY, _REFUSED)
-    files = {f"{split}/{'c' * 30_000}/{n}.png": png(n) for split in ("train", "val") for n in (1, 2)}
+    files = {
+        f"{split}/{'c' * 30_000}/{n}.png": png(n) for split in ("train", "val") for n in (1, 2)
+    }
     yield _case("class-of-30000-letters", make_zip(valid_files() | files), _REFUSED, _LAYOUT)
     files = {f"{split}/a\x1b\x02b/{n}.png": png(n) for split in ("train", "val") for n in (1, 2)}
     yield _case("class-of-control-characters", make_zip(valid_files() | files), _LAYOUT,
@@ -65,10 +67,23 @@ def _names() -> Iterator[Case]:
                 make_zip(valid_files() | {f"train/cat/{n}{'x' * 60_000}": b"" for n in range(70)}),
                 READY, _REFUSED, _IMAGE)  # fmt: skip
     accented = _with("train/cat/caf\u00e9.png")
-    yield _case("name-not-utf8", accented.replace("\u00e9".encode(), b"\xff\xfe"), _UNREADABLE, _REFUSED)
+    yield _case(
+        "name-not-utf8", accented.replace("\u00e9".encode(), b"\xff\xfe"), _UNREADABLE, _REFUSED
+    )
     yield _case("name-cp437", _replace_flags(_with("train/cat/caf\u00e9.png"), 0), READY)
-    yield _case("name-with-nul", _with("train/cat/a_b.png").replace(b"a_b", b"a\0b"), READY, _REFUSED, _UNREADABLE)
-    yield _case("names-differ", _with(_ODD).replace(b"odd.png", b"bad.png", 1), _UNREADABLE, mentions="odd.png")
+    yield _case(
+        "name-with-nul",
+        _with("train/cat/a_b.png").replace(b"a_b", b"a\0b"),
+        READY,
+        _REFUSED,
+        _UNREADABLE,
+    )
+    yield _case(
+        "names-differ",
+        _with(_ODD).replace(b"odd.png", b"bad.png", 1),
+        _UNREADABLE,
+        mentions="odd.png",
+    )
     folded = {"train/Cat/1.png": png(1), "val/Cat/1.png": png(2)}
     yield _case("classes-differ-by-case", make_zip(valid_files() | folded), READY)
     composed = {"train/caf\u00e9/1.png": png(1), "val/cafe\u0301/1.png": png(2)}
@@ -78,7 +93,9 @@ def _names() -> Iterator[Case]:
         archive.filelist.append(archive.getinfo("train/cat/0.png"))
         archive._didModify = True
     yield _case("name-twice", twice.getvalue(), _LAYOUT, _UNREADABLE, mentions="train/cat/0.png")
-    same = make_zip({**valid_files(), "train/cat/x.png": png(3)}).replace(b"cat/x.png", b"cat/0.png")
+    same = make_zip({**valid_files(), "train/cat/x.png": png(3)}).replace(
+        b"cat/x.png", b"cat/0.png"
+    )
     yield _case("name-twice-with-other-content", same, _LAYOUT, mentions="train/cat/0.png")
 
 
@@ -117,22 +134,41 @@ def _members() -> Iterator[Case]:
     """Members whose headers claim something strange."""
     whole = _with(_ODD)
     yield _case("encrypted", _replace_flags(whole, 1, _ODD.encode()), _REFUSED, mentions=_ODD)
-    yield _case("strongly-encrypted", _replace_flags(whole, 0x41, _ODD.encode()), _REFUSED, mentions=_ODD)
-    yield _case("patched-data", _replace_flags(whole, 0x20, _ODD.encode()), _UNREADABLE, mentions=_ODD)
+    yield _case(
+        "strongly-encrypted", _replace_flags(whole, 0x41, _ODD.encode()), _REFUSED, mentions=_ODD
+    )
+    yield _case(
+        "patched-data", _replace_flags(whole, 0x20, _ODD.encode()), _UNREADABLE, mentions=_ODD
+    )
     for method in (1, 6, 9, 12, 14, 93, 95, 98, 99, 65535):
         patched = _patch(whole, 10, 8, struct.pack("<H", method))
         yield _case(f"method-{method}", patched, _UNREADABLE, mentions=_ODD)
-    yield _case("method-8-for-stored", _patch(whole, 10, 8, struct.pack("<H", 8)), _UNREADABLE, mentions=_ODD)
+    yield _case(
+        "method-8-for-stored",
+        _patch(whole, 10, 8, struct.pack("<H", 8)),
+        _UNREADABLE,
+        mentions=_ODD,
+    )
     yield _case("wrong-crc", _patch(whole, 16, 14, b"\1\2\3\4"), _UNREADABLE, mentions=_ODD)
     size = len(png(99))
     for name, claimed in {"less": size - 9, "more": size + 9, "gigabytes": 0xFFFFFFF0}.items():
         for field, offset in {"packed": 20, "unpacked": 24}.items():
             patched = _patch(whole, offset, -1, struct.pack("<I", claimed))
             mentions = _ODD if name == "less" else ""
-            yield _case(f"{field}-size-{name}", patched, READY, _UNREADABLE, _IMAGE, _REFUSED, mentions=mentions)
+            yield _case(
+                f"{field}-size-{name}",
+                patched,
+                READY,
+                _UNREADABLE,
+                _IMAGE,
+                _REFUSED,
+                mentions=mentions,
+            )
     for name, offset_value in {"zero": 0, "end": len(whole), "beyond": 0xFFFFFFF0}.items():
         patched = _patch(whole, 42, -1, struct.pack("<I", offset_value))
-        yield _case(f"header-offset-{name}", patched, _UNREADABLE, mentions="" if name == "beyond" else _ODD)
+        yield _case(
+            f"header-offset-{name}", patched, _UNREADABLE, mentions="" if name == "beyond" else _ODD
+        )
     date = _patch(whole, 12, 10, b"\xff\xff\xff\xff")
     yield _case("impossible-date", date, READY, _UNREADABLE)
     types = {"link": 0o120777, "device": 0o060666, "pipe": 0o010666, "socket": 0o140666}
@@ -143,7 +179,9 @@ def _members() -> Iterator[Case]:
             info.external_attr = mode << 16
             archive.writestr(info, "/etc/passwd")
         yield _case(f"member-{name}", stream.getvalue(), _REFUSED, mentions=_ODD)
-    yield _case("overlapping", _overlapping(500), _UNREADABLE, _REFUSED, _LAYOUT, mentions="train/cat")
+    yield _case(
+        "overlapping", _overlapping(500), _UNREADABLE, _REFUSED, _LAYOUT, mentions="train/cat"
+    )
     yield from _extra_fields()
 
 
@@ -153,7 +191,8 @@ def _extra_fields() -> Iterator[Case]:
         "length-beyond": struct.pack("<HH", 1, 60_000),
         "one-byte": b"\1",
         "unicode-path": struct.pack("<HHBI", 0x7075, 9, 1, zlib.crc32(_ODD.encode())) + b"../x",
-        "unicode-path-not-utf8": struct.pack("<HHBI", 0x7075, 7, 1, zlib.crc32(_ODD.encode())) + b"\xff\xfe",
+        "unicode-path-not-utf8": struct.pack("<HHBI", 0x7075, 7, 1, zlib.crc32(_ODD.encode()))
+        + b"\xff\xfe",
     }
     for name, extra in extras.items():
         stream = io.BytesIO(make_zip(valid_files()))
@@ -209,7 +248,9 @@ def _damaged() -> Iterator[Case]:
         start = directory + offset
         patched = whole[:start] + value + whole[start + len(value) :]
         yield _case(f"end-{name}", patched, READY, _UNREADABLE, _LAYOUT)
-    zip64 = struct.pack("<4sQHHLLQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, 1 << 60, 1 << 60, 1 << 50, 0)
+    zip64 = struct.pack(
+        "<4sQHHLLQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, 1 << 60, 1 << 60, 1 << 50, 0
+    )
     locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, directory, 1)
     yield _case("zip64-lies", whole[:directory] + zip64 + locator + whole[directory:], _UNREADABLE)
     files = valid_files()
@@ -243,7 +284,31 @@ def _bombs() -> Iterator[Case]:
 
     def write_million(path: Path) -> None:
         """Write a directory of 2.1 million empty members, the smallest possible, by hand."""
-        entry = struct.pack("<4s4B4HL2L5H2L", b"PK\x01\x02", 20, 3, 20, 0, 0, 0, 0, 33, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
+        entry = (
+            struct.pack(
+                "<4s4B4HL2L5H2L",
+                b"PK\x01\x02",
+                20,
+                3,
+                20,
+                0,
+                0,
+                0,
+                0,
+                33,
+                0,
+                0,
+                0,
+                1,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+            )
+            + b"a"
+        )
         count = 2_100_000
         size = len(entry) * count
         end = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, 0)
@@ -251,7 +316,15 @@ def _bombs() -> Iterator[Case]:
         last = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 65535, 65535, 2**32 - 1, 2**32 - 1, 0)
         path.write_bytes(entry * count + end + locator + last)
 
-    yield Case("zip archives", "members-2-million", "images.zip", write_million, (_REFUSED, _UNREADABLE), "2000000", is_slow=True)
+    yield Case(
+        "zip archives",
+        "members-2-million",
+        "images.zip",
+        write_million,
+        (_REFUSED, _UNREADABLE),
+        "2000000",
+        is_slow=True,
+    )
 
 
 def _contents() -> Iterator[Case]:
@@ -264,8 +337,14 @@ def _contents() -> Iterator[Case]:
                 mentions="1 file that is not an image was ignored")  # fmt: skip
     yield _case("script-beside-images", _with("install.sh", b"rm -rf /"), READY, mentions="ignored")
     yield _case("hidden-files", _with(".git/hooks/pre-commit", b"x"), READY, mentions="hidden")
-    yield _case("one-class", make_zip({n: c for n, c in valid_files().items() if "cat" in n}), _LAYOUT)
-    yield _case("no-training-split", make_zip({n: c for n, c in valid_files().items() if "val" in n}), _LAYOUT)
+    yield _case(
+        "one-class", make_zip({n: c for n, c in valid_files().items() if "cat" in n}), _LAYOUT
+    )
+    yield _case(
+        "no-training-split",
+        make_zip({n: c for n, c in valid_files().items() if "val" in n}),
+        _LAYOUT,
+    )
     yield _case("class-missing-in-val", _with("train/fox/1.png"), _LAYOUT, mentions="fox")
     yield _case("image-outside-classes", _with("odd.png"), READY, mentions="1 image outside")
     yield _case("file-and-folder-of-one-name", _with("train/cat"), READY, _LAYOUT)

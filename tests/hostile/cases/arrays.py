@@ -31,7 +31,12 @@ def cases() -> Iterator[Case]:
 
 
 def _case(
-    kind: str, name: str, content: bytes | Callable[[Path], object], *outcomes: str, mentions: str = "", filename: str = "a.npz"
+    kind: str,
+    name: str,
+    content: bytes | Callable[[Path], object],
+    *outcomes: str,
+    mentions: str = "",
+    filename: str = "a.npz",
 ) -> Case:
     return Case(kind, name, filename, content, outcomes, mentions)
 
@@ -56,7 +61,14 @@ def _images() -> Iterator[Case]:
         "too-many": np.zeros((9, 6, 6, 3), np.uint8), "32-dimensions": np.zeros([1] * 32, np.uint8),
     }  # fmt: skip
     for name, array in strange.items():
-        yield _case("arrays", f"images-{name}", _npz({"train_images": array}), _LAYOUT, _UNREADABLE, mentions="train")
+        yield _case(
+            "arrays",
+            f"images-{name}",
+            _npz({"train_images": array}),
+            _LAYOUT,
+            _UNREADABLE,
+            mentions="train",
+        )
     odd = {
         "fortran-order": np.asfortranarray(_IMAGES), "gray": _IMAGES[..., 0], "channels-first": _IMAGES.transpose(0, 3, 1, 2),
         "1-channel": _IMAGES[..., :1],
@@ -64,13 +76,33 @@ def _images() -> Iterator[Case]:
     for name, array in odd.items():
         yield _case("arrays", f"images-{name}", _npz({"train_images": array}), READY)
     other_size = np.zeros((4, 9, 9, 3), np.uint8)
-    yield _case("arrays", "images-of-two-sizes", _npz({"val_images": other_size}), _LAYOUT, mentions="9 x 9")
+    yield _case(
+        "arrays", "images-of-two-sizes", _npz({"val_images": other_size}), _LAYOUT, mentions="9 x 9"
+    )
     yield _case("arrays", "images-missing", _npz({}, without=("train_images",)), _LAYOUT)
-    yield _case("arrays", "val-missing", _npz({}, without=("val_images", "val_labels")), READY, mentions="held out")
+    yield _case(
+        "arrays",
+        "val-missing",
+        _npz({}, without=("val_images", "val_labels")),
+        READY,
+        mentions="held out",
+    )
     yield _case("arrays", "val-labels-missing", _npz({}, without=("val_labels",)), _LAYOUT)
-    yield _case("arrays", "labels-missing", _npz({}, without=("val_labels", "train_labels")), READY, mentions="label")
+    yield _case(
+        "arrays",
+        "labels-missing",
+        _npz({}, without=("val_labels", "train_labels")),
+        READY,
+        mentions="label",
+    )
     test = {"test_images": _IMAGES, "test_labels": _LABELS}
-    yield _case("arrays", "test-beside-val", _npz(test), READY, mentions="8 images of the test split are not used")
+    yield _case(
+        "arrays",
+        "test-beside-val",
+        _npz(test),
+        READY,
+        mentions="8 images of the test split are not used",
+    )
 
 
 def _labels() -> Iterator[Case]:
@@ -85,7 +117,12 @@ def _labels() -> Iterator[Case]:
     }  # fmt: skip
     for name, array in strange.items():
         yield _case("arrays", f"labels-{name}", _npz({"train_labels": array}), _LAYOUT, _UNREADABLE)
-    odd = {"column": _LABELS[:, None], "float": _LABELS * 1.0, "bool": _LABELS == 1, "big-endian": _LABELS.astype(">i4")}
+    odd = {
+        "column": _LABELS[:, None],
+        "float": _LABELS * 1.0,
+        "bool": _LABELS == 1,
+        "big-endian": _LABELS.astype(">i4"),
+    }
     for name, array in odd.items():
         yield _case("arrays", f"labels-{name}", _npz({"train_labels": array}), READY)
     names: dict[str, Any] = {
@@ -103,7 +140,12 @@ def _labels() -> Iterator[Case]:
 def _npz_files() -> Iterator[Case]:
     whole = _npz({})
     for percent in (5, 50, 95):
-        yield _case("arrays", f"npz-cut-at-{percent}-percent", whole[: len(whole) * percent // 100], _UNREADABLE)
+        yield _case(
+            "arrays",
+            f"npz-cut-at-{percent}-percent",
+            whole[: len(whole) * percent // 100],
+            _UNREADABLE,
+        )
     headers = {
         "gigabytes": "{'descr': '|u1', 'fortran_order': False, 'shape': (1000000, 1000, 1000, 3), }",
         "terabytes": "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }",
@@ -119,20 +161,60 @@ def _npz_files() -> Iterator[Case]:
     }  # fmt: skip
     for name, text in headers.items():
         content = make_zip(_npy_members() | {"train_images.npy": _npy(text)})
-        yield _case("arrays", f"header-{name}", content, _UNREADABLE, _LAYOUT, mentions="train_images")
-        single = make_zip({f"{key[:-4]}.npy": value for key, value in _npy_members().items()} | {"train_images.npy": _npy(text)})
-        yield _case("arrays", f"header-npy-{name}", single, _UNREADABLE, _LAYOUT, mentions="train_images", filename="a.zip")
-    yield _case("arrays", "header-version-9", make_zip(_npy_members() | {"train_images.npy": b"\x93NUMPY\x09\0" + bytes(99)}), _UNREADABLE, mentions="train_images")
-    yield _case("arrays", "member-text", make_zip(_npy_members() | {"train_images.npy": b"text"}), _UNREADABLE, mentions="train_images")
-    yield _case("arrays", "member-pickle", make_zip(_npy_members() | {"train_images.npy": b"\x80\x04K\x01."}), _UNREADABLE, mentions="train_images")
+        yield _case(
+            "arrays", f"header-{name}", content, _UNREADABLE, _LAYOUT, mentions="train_images"
+        )
+        single = make_zip(
+            {f"{key[:-4]}.npy": value for key, value in _npy_members().items()}
+            | {"train_images.npy": _npy(text)}
+        )
+        yield _case(
+            "arrays",
+            f"header-npy-{name}",
+            single,
+            _UNREADABLE,
+            _LAYOUT,
+            mentions="train_images",
+            filename="a.zip",
+        )
+    yield _case(
+        "arrays",
+        "header-version-9",
+        make_zip(_npy_members() | {"train_images.npy": b"\x93NUMPY\x09\0" + bytes(99)}),
+        _UNREADABLE,
+        mentions="train_images",
+    )
+    yield _case(
+        "arrays",
+        "member-text",
+        make_zip(_npy_members() | {"train_images.npy": b"text"}),
+        _UNREADABLE,
+        mentions="train_images",
+    )
+    yield _case(
+        "arrays",
+        "member-pickle",
+        make_zip(_npy_members() | {"train_images.npy": b"\x80\x04K\x01."}),
+        _UNREADABLE,
+        mentions="train_images",
+    )
     yield _case("arrays", "bomb", later(_bomb), _REFUSED, mentions="train_images")
     nested = later(lambda: make_zip({"a.npz": _bomb()}))
-    yield _case("arrays", "bomb-in-a-zip", nested, _REFUSED, mentions="train_images", filename="a.zip")
+    yield _case(
+        "arrays", "bomb-in-a-zip", nested, _REFUSED, mentions="train_images", filename="a.zip"
+    )
     two = make_zip({"a.npz": whole, "b.npz": whole})
     yield _case("arrays", "two-npz-files", two, _LAYOUT, mentions="train_images", filename="a.zip")
     yield _case("arrays", "npz-in-a-zip", make_zip({"a.npz": whole}), READY, filename="a.zip")
     yield _case("arrays", "text-named-npz", b"hello\n" * 50, _UNREADABLE)
-    yield _case("arrays", "text-named-npz-in-a-zip", make_zip({"a.npz": b"hello"}), _UNREADABLE, mentions="a.npz", filename="a.zip")
+    yield _case(
+        "arrays",
+        "text-named-npz-in-a-zip",
+        make_zip({"a.npz": b"hello"}),
+        _UNREADABLE,
+        mentions="a.npz",
+        filename="a.zip",
+    )
     for name, mode in {"links": 0o120777}.items():
         stream = io.BytesIO(make_zip(_npy_members()))
         with zipfile.ZipFile(stream, "a") as archive:
@@ -184,7 +266,15 @@ def _idx_files() -> Iterator[Case]:
         "test-and-t10k": {f"{s}-{k}-idx{d}-ubyte": valid[images if d == 3 else labels] for s in ("test", "t10k") for k, d in (("images", 3), ("labels", 1))},
     }  # fmt: skip
     for name, change in changes.items():
-        yield _case("idx", name, make_zip(valid | change), _UNREADABLE, _LAYOUT, mentions="train" if "test" not in name else "t10k", filename="a.zip")
+        yield _case(
+            "idx",
+            name,
+            make_zip(valid | change),
+            _UNREADABLE,
+            _LAYOUT,
+            mentions="train" if "test" not in name else "t10k",
+            filename="a.zip",
+        )
     yield _case("idx", "valid", make_zip(valid), READY, filename="a.zip")
     bomb = later(lambda: make_zip({f"{images}.gz": gzip.compress(_idx(10_000, 170, 170))}))
     yield _case("idx", "gzip-bomb", bomb, _REFUSED, mentions=images, filename="a.zip")
@@ -194,7 +284,10 @@ def _idx_files() -> Iterator[Case]:
 
 def _cifar_files() -> Iterator[Case]:
     record = np.random.default_rng(0).bytes(3072)
-    valid = {"data_batch_1.bin": (b"\0" + record + b"\1" + record) * 3, "test_batch.bin": (b"\0" + record + b"\1" + record) * 2}
+    valid = {
+        "data_batch_1.bin": (b"\0" + record + b"\1" + record) * 3,
+        "test_batch.bin": (b"\0" + record + b"\1" + record) * 2,
+    }
     changes: dict[str, dict[str, bytes]] = {
         "one-byte-short": {"data_batch_2.bin": (b"\0" + record)[:-1]}, "one-byte-long": {"data_batch_2.bin": b"\0" + record + b"x"},
         "empty": {"data_batch_2.bin": b""}, "text": {"data_batch_2.bin": b"hello"}, "label-255": {"data_batch_2.bin": b"\xff" + record},
@@ -205,4 +298,10 @@ def _cifar_files() -> Iterator[Case]:
         outcomes = (READY,) if name == "no-names" else (_UNREADABLE, _LAYOUT)
         yield _case("cifar", name, make_zip(valid | change), *outcomes, filename="a.zip")
     yield _case("cifar", "valid", make_zip(valid), READY, filename="a.zip")
-    yield _case("cifar", "only-test", make_zip({"test_batch.bin": valid["test_batch.bin"]}), _LAYOUT, filename="a.zip")
+    yield _case(
+        "cifar",
+        "only-test",
+        make_zip({"test_batch.bin": valid["test_batch.bin"]}),
+        _LAYOUT,
+        filename="a.zip",
+    )

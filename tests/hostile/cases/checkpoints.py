@@ -157,15 +157,28 @@ def _reparametrizations() -> Iterator[Case]:
 
 def _structures() -> Iterator[Case]:
     """Objects whose nesting, size or keys are strange."""
-    yield _case("keys-100000", _lazy(lambda: {f"k{n}": torch.ones(1) for n in range(100_000)}),
-                _REFUSED, mentions="10000")
-    yield _case("keys-100000-of-numbers", _lazy(lambda: {f"k{n}": n for n in range(100_000)}),
-                _REFUSED, mentions="k0")
-    yield _case("keys-20000", _lazy(lambda: {f"l{n}.w": torch.ones(1) for n in range(20_000)}),
-                _REFUSED, _UNKNOWN)
+    yield _case(
+        "keys-100000",
+        _lazy(lambda: {f"k{n}": torch.ones(1) for n in range(100_000)}),
+        _REFUSED,
+        mentions="10000",
+    )
+    yield _case(
+        "keys-100000-of-numbers",
+        _lazy(lambda: {f"k{n}": n for n in range(100_000)}),
+        _REFUSED,
+        mentions="k0",
+    )
+    yield _case(
+        "keys-20000",
+        _lazy(lambda: {f"l{n}.w": torch.ones(1) for n in range(20_000)}),
+        _REFUSED,
+        _UNKNOWN,
+    )
     for depth in (6, 50, 150):
-        yield _case(f"dicts-nested-{depth}", _nested(depth, lambda inner: {"model": inner}),
-                    _REFUSED)
+        yield _case(
+            f"dicts-nested-{depth}", _nested(depth, lambda inner: {"model": inner}), _REFUSED
+        )
         yield _case(f"lists-nested-{depth}", _nested(depth, lambda inner: [inner]), _REFUSED)
     looped: dict[str, Any] = {_WEIGHT: torch.ones(1)}
     looped["model"] = looped
@@ -252,9 +265,7 @@ def _legacy_with_size(size: int) -> bytes:
     """Return a legacy file whose tensor claims a storage of `size` values."""
     content = _saved({_WEIGHT: torch.ones(7)}, _use_new_zipfile_serialization=False)
     integer = b"\x8a\x08" + struct.pack("<q", size)  # LONG1 in place of BININT1 7
-    return content.replace(b"cpuq\x09K\x07", b"cpuq\x09" + integer, 1).replace(
-        b"K\x07", integer, 2
-    )
+    return content.replace(b"cpuq\x09K\x07", b"cpuq\x09" + integer, 1).replace(b"K\x07", integer, 2)
 
 
 def _rezip(content: bytes, method: int = 0, *, keep: str = "", drop: str = "\0") -> bytes:

@@ -69,36 +69,76 @@ def _exif() -> Iterator[Case]:
         content = block((0x0112, 3, 1, orientation))
         yield _case(f"exif-orientation-{orientation}", _jpeg(content), READY, filename="odd.jpg")
     for name in ("WEBP", "TIFF"):
-        yield _case(f"exif-{name.lower()}", encode(_RGB, name, exif=blocks["random"]) if name == "WEBP" else encode(_RGB, name), READY)
+        yield _case(
+            f"exif-{name.lower()}",
+            encode(_RGB, name, exif=blocks["random"]) if name == "WEBP" else encode(_RGB, name),
+            READY,
+        )
 
 
 def _formats() -> Iterator[Case]:
     """Formats and modes that are rare but valid."""
-    modes = {"1": "PNG", "L": "PNG", "LA": "PNG", "P": "PNG", "RGBA": "PNG", "I;16": "PNG", "I": "TIFF", "F": "TIFF", "CMYK": "JPEG", "YCbCr": "JPEG", "LAB": "TIFF"}
+    modes = {
+        "1": "PNG",
+        "L": "PNG",
+        "LA": "PNG",
+        "P": "PNG",
+        "RGBA": "PNG",
+        "I;16": "PNG",
+        "I": "TIFF",
+        "F": "TIFF",
+        "CMYK": "JPEG",
+        "YCbCr": "JPEG",
+        "LAB": "TIFF",
+    }
     for mode, file_format in modes.items():
-        converted = _RGB.convert("L").convert(mode) if mode in {"I;16", "I", "F"} else _convert(mode)
+        converted = (
+            _RGB.convert("L").convert(mode) if mode in {"I;16", "I", "F"} else _convert(mode)
+        )
         yield _case(f"mode-{mode}", encode(converted, file_format), READY)
     for file_format in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF"):
         yield _case(f"format-{file_format}", encode(_RGB, file_format), READY)
     palette = _RGB.convert("P")
     for name, value in {"index": 3, "bytes": bytes(256), "short": b"\0", "beyond": 255}.items():
-        yield _case(f"palette-transparency-{name}", encode(palette, "PNG", transparency=value), READY)
+        yield _case(
+            f"palette-transparency-{name}", encode(palette, "PNG", transparency=value), READY
+        )
     yield _case("gray-transparency", encode(_RGB.convert("L"), "PNG", transparency=7), READY)
     yield _case("rgb-transparency", encode(_RGB, "PNG", transparency=(1, 2, 3)), READY)
     frames = [_RGB.rotate(90 * turn) for turn in range(4)]
     for file_format in ("GIF", "WEBP", "PNG", "TIFF", "AVIF"):
         content = encode(_RGB, file_format, save_all=True, append_images=frames)
         yield _case(f"animation-{file_format}", content, READY)
-    yield _case("mpo", encode(_RGB, "MPO", save_all=True, append_images=frames), READY, filename="odd.jpg")
+    yield _case(
+        "mpo", encode(_RGB, "MPO", save_all=True, append_images=frames), READY, filename="odd.jpg"
+    )
     yield _case("progressive-jpeg", _jpeg(progressive=True), READY, filename="odd.jpg")
-    for name, profile in {"garbage": b"\xff" * 500, "empty": b"\0", "cut": b"\0\0\x0b\xd0lcms"}.items():
+    for name, profile in {
+        "garbage": b"\xff" * 500,
+        "empty": b"\0",
+        "cut": b"\0\0\x0b\xd0lcms",
+    }.items():
         yield _case(f"icc-{name}", encode(_RGB, "PNG", icc_profile=profile), READY)
         yield _case(f"icc-jpeg-{name}", _jpeg(icc_profile=profile), READY, filename="odd.jpg")
-    extensions = {"jpeg-named-png": _jpeg(), "gif-named-png": encode(_RGB, "GIF"), "bmp-named-png": encode(_RGB, "BMP")}
+    extensions = {
+        "jpeg-named-png": _jpeg(),
+        "gif-named-png": encode(_RGB, "GIF"),
+        "bmp-named-png": encode(_RGB, "BMP"),
+    }
     for name, content in extensions.items():
         yield _case(name, content, READY)
-    for name, size in {"wide": (2000, 1), "tall": (1, 2000), "one-pixel": (1, 1), "large": (3000, 2000)}.items():
-        yield _case(f"size-{name}", encode(Image.new("RGB", size, "red"), "PNG"), READY, mentions="1 images of other sizes")
+    for name, size in {
+        "wide": (2000, 1),
+        "tall": (1, 2000),
+        "one-pixel": (1, 1),
+        "large": (3000, 2000),
+    }.items():
+        yield _case(
+            f"size-{name}",
+            encode(Image.new("RGB", size, "red"), "PNG"),
+            READY,
+            mentions="1 images of other sizes",
+        )
     text = PngImagePlugin.PngInfo()
     text.add_text("comment", "x" * 10_000_000, zip=True)
     yield _case("png-text-bomb", encode(_RGB, "PNG", pnginfo=text), READY, _IMAGE)
@@ -155,7 +195,11 @@ def _bombs() -> Iterator[Case]:
         gif[6:10] = struct.pack("<HH", side, side)
         yield _case(f"gif-bomb-{side}", bytes(gif), _IMAGE)
     bmp = bytearray(encode(_RGB, "BMP"))
-    for name, (width, height) in {"huge": (2**31 - 1, 2**31 - 1), "negative": (-8, -8), "zero": (0, 0)}.items():
+    for name, (width, height) in {
+        "huge": (2**31 - 1, 2**31 - 1),
+        "negative": (-8, -8),
+        "zero": (0, 0),
+    }.items():
         bmp[18:26] = struct.pack("<ii", width, height)
         yield _case(f"bmp-bomb-{name}", bytes(bmp), _IMAGE)
     jpeg = bytearray(_jpeg())
@@ -170,7 +214,15 @@ def _bombs() -> Iterator[Case]:
     start = webp.find(b"VP8X")
     webp[start + 12 : start + 18] = b"\xff" * 6
     yield _case("webp-canvas-bomb", bytes(webp), _IMAGE)
-    for tag, value in {256: 2**31, 257: 2**31, 258: 64, 277: 65535, 278: 0, 259: 99, 262: 99}.items():
+    for tag, value in {
+        256: 2**31,
+        257: 2**31,
+        258: 64,
+        277: 65535,
+        278: 0,
+        259: 99,
+        262: 99,
+    }.items():
         yield _case(f"tiff-tag-{tag}-{value}", _tiff({tag: value}), _IMAGE, READY)
 
 
@@ -200,10 +252,19 @@ def _whole_sets() -> Iterator[Case]:
     broken = dict.fromkeys(good, b"no image")
     yield Case("images", "all-broken", "images.zip", make_zip(broken), (_IMAGE,), "train/cat/0.png")
     one = good | {"val/cat/0.png": b"no image"}
-    yield Case("images", "one-broken-in-val", "images.zip", make_zip(one), (_IMAGE,), "val/cat/0.png")
+    yield Case(
+        "images", "one-broken-in-val", "images.zip", make_zip(one), (_IMAGE,), "val/cat/0.png"
+    )
     many = {f"train/{label}/{n:03}.png": png(n) for label in ("cat", "dog") for n in range(100)}
     skipped = good | many | {"train/cat/001.png": png(1)[:60]}
-    yield Case("images", "one-broken-of-200", "images.zip", make_zip(skipped), (READY,), "1 training images were skipped")
+    yield Case(
+        "images",
+        "one-broken-of-200",
+        "images.zip",
+        make_zip(skipped),
+        (READY,),
+        "1 training images were skipped",
+    )
     floats = np.full((8, 8), np.nan, np.float32)
     nan = encode(Image.fromarray(floats), "TIFF")
     yield _case("float-nan", nan, _IMAGE)
@@ -212,4 +273,6 @@ def _whole_sets() -> Iterator[Case]:
         yield _case(f"float-{name}", content, READY)
     huge = {name: encode(Image.new("RGB", (1, 60_000)), "PNG") for name in list(good)[:5]}
     wide = {name: encode(Image.new("RGB", (60_000, 1)), "PNG") for name in list(good)[5:]}
-    yield Case("images", "wide-and-tall", "images.zip", make_zip(huge | wide), (READY, "dataset_too_large"))
+    yield Case(
+        "images", "wide-and-tall", "images.zip", make_zip(huge | wide), (READY, "dataset_too_large")
+    )

@@ -67,18 +67,40 @@ def _columns() -> Iterator[Case]:
     }  # fmt: skip
     for name, column in odd.items():
         yield _case(f"column-{name}", _write(_table(label=column)), READY, _LAYOUT)
-    twice = pa.Table.from_arrays([pa.array(_BYTES, pa.binary()), pa.array(_LABELS), pa.array(_LABELS)], names=["image", "label", "label"])
+    twice = pa.Table.from_arrays(
+        [pa.array(_BYTES, pa.binary()), pa.array(_LABELS), pa.array(_LABELS)],
+        names=["image", "label", "label"],
+    )
     yield _case("column-label-twice", _write(twice), _LAYOUT, _UNREADABLE, mentions=_NAME)
-    images = pa.Table.from_arrays([pa.array(_BYTES, pa.binary())] * 2 + [pa.array(_LABELS)], names=["image", "image", "label"])
+    images = pa.Table.from_arrays(
+        [pa.array(_BYTES, pa.binary())] * 2 + [pa.array(_LABELS)], names=["image", "image", "label"]
+    )
     yield _case("column-image-twice", _write(images), _LAYOUT, _UNREADABLE, mentions=_NAME)
     yield _case("columns-none", _write(pa.table({})), _LAYOUT, _UNREADABLE, mentions=_NAME)
-    yield _case("columns-5000", _write(_table(**{f"c{n}": _LABELS for n in range(5000)})), _LAYOUT, READY)
+    yield _case(
+        "columns-5000",
+        _write(_table(**{f"c{n}": _LABELS for n in range(5000)})),
+        _REFUSED,
+        mentions="columns",
+    )
     nested: Any = 0
     kind = pa.int64()
     for _ in range(60):
         nested, kind = [nested], pa.list_(kind)
-    yield _case("column-nested-60", _write(_table(extra=pa.array([nested] * 8, kind))), _LAYOUT, READY, _UNREADABLE)
-    yield _case("column-name-odd", _write(_table(**{"a\0b\nc": _LABELS}).drop(["label"])), _LAYOUT, READY, _UNREADABLE)
+    yield _case(
+        "column-nested-60",
+        _write(_table(extra=pa.array([nested] * 8, kind))),
+        _LAYOUT,
+        READY,
+        _UNREADABLE,
+    )
+    yield _case(
+        "column-name-odd",
+        _write(_table(**{"a\0b\nc": _LABELS}).drop(["label"])),
+        _LAYOUT,
+        READY,
+        _UNREADABLE,
+    )
 
 
 def _values() -> Iterator[Case]:
@@ -89,15 +111,39 @@ def _values() -> Iterator[Case]:
     }  # fmt: skip
     for name, values in labels.items():
         yield _case(f"label-{name}", _write(_table(label=values)), _LAYOUT)
-    invalid = pa.Array.from_buffers(pa.string(), 8, pa.array([b"\xff\xfe", b"ok"] * 4, pa.binary()).buffers())
-    yield _case("label-not-utf8", _write(_table(label=invalid)), _LAYOUT, _UNREADABLE, mentions=_NAME)
-    yield _case("images-null", _write(_table(image=pa.nulls(8, pa.binary()))), _LAYOUT, mentions="Row 0")
-    yield _case("image-null", _write(_table(image=pa.array([None, *_BYTES[1:]], pa.binary()))), _LAYOUT, mentions="Row 0")
-    structs = pa.array([{"bytes": None, "path": "x"}] * 8, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+    invalid = pa.Array.from_buffers(
+        pa.string(), 8, pa.array([b"\xff\xfe", b"ok"] * 4, pa.binary()).buffers()
+    )
+    yield _case(
+        "label-not-utf8", _write(_table(label=invalid)), _LAYOUT, _UNREADABLE, mentions=_NAME
+    )
+    yield _case(
+        "images-null", _write(_table(image=pa.nulls(8, pa.binary()))), _LAYOUT, mentions="Row 0"
+    )
+    yield _case(
+        "image-null",
+        _write(_table(image=pa.array([None, *_BYTES[1:]], pa.binary()))),
+        _LAYOUT,
+        mentions="Row 0",
+    )
+    structs = pa.array(
+        [{"bytes": None, "path": "x"}] * 8,
+        pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+    )
     yield _case("image-bytes-null", _write(_table(image=structs)), _LAYOUT, mentions="Row 0")
-    yield _case("image-empty", _write(_table(image=pa.array([b""] * 8, pa.binary()))), _IMAGE, mentions=_NAME)
-    yield _case("image-text", _write(_table(image=pa.array([b"text"] * 8, pa.binary()))), _IMAGE, mentions=_NAME)
-    yield _case("image-of-100-megabytes", _large_image, _REFUSED, _UNREADABLE, mentions=_NAME)
+    yield _case(
+        "image-empty",
+        _write(_table(image=pa.array([b""] * 8, pa.binary()))),
+        _IMAGE,
+        mentions=_NAME,
+    )
+    yield _case(
+        "image-text",
+        _write(_table(image=pa.array([b"text"] * 8, pa.binary()))),
+        _IMAGE,
+        mentions=_NAME,
+    )
+    yield _case("image-of-100-megabytes", _large_image, _REFUSED, _UNREADABLE, mentions="row 0")
     yield _case("rows-3-million-of-nulls", _many_rows, _REFUSED, mentions=_NAME)
     yield _case("rows-none", _write(_table().slice(0, 0)), _LAYOUT)
     yield _case("one-row-per-group", _write(_table(), row_group_size=1), READY)
@@ -118,22 +164,44 @@ def _many_rows() -> bytes:
 def _files() -> Iterator[Case]:
     whole = _write(_table())
     for percent in (0, 2, 30, 60, 90, 99):
-        yield _case(f"cut-at-{percent}-percent", whole[: len(whole) * percent // 100], _UNREADABLE, mentions=_NAME)
+        yield _case(
+            f"cut-at-{percent}-percent",
+            whole[: len(whole) * percent // 100],
+            _UNREADABLE,
+            mentions=_NAME,
+        )
     for percent in (1, 10, 30, 50, 65, 75, 80, 85, 90, 95, 99):
         position = len(whole) * percent // 100
         damaged = whole[:position] + b"\xff\x7f" * 6 + whole[position + 12 :]
-        yield _case(f"damaged-at-{percent}-percent", damaged, _UNREADABLE, _IMAGE, _LAYOUT, _REFUSED, READY, mentions="")
+        yield _case(
+            f"damaged-at-{percent}-percent",
+            damaged,
+            _UNREADABLE,
+            _IMAGE,
+            _LAYOUT,
+            _REFUSED,
+            READY,
+            mentions="",
+        )
     for name, length in {"zero": 0, "huge": 2**31 - 1, "negative": 2**32 - 1}.items():
         footer = length.to_bytes(4, "little")
-        yield _case(f"footer-length-{name}", whole[:-8] + footer + b"PAR1", _UNREADABLE, mentions=_NAME)
+        yield _case(
+            f"footer-length-{name}", whole[:-8] + footer + b"PAR1", _UNREADABLE, mentions=_NAME
+        )
     yield _case("magic-only", b"PAR1PAR1", _UNREADABLE, mentions=_NAME)
     yield _case("encrypted-footer", whole[:-4] + b"PARE", _UNREADABLE, mentions=_NAME)
-    for name, content in {"text": b"hello", "empty": b"", "csv": b"image,label\n1,2\n", "arrow": b"ARROW1\0\0" + bytes(99)}.items():
+    for name, content in {
+        "text": b"hello",
+        "empty": b"",
+        "csv": b"image,label\n1,2\n",
+        "arrow": b"ARROW1\0\0" + bytes(99),
+    }.items():
         yield _case(f"{name}-named-parquet", content, _UNREADABLE, mentions=_NAME)
 
 
 def _metadata() -> Iterator[Case]:
     """The class names that the `datasets` library stores."""
+
     def features(names: Any) -> bytes:
         return json.dumps({"info": {"features": {"label": {"names": names}}}}).encode()
 

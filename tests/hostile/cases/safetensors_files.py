@@ -130,7 +130,12 @@ def _shapes() -> Iterator[Case]:
     for name, shape in dimensions.items():
         yield _case(f"dimensions-{name}", _encode({"odd.weight": _entry(shape)}, bytes(8)),
                     _REFUSED, _UNREADABLE, mentions="odd.weight")  # fmt: skip
-    empty = {"0": [0], "huge": [2**40, 0], "max": [2**62, 0], "huge-numbers": [10**4000] * 200 + [0]}
+    empty = {
+        "0": [0],
+        "huge": [2**40, 0],
+        "max": [2**62, 0],
+        "huge-numbers": [10**4000] * 200 + [0],
+    }
     for name, shape in empty.items():
         header = {"conv1.weight": _entry(), "odd.weight": _entry(shape, (8, 8))}
         yield _case(f"no-values-{name}", _encode(header, bytes(8)), _REFUSED, _UNREADABLE, _UNKNOWN,

@@ -29,7 +29,9 @@ def cases() -> Iterator[Case]:
 def _case(
     name: str,
     content: bytes | Callable[[Path], object],
-    *outcomes: str, mentions: str = "", filename: str = "images.tar"
+    *outcomes: str,
+    mentions: str = "",
+    filename: str = "images.tar",
 ) -> Case:
     return Case("tar archives", name, filename, content, outcomes, mentions)
 
@@ -110,8 +112,22 @@ def _members() -> Iterator[Case]:
     }
     for name, info in kinds.items():
         yield _case(f"member-{name}", _make_tar(valid_files(), info), _REFUSED, mentions=_ODD)
-    yield _case("member-contiguous", _make_tar(valid_files(), _info(tarfile.CONTTYPE)), _IMAGE, _REFUSED, READY, mentions="odd")
-    yield _case("member-unknown-kind", _make_tar(valid_files(), _info(b"Z")), _IMAGE, _REFUSED, READY, mentions="odd")
+    yield _case(
+        "member-contiguous",
+        _make_tar(valid_files(), _info(tarfile.CONTTYPE)),
+        _IMAGE,
+        _REFUSED,
+        READY,
+        mentions="odd",
+    )
+    yield _case(
+        "member-unknown-kind",
+        _make_tar(valid_files(), _info(b"Z")),
+        _IMAGE,
+        _REFUSED,
+        READY,
+        mentions="odd",
+    )
     yield _case("folders-only", _make_tar({}, _info(tarfile.DIRTYPE, "train")), _LAYOUT)
     yield _case("no-members", _make_tar({}), _LAYOUT, _UNREADABLE)
     yield _case("hidden-files", _with("train/cat/.odd.png"), READY, mentions="hidden")
@@ -123,7 +139,9 @@ def _members() -> Iterator[Case]:
     }  # fmt: skip
     for name, value in headers.items():
         info = _info(tarfile.REGTYPE, pax_headers={name.partition("-")[0]: value})
-        yield _case(f"pax-{name}", _make_tar(valid_files(), info), READY, _UNREADABLE, _REFUSED, _IMAGE)
+        yield _case(
+            f"pax-{name}", _make_tar(valid_files(), info), READY, _UNREADABLE, _REFUSED, _IMAGE
+        )
     yield from _sparse_members()
 
 
@@ -136,7 +154,9 @@ def _sparse_members() -> Iterator[Case]:
     for name, value in maps.items():
         headers = {"GNU.sparse.map": value, "GNU.sparse.size": str(1 << 40)}
         info = _info(tarfile.REGTYPE, pax_headers=headers)
-        yield _case(f"sparse-0.1-{name}", _make_tar(valid_files(), info), _REFUSED, _UNREADABLE, _IMAGE)
+        yield _case(
+            f"sparse-0.1-{name}", _make_tar(valid_files(), info), _REFUSED, _UNREADABLE, _IMAGE
+        )
     for name, value in {"huge-map": b"9" * 40 + b"\n", "words": b"x\n1\n", "cut": b"5\n"}.items():
         headers = {
             "GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": _ODD, "GNU.sparse.realsize": str(1 << 40),
@@ -154,15 +174,30 @@ def _sparse_members() -> Iterator[Case]:
     old[156:157] = tarfile.GNUTYPE_SPARSE
     old[386:398], old[398:410] = b"%011o\0" % 0, b"%011o\0" % 1
     old[483:495] = b"%011o\0" % (1 << 32)
-    yield _case("sparse-gnu-of-4-gigabytes", _fix_checksums(bytes(old)), _REFUSED, _UNREADABLE, _LAYOUT, _IMAGE)
+    yield _case(
+        "sparse-gnu-of-4-gigabytes",
+        _fix_checksums(bytes(old)),
+        _REFUSED,
+        _UNREADABLE,
+        _LAYOUT,
+        _IMAGE,
+    )
     old[482] = 1  # claims that more maps follow
-    yield _case("sparse-gnu-without-end", _fix_checksums(bytes(old)), _REFUSED, _UNREADABLE, _LAYOUT, _IMAGE)
+    yield _case(
+        "sparse-gnu-without-end", _fix_checksums(bytes(old)), _REFUSED, _UNREADABLE, _LAYOUT, _IMAGE
+    )
 
 
 def _headers() -> Iterator[Case]:
     """Headers with damaged numbers."""
     whole = _make_tar({_ODD: png(9), **valid_files()}, tar_format=tarfile.GNU_FORMAT)
-    fields = {"mode": (100, 8), "uid": (108, 8), "size": (124, 12), "mtime": (136, 12), "checksum": (148, 8)}
+    fields = {
+        "mode": (100, 8),
+        "uid": (108, 8),
+        "size": (124, 12),
+        "mtime": (136, 12),
+        "checksum": (148, 8),
+    }
     values = {
         "letters": b"abcdefgh", "nines": b"9" * 12, "minus": b"-0000001", "binary-huge": b"\x80" + b"\xff" * 11,
         "binary-negative": b"\xff" * 12, "empty": bytes(12),
@@ -186,15 +221,25 @@ def _damaged() -> Iterator[Case]:
         for percent in (1, 10, 50, 90, 99):
             cut = packed[: len(packed) * percent // 100]
             outcomes = (READY, _UNREADABLE) if name == "tar" else (_UNREADABLE,)
-            yield _case(f"{name}-cut-at-{percent}-percent", cut, *outcomes, filename=f"images.{name}")
+            yield _case(
+                f"{name}-cut-at-{percent}-percent", cut, *outcomes, filename=f"images.{name}"
+            )
         for percent in (15, 45, 80):
             position = len(packed) * percent // 100
             damaged = packed[:position] + b"\xaa" * 20 + packed[position + 20 :]
             yield _case(f"{name}-damaged-at-{percent}-percent", damaged, _UNREADABLE, _REFUSED, _IMAGE,
                         filename=f"images.{name}")  # fmt: skip
-        yield _case(f"{name}-followed-by-junk", packed + b"junk" * 300, READY, _UNREADABLE, filename=f"images.{name}")
+        yield _case(
+            f"{name}-followed-by-junk",
+            packed + b"junk" * 300,
+            READY,
+            _UNREADABLE,
+            filename=f"images.{name}",
+        )
     yield _case("tar-after-tar", whole + whole, _UNREADABLE, mentions="followed by more data")
-    yield _case("gzip-twice", gzip.compress(gzip.compress(whole)), _UNREADABLE, filename="images.tar.gz")
+    yield _case(
+        "gzip-twice", gzip.compress(gzip.compress(whole)), _UNREADABLE, filename="images.tar.gz"
+    )
     yield _case("gzip-named-zip", gzip.compress(whole), READY, filename="images.zip")
     yield _case("zeros", bytes(10240), _UNREADABLE, _LAYOUT)
 
@@ -227,8 +272,22 @@ def _bombs() -> Iterator[Case]:
     yield _case("empty-files-30000", gzip.compress(many), _IMAGE, _LAYOUT, filename="images.tar.gz")
     dictionary = bytearray(lzma.compress(_make_tar(valid_files()), lzma.FORMAT_ALONE))
     dictionary[1:5] = b"\xff" * 4
-    yield _case("lzma-alone-of-4-gigabytes", bytes(dictionary), READY, _REFUSED, _UNREADABLE, filename="images.tar.lzma")
-    yield _case("xz-dictionary-of-4-gigabytes", _xz_with_dictionary(), READY, _REFUSED, _UNREADABLE, filename="images.tar.xz")
+    yield _case(
+        "lzma-alone-of-4-gigabytes",
+        bytes(dictionary),
+        READY,
+        _REFUSED,
+        _UNREADABLE,
+        filename="images.tar.lzma",
+    )
+    yield _case(
+        "xz-dictionary-of-4-gigabytes",
+        _xz_with_dictionary(),
+        READY,
+        _REFUSED,
+        _UNREADABLE,
+        filename="images.tar.xz",
+    )
 
 
 def _xz_with_dictionary() -> bytes:
@@ -237,5 +296,7 @@ def _xz_with_dictionary() -> bytes:
     # stream header: 12 bytes; block header: size, flags, filter id, size of properties, dictionary
     content[16] = 40
     size = (content[12] + 1) * 4
-    content[12 + size - 4 : 12 + size] = zlib.crc32(bytes(content[12 : 12 + size - 4])).to_bytes(4, "little")
+    content[12 + size - 4 : 12 + size] = zlib.crc32(bytes(content[12 : 12 + size - 4])).to_bytes(
+        4, "little"
+    )
     return bytes(content)

@@ -23,7 +23,7 @@ class OnnxModel:
         self.session: Any = onnxruntime.InferenceSession(path)
 
     def __call__(self, images: "npt.NDArray[np.float32]") -> "npt.NDArray[np.float32]":
-        """Return logits (batch, classes) for float32 RGB images (batch, 3, H, W) in [0, 1]."""
+        """Return logits (batch, classes) for float32 images (batch, C, H, W) in [0, 1]."""
         logits: npt.NDArray[np.float32] = self.session.run(["logits"], {"image": images})[0]
         return logits
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from dlkd_core import events
+from dlkd_core.catalog.channels import resolve_channels
 from dlkd_core.catalog.methods import Plain
 from dlkd_core.catalog.methods.base_method import RunContext, ViewKind
 from dlkd_core.data import ImageDataset, ReadOptions, open_dataset
@@ -195,11 +196,21 @@ def load_inputs(
         compatibility.check_teacher(spec.method, teacher.loaded)
         if not data.val.is_labeled:
             yield events.Notice(message=_UNLABELED_NOTICE)
-        data = replace(data, classes=teacher.classes)
-        if inherited := preview_inheritance(spec.student, data.image_size, teacher):
+        data = replace(_fit_channels(data, spec, teacher), classes=teacher.classes)
+        if inherited := preview_inheritance(spec.student, data.image_shape, teacher):
             yield events.Notice(message=inherited.summarize())
+    else:
+        data = _fit_channels(data, spec, None)
     spec, training = yield from fit_to_run(spec, data, teacher, device)
     return RunInputs(spec, training, data, read_options, teacher, device, world)
+
+
+def _fit_channels(
+    data: ImageDataset, spec: DistillationSpec, teacher: VerifiedTeacher | None
+) -> ImageDataset:
+    """Convert the images to the number of channels with which the student is trained."""
+    of_teacher = teacher.loaded.channels if teacher else None
+    return data.with_channels(resolve_channels(spec.dataset.channels, data.channels, of_teacher))
 
 
 def _to_notices(
@@ -225,7 +236,7 @@ def fit_to_run(
         has_teacher_logits=teacher is not None and teacher.loaded.num_classes > 0,
         has_feature_maps=teacher is not None
         and bool(teacher(sample).feature_maps)
-        and exposes_blocks(spec.student, len(data.classes), data.image_size),
+        and exposes_blocks(spec.student, len(data.classes), data.image_shape),
     )
     method = spec.method.adapt(context)
     if method != spec.method:
@@ -324,7 +335,7 @@ def _build_augmentation(inputs: RunInputs, data: ImageDataset) -> Augmentation:
 
 def _build_student(inputs: RunInputs, data: ImageDataset) -> FeatureExtractor:
     network, normalization = init_student(
-        inputs.spec.student, len(data.classes), data.image_size, channel_statistics(data.train)
+        inputs.spec.student, len(data.classes), data.image_shape, channel_statistics(data.train)
     )
     if inputs.teacher and inputs.spec.student.init == StudentInit.TEACHER:
         inherit_weights(network, inputs.spec.student.architecture, inputs.teacher)
@@ -430,7 +441,7 @@ def _build_export_student(inputs: RunInputs, training_run: TrainingRun) -> Stude
     state_dict = extractor.network.state_dict()
     return Student(
         architecture=inputs.spec.student.architecture,
-        options=complete_options(inputs.spec.student, inputs.data.image_size),
+        options=complete_options(inputs.spec.student, inputs.data.image_shape),
         classes=inputs.data.classes,
         normalization=Normalization.model_validate({"mean": mean, "std": std}),
         size=inputs.data.image_size,

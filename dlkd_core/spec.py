@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    FiniteFloat,
     Tag,
     ValidationError,
     model_validator,
@@ -21,6 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from dlkd_core.catalog import ARCHITECTURES, MethodChoice, find_architecture
+from dlkd_core.catalog.architectures.architecture import MAX_CHANNELS, RGB_CHANNELS
 from dlkd_core.catalog.architectures.timm_architectures import TIMM_PREFIX
 from dlkd_core.catalog.evaluation_protocols import KNNClassification, LinearProbe, Transfer
 from dlkd_core.catalog.exporters import ExportFormat
@@ -65,13 +67,33 @@ def _check_weights_available(name: str) -> str:
 PretrainedName = Annotated[ArchitectureName, AfterValidator(_check_weights_available)]
 
 
-class Normalization(FrozenModel):
-    """Input normalization, (image - mean) / std for each channel of RGB images in [0, 1]."""
+_Value = TypeVar("_Value")
+_ChannelValues = Annotated[
+    tuple[_Value, ...],
+    Field(
+        min_length=1,
+        max_length=MAX_CHANNELS,
+        description="One value per channel: for RGB images, those of red, green and blue",
+        json_schema_extra={"prefixItems": [{"type": "number"}] * RGB_CHANNELS},
+    ),
+]
 
-    mean: tuple[float, float, float]
-    std: tuple[
-        Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]
-    ]
+
+class Normalization(FrozenModel):
+    """Input normalization, (image - mean) / std for each channel of images in [0, 1]."""
+
+    mean: _ChannelValues[FiniteFloat]
+    std: _ChannelValues[Annotated[FiniteFloat, Field(gt=0)]]
+
+    @model_validator(mode="after")
+    def _check_channels(self) -> Self:
+        if len(self.mean) != len(self.std):
+            raise PydanticCustomError(
+                "normalization_invalid",
+                "mean has {mean} values and std has {std}. Both have one value per channel.",
+                {"mean": len(self.mean), "std": len(self.std)},
+            )
+        return self
 
 
 def _check_no_repeats(class_map: tuple[int, ...]) -> tuple[int, ...]:
@@ -190,7 +212,7 @@ DEFAULT_RESIZE = ResizeMode.CROP
 
 
 class DatasetOptions(FrozenModel):
-    """Options for resizing all images to the same size."""
+    """Options for giving all images the same size and number of channels."""
 
     image_size: int | None = Field(
         None,
@@ -204,6 +226,12 @@ class DatasetOptions(FrozenModel):
         description="How images are resized to the image size. crop: scale to cover the square and"
         " crop the center; stretch: scale both sides independently; pad: scale to fit and pad"
         " with black.",
+    )
+    channels: Literal[1, 3] | None = Field(
+        None,
+        description="Number of channels of the images: 1 for grayscale, 3 for RGB. Default: what"
+        " the teacher takes. Without a teacher, it is 3, or that of the dataset if it has neither 1"
+        " nor 3 channels.",
     )
 
 

@@ -314,6 +314,11 @@ class ImageSizeUnsupported(UnprocessableRequest):
     )
 
 
+class ChannelsUnsupported(UnprocessableRequest):
+    code = "channels_unfit"
+    default_hint = "Set dataset.channels to 1 (grayscale) or 3 (RGB), or omit it."
+
+
 class LogitsNeeded(UnprocessableRequest):
     code = "logits_needed"
     default_hint = CoreLogitsNeeded.default_hint

@@ -50,12 +50,13 @@ class DistillRequest(BaseRequest):
 
 
 class UploadCheckRequest(BaseRequest):
-    """The request to check an upload, with the architecture and class count declared for it."""
+    """The request to check an upload, with what was declared for it."""
 
     kind: Literal["check_teacher", "check_dataset"]
     path: Path
     architecture: str | None = None
     num_classes: int | None = None
+    output: str | None = None
 
 
 class ImportCheckRequest(BaseRequest):

@@ -188,7 +188,9 @@ def _run_check(request: UploadCheckRequest | ImportCheckRequest) -> Iterator[eve
         yield events.RunFinished(report=inspect_dataset(request.path, request.directory))
     else:
         yield events.RunFinished(
-            report=inspect_teacher(request.path, request.architecture, request.num_classes)
+            report=inspect_teacher(
+                request.path, request.architecture, request.num_classes, request.output
+            )
         )
 
 

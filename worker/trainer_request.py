@@ -65,7 +65,9 @@ def build_request(
             }
         )
     ((role, path),) = files.items()
-    stated = {name: claim.inputs[role].get(name) for name in ("architecture", "num_classes")}
+    stated = {
+        name: claim.inputs[role].get(name) for name in ("architecture", "num_classes", "output")
+    }
     return UploadCheckRequest.model_validate(
         {**base_fields, **stated, "kind": claim.kind, "path": path}
     )

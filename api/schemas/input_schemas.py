@@ -29,6 +29,11 @@ class TeacherForm(FrozenModel):
     name: str = Field("", max_length=200)
     architecture: ArchitectureName | None = None
     num_classes: int | None = Field(None, ge=1, le=1_000_000)
+    output: str | None = Field(
+        None,
+        max_length=1000,
+        description="ONNX only: name of the output with the logits. Default: detected.",
+    )
     normalization: Annotated[Normalization | None, BeforeValidator(_parse_json_text)] = None
 
 

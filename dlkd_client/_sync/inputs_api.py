@@ -19,13 +19,14 @@ _Upload = TypeVar("_Upload", bound=UploadedInput)
 class InputsAPI(BaseClient):
     """Client methods for teachers and datasets."""
 
-    def upload_teacher(
+    def upload_teacher(  # noqa: PLR0913 - the fields of the form
         self,
         path: Path | str,
         *,
         name: str | None = None,
         architecture: str | None = None,
         num_classes: int | None = None,
+        output: str | None = None,
         normalization: Mapping[str, Any] | None = None,
         on_bytes: ByteCallback | None = None,
     ) -> Teacher:
@@ -40,13 +41,16 @@ class InputsAPI(BaseClient):
             name: Display name.
             architecture: Name of the architecture in the catalog.
             num_classes: Number of classes of the classifier.
-            normalization: `mean` and `std` of the input. Each is a list of three numbers in [0, 1].
+            output: Name of the output with the logits. ONNX graphs with several outputs only.
+            normalization: `mean` and `std` of the input. Each is a list with one number per
+                channel, in [0, 1].
             on_bytes: Called with the number of bytes transferred and the total number of bytes.
         """
         metadata = {
             "name": name,
             "architecture": architecture,
             "num_classes": num_classes,
+            "output": output,
             "normalization": normalization,
         }
         return self._upload("/v1/teachers", Path(path), metadata, Teacher, on_bytes)

@@ -71,7 +71,7 @@ class Model(responses.Model):
     def load(self, format: str = "torch") -> "nn.Module | OnnxModel":  # noqa: A002 - named as in the API
         """Load the model as a torch module or, if `format` is "onnx", as an `OnnxModel`.
 
-        The model maps float32 RGB images (batch, 3, H, W) in [0, 1] to logits (batch, classes). The
+        The model maps float32 images (batch, C, H, W) in [0, 1] to logits (batch, classes). The
         downloaded file is kept in the user's cache folder.
 
         Raises:

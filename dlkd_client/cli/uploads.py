@@ -56,6 +56,10 @@ def add_teacher(
     num_classes: Annotated[
         int | None, typer.Option(help="Number of classes. [default: detected]", min=1)
     ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(help="ONNX: name of the output with the logits. [default: detected]"),
+    ] = None,
     normalization: Annotated[
         str | None,
         typer.Option(
@@ -77,6 +81,7 @@ def add_teacher(
             name=name,
             architecture=architecture,
             num_classes=num_classes,
+            output=output,
             normalization=parsed,
             on_bytes=bars.add_line(file.name).show_bytes,
         )

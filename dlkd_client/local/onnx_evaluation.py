@@ -31,12 +31,13 @@ class OnnxEvaluation:
 
 def evaluate_onnx(model_path: Path, data_path: Path) -> OnnxEvaluation:
     """Measure a model's latency, and its accuracy on the val split of a folder or archive."""
-    val = open_dataset(data_path).val
-    labels = val.labels.numpy()
     session = onnxruntime.InferenceSession(model_path, providers=["CPUExecutionProvider"])
+    _, channels, *_ = session.get_inputs()[0].shape
+    val = open_dataset(data_path).with_channels(channels).val
+    labels = val.labels.numpy()
 
     def load_pixels(first: int, last: int) -> npt.NDArray[np.float32]:
-        # Images are (batch, 3, H, W).
+        # Images are (batch, C, H, W).
         return val.images[first:last].numpy().astype(np.float32) / np.float32(255)
 
     def predict(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.data.dataset import DatasetSplit, ImageDataset
 
 SHEET_FILE = "samples.webp"
@@ -51,11 +52,16 @@ def write_contact_sheet(dataset: ImageDataset, folder: Path) -> dict[str, Any]:
     sheet = Image.new("RGB", (_COLUMNS * width, len(rows) * height))
     for row, (_, indices) in enumerate(rows):
         for column, image in enumerate(split.images[indices]):
-            tile = Image.fromarray(image.permute(1, 2, 0).cpu().numpy())
+            tile = Image.fromarray(_to_rgb(image).permute(1, 2, 0).cpu().numpy())
             tile = tile.resize((width, height), Image.Resampling.BOX)
             sheet.paste(tile, (column * width, row * height))
     sheet.save(folder / SHEET_FILE, quality=_QUALITY)
     return asdict(ContactSheet(_COLUMNS, width, height, [label for label, _ in rows]))
+
+
+def _to_rgb(image: Tensor) -> Tensor:
+    """Return an image (C, H, W) as (3, H, W): its first three channels, or the first of fewer."""
+    return image[:RGB_CHANNELS] if len(image) >= RGB_CHANNELS else image[:1].expand(3, -1, -1)
 
 
 def _choose_rows(split: DatasetSplit, num_classes: int) -> list[tuple[int | None, Tensor]]:

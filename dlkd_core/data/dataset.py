@@ -11,7 +11,7 @@ from dlkd_core.data import dataset_cache, packed_file
 from dlkd_core.data.decoding.decoded_dataset import DecodedSplit
 from dlkd_core.data.decoding.image import resize_image
 from dlkd_core.data.formats.reader import decode_dataset
-from dlkd_core.data.host_images import HostImages, Images, move_images
+from dlkd_core.data.host_images import HostImages, Images, convert_channels, move_images
 from dlkd_core.data.read_options import DEFAULT_READ_OPTIONS, ReadOptions
 from dlkd_core.spec import DEFAULT_RESIZE, ResizeMode
 
@@ -21,7 +21,7 @@ class DatasetSplit:
     """A split of a dataset.
 
     Args:
-        images: (N, 3, H, W) uint8, in memory or on disk.
+        images: (N, C, H, W) uint8, in memory or on disk.
         labels: (N,) int64, -1 for images without a label.
     """
 
@@ -39,6 +39,10 @@ class DatasetSplit:
     def to(self, device: torch.device) -> "DatasetSplit":
         """Return a copy of the split on the given device."""
         return DatasetSplit(move_images(self.images, device), self.labels.to(device))
+
+    def with_channels(self, channels: int) -> "DatasetSplit":
+        """Return the split with its images converted to grayscale (1) or RGB (3)."""
+        return DatasetSplit(convert_channels(self.images, channels), self.labels)
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,17 @@ class ImageDataset:
         return height, width
 
     @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the images."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the images."""
+        return self.train.images.shape[1]
+
+    @property
     def on_disk(self) -> bool:
         """Whether the images are on disk because they exceed the memory budget."""
         return isinstance(self.train.images, HostImages)
@@ -73,6 +88,15 @@ class ImageDataset:
     def to(self, device: torch.device) -> "ImageDataset":
         """Return a copy of the dataset on the given device."""
         return replace(self, train=self.train.to(device), val=self.val.to(device))
+
+    def with_channels(self, channels: int) -> "ImageDataset":
+        """Return the dataset with its images converted to grayscale (1) or RGB (3).
+
+        Raises:
+            ImagesDoNotFit: the images cannot be converted to this number of channels.
+        """
+        train, val = (split.with_channels(channels) for split in (self.train, self.val))
+        return replace(self, train=train, val=val)
 
     def save(self, path: Path) -> None:
         """Write the dataset as a packed file."""
@@ -134,7 +158,10 @@ def _load_packed(path: Path, read_options: ReadOptions) -> ImageDataset:
             metadata.resize,
         )
     resized = read_options.allocate(
-        {name: (len(split.labels), 3, side, side) for name, split in splits.items()}
+        {
+            name: (len(split.labels), split.images.shape[1], side, side)
+            for name, split in splits.items()
+        }
     )
     for name, split in splits.items():
         for row in range(len(split.labels)):

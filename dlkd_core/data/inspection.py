@@ -34,7 +34,7 @@ def inspect_dataset(
             "val": _class_counts(dataset.val, dataset.classes),
         },
         "samples": write_contact_sheet(dataset, directory),
-        "image": {"channels": 3, "height": height, "width": width},
+        "image": {"channels": dataset.channels, "height": height, "width": width},
         "notices": list(dataset.notices),
     }
 

@@ -76,8 +76,8 @@ def run_protocols(
     def protocol_features(protocol: EvaluationProtocol) -> DatasetFeatures:
         if not isinstance(protocol, TransferFile):
             return own_features()
-        other = _open_transfer_dataset(protocol.dataset, reading).to(device)
-        return extract_features(forward, other, data.image_size)
+        other = _open_transfer_dataset(protocol.dataset, reading).with_channels(data.channels)
+        return extract_features(forward, other.to(device), data.image_size)
 
     return [
         {

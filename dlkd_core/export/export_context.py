@@ -52,7 +52,7 @@ class ExportContext:
 
     @cached_property
     def calibration_images(self) -> Tensor:
-        """A fixed random sample of training images, uint8 (M, 3, H, W)."""
+        """A fixed random sample of training images, uint8 (M, C, H, W)."""
         order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(0))
         return self.train.images[order[:_CALIBRATION_IMAGES]]
 
@@ -63,7 +63,7 @@ class ExportContext:
             warnings.simplefilter("ignore")  # torch's exporter warns about its own internals
             program = torch.onnx.export(
                 self.student.build_deployable(),
-                (torch.zeros(2, 3, *self.student.size),),
+                (torch.zeros(2, *self.student.image_shape),),
                 dynamo=True,
                 input_names=["image"],
                 output_names=["logits"],
@@ -83,6 +83,7 @@ def _set_metadata(model: onnx.ModelProto, student: Student) -> onnx.ModelProto:
     metadata = {
         "architecture": student.architecture,
         "classes": json.dumps(student.classes),
+        "channels": json.dumps(student.image_shape[0]),
         "size": json.dumps(student.size),
         "resize": student.resize,
     }

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
-from dlkd_core.catalog import EXPORTERS
+from dlkd_core.catalog import EXPORTERS, find_architecture
 from dlkd_core.catalog.exporters import ExportFormat
 from dlkd_core.common import import_target
 from dlkd_core.errors import DistillationError, ModelUnfit
@@ -19,7 +20,7 @@ from dlkd_core.export.safetensors_exporter import read_student
 from dlkd_core.export.tolerance import LogitTolerance
 from dlkd_core.models.network import count_parameters
 from dlkd_core.reporting.reported_model import ReportedFile, ReportedModel
-from dlkd_core.teachers.onnx_graph import read_graph
+from dlkd_core.teachers.onnx_reader import read_graph
 
 # Loading an untrusted torch.export program would execute it. A bundle only repeats other files.
 _SKIPPED_FORMATS = frozenset({ExportFormat.TORCH_EXPORT, ExportFormat.BUNDLE})
@@ -36,7 +37,12 @@ def check_files(reported: ReportedModel, files: Sequence[ReportedFile]) -> dict[
         ModelUnfit: A file does not contain a network, does not match the report, or disagrees with
             the previous files.
     """
-    images = torch.rand(_IMAGE_COUNT, 3, *reported.size, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(
+        _IMAGE_COUNT,
+        _count_channels(reported),
+        *reported.size,
+        generator=torch.Generator().manual_seed(0),
+    )
     tried, expected = [], None
     for file in sorted(files, key=lambda file: list(EXPORTERS).index(file.format)):
         if file.format in _SKIPPED_FORMATS:
@@ -52,6 +58,17 @@ def check_files(reported: ReportedModel, files: Sequence[ReportedFile]) -> dict[
         expected = _check_logits(reported, file, logits, expected)
         tried.append(file.name)
     return {"tried": tried, "left_out": sorted({file.name for file in files} - set(tried))}
+
+
+def _count_channels(reported: ReportedModel) -> int:
+    options = find_architecture(reported.architecture).options
+    try:
+        return options.model_validate(reported.options).in_channels
+    except ValidationError as error:
+        raise ModelUnfit(
+            f"The report has invalid options of {reported.architecture}:"
+            f" {error.errors()[0]['msg']}."
+        ) from error
 
 
 def _run_file(reported: ReportedModel, file: ReportedFile, images: Tensor) -> Tensor:

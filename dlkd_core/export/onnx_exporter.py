@@ -1,6 +1,7 @@
 """ONNX exporter: writes a graph that maps `image` to `logits`.
 
-`image` is (batch, 3, H, W), float32 RGB in [0, 1]. The graph includes the normalization.
+`image` is (batch, channels, H, W), float32 in [0, 1], RGB if there are 3 channels. The graph
+includes the normalization.
 """
 
 from pathlib import Path
@@ -19,7 +20,7 @@ def load_onnx(path: Path) -> LogitsFn:
     """Load an ONNX file with onnxruntime on the CPU, as users would run it.
 
     Returns:
-        A function that maps images (N, 3, H, W) in [0, 1] to logits (N, classes).
+        A function that maps images (N, C, H, W) in [0, 1] to logits (N, classes).
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()

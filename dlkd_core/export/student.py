@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.models import Network, build_network
 from dlkd_core.spec import DEFAULT_RESIZE, Normalization, ResizeMode
 
@@ -36,6 +37,12 @@ class Student:
     resize: ResizeMode = DEFAULT_RESIZE
     has_trained_classifier: bool = True
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the images."""
+        height, width = self.size
+        return self.options.get("in_channels", RGB_CHANNELS), height, width
+
     def build_network(self) -> Network:
         """Build a new network with these weights, on the CPU, in evaluation mode."""
         # The random initial weights are discarded, so they must not advance the caller's generator.
@@ -53,7 +60,7 @@ class Student:
 class DeployableModel(nn.Module):
     """A network that includes its normalization.
 
-    It maps images (N, 3, H, W) in [0, 1] to logits (N, classes).
+    It maps images (N, C, H, W) in [0, 1] to logits (N, classes).
     """
 
     mean: Tensor
@@ -62,8 +69,8 @@ class DeployableModel(nn.Module):
     def __init__(self, network: nn.Module, normalization: Normalization) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("mean", torch.tensor(normalization.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(normalization.std).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(normalization.mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(normalization.std).view(1, -1, 1, 1))
         self.eval()
 
     def forward(self, image: Tensor) -> Tensor:

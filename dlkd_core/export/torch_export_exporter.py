@@ -19,7 +19,7 @@ class TorchExportExporter:
 
     def write(self, context: ExportContext, path: Path) -> None:
         """Write the traced program with its weights."""
-        example = (torch.zeros(2, 3, *context.student.size),)
+        example = (torch.zeros(2, *context.student.image_shape),)
         program = torch.export.export(
             context.student.build_deployable(),
             example,

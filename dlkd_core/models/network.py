@@ -7,7 +7,9 @@ from typing import Any, Literal
 from torch import nn
 
 from dlkd_core.catalog import find_architecture
+from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.common import import_target
+from dlkd_core.models.input_channels import set_input_channels
 
 # The layout of a block's output: (N, C, H, W) or (N, H, W, C). Tokens (N, prefix + H * W, C) with
 # H = W are recognized by their number of dimensions.
@@ -51,10 +53,13 @@ def build_network(
     Raises:
         UnknownChoice: there is no such architecture.
         pydantic.ValidationError: the architecture has no such options.
+        SpecError: its first layer cannot be built for another number of channels.
     """
     entry = find_architecture(architecture)
     checked = entry.options.model_validate(dict(options or {}))
     network: Network = import_target(entry.target)(architecture, num_classes, checked)
+    if checked.in_channels != RGB_CHANNELS:
+        set_input_channels(network.module, checked.in_channels)
     return network
 
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pickle import UnpicklingError
+from statistics import fmean
 from typing import Any
 
 from pydantic import ValidationError
 from torch import nn
 
 from dlkd_core.catalog import find_architecture
+from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.common import import_target
 from dlkd_core.errors import SpecError, WeightsUnavailable
+from dlkd_core.models.input_channels import set_input_channels
 from dlkd_core.models.network import Network
 from dlkd_core.spec import Normalization
 
@@ -60,8 +63,14 @@ def load_pretrained(
             pointer=pointer,
         ) from error
     with _translate_errors(architecture, pointer):
-        loaded: PretrainedNetwork = import_target(entry.weights_target)(architecture, checked)
-    return loaded
+        published = checked.model_copy(update={"in_channels": RGB_CHANNELS})
+        loaded: PretrainedNetwork = import_target(entry.weights_target)(architecture, published)
+    if checked.in_channels == RGB_CHANNELS:
+        return loaded
+    set_input_channels(loaded.network.module, checked.in_channels)
+    return replace(
+        loaded, normalization=_average_normalization(loaded.normalization, checked.in_channels)
+    )
 
 
 def load_pretrained_student(
@@ -100,6 +109,13 @@ def new_classifier(layer: nn.Module, num_classes: int) -> nn.Module:
     raise SpecError(
         f"The classifier of this architecture is a {type(layer).__name__} and cannot be replaced.",
         pointer="/student/pretrained",
+    )
+
+
+def _average_normalization(normalization: Normalization, channels: int) -> Normalization:
+    """Return the mean normalization of red, green and blue for each of the channels."""
+    return Normalization(
+        mean=(fmean(normalization.mean),) * channels, std=(fmean(normalization.std),) * channels
     )
 
 

@@ -5,29 +5,44 @@ from typing import Any
 import torch
 
 from dlkd_core.catalog import find_architecture
+from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.errors import SpecError
 from dlkd_core.models.meta_network import build_meta_network
 from dlkd_core.models.network import Network, build_network
 from dlkd_core.models.pretrained_weights import load_pretrained_student
 from dlkd_core.spec import Normalization, StudentSpec
 
+ImageShape = tuple[int, int, int]  # channels, height, width
 
-def complete_options(student: StudentSpec, size: tuple[int, int]) -> dict[str, Any]:
-    """Return the student's options with the image size filled in where its architecture needs it.
 
-    `size` is the height and width of the images.
+def complete_options(student: StudentSpec, shape: ImageShape) -> dict[str, Any]:
+    """Return the student's options, with those filled in that follow from the images.
+
+    Raises:
+        SpecError: the options are for images with another number of channels.
     """
-    return find_architecture(student.architecture).with_image_size(student.options, size)
+    channels, *size = shape
+    architecture = find_architecture(student.architecture)
+    options = architecture.with_images(student.options, (size[0], size[1]), channels)
+    built_for = options.get("in_channels", RGB_CHANNELS)
+    if built_for != channels:
+        raise SpecError(
+            f"The student takes images with {built_for} channels, but those of the job have"
+            f" {channels}.",
+            hint="Omit in_channels, or set dataset.channels.",
+            pointer="/student/options/in_channels",
+        )
+    return options
 
 
-def exposes_blocks(student: StudentSpec, num_classes: int, size: tuple[int, int]) -> bool:
+def exposes_blocks(student: StudentSpec, num_classes: int, shape: ImageShape) -> bool:
     """Return whether the outputs of the student's blocks can be compared with a teacher's."""
-    options = complete_options(student, size)
+    options = complete_options(student, shape)
     return bool(build_meta_network(student.architecture, num_classes, options).blocks)
 
 
 def init_student(
-    student: StudentSpec, num_classes: int, size: tuple[int, int], data_normalization: Normalization
+    student: StudentSpec, num_classes: int, shape: ImageShape, data_normalization: Normalization
 ) -> tuple[Network, Normalization]:
     """Build the student and return it with the normalization of its input images.
 
@@ -35,24 +50,24 @@ def init_student(
     otherwise.
 
     Raises:
-        SpecError: the network does not run on images of this height and width, does not accept its
-            options, or has no published weights for them.
+        SpecError: the network does not run on images of this shape, does not accept its options,
+            or has no published weights for them.
         WeightsUnavailable: the published weights are not in the cache and cannot be downloaded.
     """
-    options = complete_options(student, size)
+    options = complete_options(student, shape)
     if student.pretrained:
         pretrained = load_pretrained_student(student.architecture, num_classes, options)
         network, normalization = pretrained.network, pretrained.normalization
     else:
         network = build_network(student.architecture, num_classes, options)
         normalization = data_normalization
-    check_image_size(network, student.architecture, size)
+    check_image_shape(network, student.architecture, shape)
     return network, normalization
 
 
 @torch.no_grad()
-def check_image_size(network: Network, name: str, size: tuple[int, int]) -> None:
-    """Check that the network accepts images of this height and width, by running it on one.
+def check_image_shape(network: Network, name: str, shape: ImageShape) -> None:
+    """Check that the network accepts images of this shape, by running it on one.
 
     Some limits, such as multiples of the patch or window size, show only in a forward pass.
 
@@ -61,13 +76,14 @@ def check_image_size(network: Network, name: str, size: tuple[int, int]) -> None
     """
     was_training = network.module.training
     try:
-        network.module.eval()(torch.zeros(1, 3, *size))
+        network.module.eval()(torch.zeros(1, *shape))
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, AssertionError, ValueError) as error:
         reason = str(error).partition("\n")[0]
+        _, height, width = shape
         raise SpecError(
-            f"{name} does not run on images of {size[0]} x {size[1]} pixels: {reason}.",
+            f"{name} does not run on images of {height} x {width} pixels: {reason}.",
             hint="Set dataset.image_size, for example to a multiple of 32, or use another "
             "architecture.",
             pointer="/student/architecture",

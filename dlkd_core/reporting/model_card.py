@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Protocol
 
+from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.reporting.gain import describe_gain
 from dlkd_core.spec import DEFAULT_RESIZE, ResizeMode
 
@@ -56,8 +57,17 @@ def build_config(report: dict[str, Any]) -> dict[str, Any]:
     names = ("architecture", "options", "classes", "image", "normalization", "parameters")
     return {
         **{name: report[name] for name in names},
-        "input": "image: (batch, 3, H, W) float32 RGB in [0, 1]",
+        "input": _describe_input(_count_channels(report["image"])),
     }
+
+
+def _count_channels(image: dict[str, Any]) -> int:
+    return int(image.get("channels", RGB_CHANNELS))  # older reports do not state it
+
+
+def _describe_input(channels: int) -> str:
+    colors = {1: " grayscale", 3: " RGB"}.get(channels, "")
+    return f"image: (batch, {channels}, H, W) float32{colors} in [0, 1]"
 
 
 def render_model_card(report: dict[str, Any], files: Sequence[MeasuredFile], title: str) -> str:
@@ -125,9 +135,14 @@ def _summary(report: dict[str, Any]) -> str:
         task, notice = "computes image features", f"\n\n**{UNTRAINED_CLASSIFIER_NOTICE}**"
     return (
         f"A {report['architecture']} with {report['parameters']:,} parameters, {training}. "
-        f"It {task}. The input size is {image['height']} x {image['width']} pixels.{notice}"
+        f"It {task}. The input size is {image['height']} x {image['width']} pixels"
+        f"{_describe_channels(_count_channels(image))}.{notice}"
         f"{_gain_and_warnings(report)}"
     )
+
+
+def _describe_channels(channels: int) -> str:
+    return {1: " in grayscale", 3: ""}.get(channels, f" with {channels} channels")
 
 
 def _gain_and_warnings(report: dict[str, Any]) -> str:
@@ -205,39 +220,55 @@ def _usage(report: dict[str, Any], files: Sequence[MeasuredFile]) -> str:
 
 
 def _onnx_snippet(report: dict[str, Any], graph: str) -> str:
+    imports, pixels = _read_picture(report["image"])
     return f"""```python
 import json
 
 import numpy as np
-import onnxruntime
-from PIL import Image, ImageOps
+import onnxruntime{imports}
 
 classes = json.load(open("config.json"))["classes"]
-image = Image.open("picture.png").convert("RGB")
-image = {_resize_code(report["image"])}
-pixels = np.asarray(image, np.float32).transpose(2, 0, 1)[None] / 255
+{pixels}
 logits = onnxruntime.InferenceSession("{graph}").run(["logits"], {{"image": pixels}})[0]
 print(classes[logits.argmax()])
 ```"""
 
 
 def _torch_snippet(report: dict[str, Any]) -> str:
+    imports, pixels = _read_picture(report["image"])
     return f"""```python
 import json
 from pathlib import Path
 
 import numpy as np
 import torch
-from dlkd_core.export.safetensors_exporter import SafetensorsExporter
-from PIL import Image, ImageOps
+from dlkd_core.export.safetensors_exporter import SafetensorsExporter{imports}
 
 classes = json.load(open("config.json"))["classes"]
-image = Image.open("picture.png").convert("RGB")
-image = {_resize_code(report["image"])}
-pixels = torch.from_numpy(np.asarray(image, np.float32).transpose(2, 0, 1)[None] / 255)
-logits = SafetensorsExporter().load(Path("student.safetensors"))(pixels)
+{pixels}
+logits = SafetensorsExporter().load(Path("student.safetensors"))(torch.from_numpy(pixels))
 print(classes[logits.argmax()])
 ```"""
+
+
+def _read_picture(image: dict[str, Any]) -> tuple[str, str]:
+    """Return the imports and the code that read one image as `pixels`, (1, C, H, W) float32.
+
+    Images with other channels than grayscale and RGB are read from a NumPy file.
+    """
+    channels = _count_channels(image)
+    mode = {1: "L", 3: "RGB"}.get(channels)
+    if mode is None:
+        shape = f"({channels}, {image['height']}, {image['width']})"
+        code = 'pixels = np.load("picture.npy").astype(np.float32)[None] / 255'
+        return "", f"{code}  # bytes of shape {shape}"
+    axes = "[None, None]" if channels == 1 else ".transpose(2, 0, 1)[None]"
+    return (
+        "\nfrom PIL import Image, ImageOps",
+        f"""image = Image.open("picture.png").convert("{mode}")
+image = {_resize_code(image)}
+pixels = np.asarray(image, np.float32){axes} / 255""",
+    )
 
 
 def _resize_code(image: dict[str, Any]) -> str:

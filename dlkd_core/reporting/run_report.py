@@ -45,7 +45,7 @@ def build_report(
         "classifier": str(classifier),
         "classes": list(student.classes),
         "image": {
-            "channels": 3,
+            "channels": student.image_shape[0],
             "height": student.size[0],
             "width": student.size[1],
             "resize": str(student.resize),
@@ -124,7 +124,7 @@ def _run_protocols(
 
 
 def _lineage(inputs: RunInputs, training_run: TrainingRun) -> dict[str, Any]:
-    inherited = preview_inheritance(inputs.spec.student, inputs.data.image_size, inputs.teacher)
+    inherited = preview_inheritance(inputs.spec.student, inputs.data.image_shape, inputs.teacher)
     return {
         "run": training_run.digest,
         "method": inputs.spec.method.model_dump(mode="json"),

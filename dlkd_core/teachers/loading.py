@@ -5,15 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
 
+from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.errors import KeysDoNotFit
 from dlkd_core.models import FeatureExtractor, Network
 from dlkd_core.models.feature_extractor import HeadlessFeatureExtractor
 from dlkd_core.models.meta_network import build_meta_network
 from dlkd_core.models.network import count_parameters
 from dlkd_core.spec import Normalization
-from dlkd_core.teachers.onnx_graph import read_graph
+from dlkd_core.teachers.onnx_file import find_zipped_graph
+from dlkd_core.teachers.onnx_graph import OnnxGraph
+from dlkd_core.teachers.onnx_reader import read_graph
 from dlkd_core.teachers.onnx_teacher import OnnxSource, OnnxTeacher
 from dlkd_core.teachers.reading.checkpoint_reader import detect_file_format, read_checkpoint
 from dlkd_core.teachers.reading.file_format import CheckpointFormat
@@ -69,6 +73,7 @@ class LoadedTeacher:
         notices: Messages for the user.
         normalization: Input normalization published with the pretrained weights. It is None for
             teachers that are loaded from a file.
+        takes_bytes: Whether the teacher takes images from 0 to 255 and normalizes them itself.
     """
 
     source: TeacherSource
@@ -79,6 +84,12 @@ class LoadedTeacher:
     parameters: int
     notices: tuple[str, ...] = ()
     normalization: Normalization | None = None
+    takes_bytes: bool = False
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the images that the teacher takes."""
+        return int(self.options.get("in_channels", RGB_CHANNELS))
 
     @property
     def title(self) -> str:
@@ -99,7 +110,8 @@ def load_teacher_file(
     Args:
         path: File to load.
         architecture: Expected architecture.
-        options: Expected architecture options.
+        options: Expected architecture options, or `output`, the name of an ONNX graph's output
+            with the logits.
         num_classes: Expected number of classes.
         features: Name of the feature tensor. ONNX graphs only.
 
@@ -107,8 +119,10 @@ def load_teacher_file(
         TeacherError: The file is unreadable or refused, its architecture is unknown, or it does
             not match the arguments (see `recognize`).
     """
-    if detect_file_format(path) == CheckpointFormat.ONNX:
-        return _load_graph(path, architecture, num_classes, features)
+    file_format = detect_file_format(path)
+    if file_format == CheckpointFormat.ONNX or find_zipped_graph(path):
+        output = (options or {}).get("output")
+        return _load_graph(path, architecture, num_classes, features, output)
     checkpoint = read_checkpoint(path)
     recognized = recognize(
         checkpoint.tensors, architecture=architecture, options=options, num_classes=num_classes
@@ -126,7 +140,11 @@ def load_teacher_file(
 
 
 def _load_graph(
-    path: Path, architecture: str | None, num_classes: int | None, features: str | None
+    path: Path,
+    architecture: str | None,
+    num_classes: int | None,
+    features: str | None,
+    output: str | None,
 ) -> LoadedTeacher:
     if architecture is not None:
         raise KeysDoNotFit(
@@ -135,27 +153,46 @@ def _load_graph(
             hint="Omit the architecture.",
             pointer="/teacher/architecture",
         )
-    graph = read_graph(path, features)
+    graph = read_graph(path, features, output)
     check_class_count(graph.num_classes, num_classes)
     return LoadedTeacher(
         source=OnnxSource(graph),
         format=CheckpointFormat.ONNX,
         architecture=None,
-        options={},
+        options=_graph_options(graph, output),
         num_classes=graph.num_classes,
         parameters=graph.parameters,
+        notices=graph.notices,
+        takes_bytes=graph.image.dtype == np.uint8,
     )
 
 
+def _graph_options(graph: OnnxGraph, output: str | None) -> dict[str, Any]:
+    """Return the options of a graph, which have the form of architecture options."""
+    channels = graph.format.channels
+    return {
+        **({} if channels == RGB_CHANNELS else {"in_channels": channels}),
+        **({} if output is None else {"output": output}),
+    }
+
+
 def inspect_teacher(
-    path: Path, architecture: str | None = None, num_classes: int | None = None
+    path: Path,
+    architecture: str | None = None,
+    num_classes: int | None = None,
+    output: str | None = None,
 ) -> dict[str, Any]:
     """Check an uploaded checkpoint and describe it as plain data.
 
     Raises:
         TeacherError: See `load_teacher_file`.
     """
-    loaded = load_teacher_file(path, architecture=architecture, num_classes=num_classes)
+    loaded = load_teacher_file(
+        path,
+        architecture=architecture,
+        options=None if output is None else {"output": output},
+        num_classes=num_classes,
+    )
     return {
         "format": str(loaded.format),
         "architecture": loaded.architecture,

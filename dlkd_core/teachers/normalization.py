@@ -5,6 +5,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
+from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.data.dataset import DatasetSplit, ImageDataset
 from dlkd_core.data.host_images import iter_chunks
 from dlkd_core.evaluation.knn_quality import select_rows, shuffle_rows
@@ -18,14 +19,39 @@ REQUESTED = "given"  # set in the spec
 PUBLISHED = "weights"  # stated by the publisher of pretrained weights
 DATA = "data"  # statistics of the training images
 
-# Normalizations of common training recipes
+# Normalizations of common training recipes, for RGB and for grayscale images
+_BYTE_SCALE = 1 / 255  # gives values from 0 to 255, as many TensorFlow networks take them
 COMMON_NORMALIZATIONS: dict[str, Normalization] = {
     "imagenet": Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
     "cifar10": Normalization(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616)),
     "cifar100": Normalization(mean=(0.5071, 0.4867, 0.4408), std=(0.2675, 0.2565, 0.2761)),
     "half": Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
     "none": Normalization(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
+    "bytes": Normalization(mean=(0.0, 0.0, 0.0), std=(_BYTE_SCALE,) * 3),
 }
+_GRAY_NORMALIZATIONS: dict[str, Normalization] = {
+    "mnist": Normalization(mean=(0.1307,), std=(0.3081,)),
+    "fashion_mnist": Normalization(mean=(0.2860,), std=(0.3530,)),
+}
+
+
+def identity_normalization(channels: int) -> Normalization:
+    """Return the normalization that leaves images in [0, 1] as they are."""
+    return Normalization(mean=(0.0,) * channels, std=(1.0,) * channels)
+
+
+def common_normalizations(channels: int) -> dict[str, Normalization]:
+    """Return the normalizations of common training recipes for images with these channels."""
+    if channels == RGB_CHANNELS:
+        return COMMON_NORMALIZATIONS
+    repeated = {
+        name: Normalization(
+            mean=COMMON_NORMALIZATIONS[name].mean[:1] * channels,
+            std=COMMON_NORMALIZATIONS[name].std[:1] * channels,
+        )
+        for name in ("half", "none", "bytes")
+    }
+    return {**_GRAY_NORMALIZATIONS, **repeated} if channels == 1 else repeated
 
 
 def candidate_normalizations(
@@ -41,7 +67,7 @@ def candidate_normalizations(
         return {REQUESTED: requested}
     return {
         **({PUBLISHED: pretrained} if pretrained else {}),
-        **COMMON_NORMALIZATIONS,
+        **common_normalizations(data.channels),
         DATA: channel_statistics(data.train),
     }
 
@@ -68,7 +94,7 @@ def channel_statistics(split: DatasetSplit) -> Normalization:
     They are computed from how often each of the 256 possible pixel values occurs, so they are exact
     for any split size and do not depend on how the images are divided into chunks.
     """
-    counts = torch.zeros(3, _BYTE_VALUES, dtype=torch.float64)
+    counts = torch.zeros(split.images.shape[1], _BYTE_VALUES, dtype=torch.float64)
     for images in iter_chunks(split.images):
         for channel, pixels in enumerate(images.unbind(dim=1)):
             counts[channel] += torch.bincount(pixels.flatten(), minlength=_BYTE_VALUES).cpu()

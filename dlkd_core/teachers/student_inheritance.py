@@ -4,7 +4,7 @@ from dlkd_core.errors import WeightsDoNotFit
 from dlkd_core.models.inherited_weights import InheritedWeights, copy_weights, is_same_class
 from dlkd_core.models.meta_network import build_meta_network
 from dlkd_core.models.network import Network
-from dlkd_core.models.student_init import complete_options
+from dlkd_core.models.student_init import ImageShape, complete_options
 from dlkd_core.spec import StudentInit, StudentSpec
 from dlkd_core.teachers.loading import NetworkSource
 from dlkd_core.teachers.verified_teacher import VerifiedTeacher
@@ -13,18 +13,18 @@ _POINTER = "/student/init"
 
 
 def preview_inheritance(
-    student: StudentSpec, size: tuple[int, int], teacher: VerifiedTeacher | None
+    student: StudentSpec, shape: ImageShape, teacher: VerifiedTeacher | None
 ) -> InheritedWeights | None:
     """Return what the student will inherit, or None if it does not start with these weights.
 
-    `size` is the height and width of the images. No student is initialized.
+    No student is initialized.
 
     Raises:
         WeightsDoNotFit: See `inherit_weights`.
     """
     if teacher is None or student.init != StudentInit.TEACHER:
         return None
-    options = complete_options(student, size)
+    options = complete_options(student, shape)
     network = build_meta_network(student.architecture, len(teacher.classes), options)
     return inherit_weights(network, student.architecture, teacher)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dlkd_core.catalog import find_architecture
 from dlkd_core.common import compute_sha256
 from dlkd_core.data.dataset import ImageDataset
-from dlkd_core.errors import ClassesDoNotFit, ImagesDoNotFit
+from dlkd_core.errors import ClassesDoNotFit, ImagesDoNotFit, SpecError
 from dlkd_core.evaluation import measure_agreement, measure_quality
 from dlkd_core.evaluation.accuracy import LogitsFn
 from dlkd_core.evaluation.knn_quality import knn_quality
@@ -19,6 +19,7 @@ from dlkd_core.network_outputs import Outputs
 from dlkd_core.spec import Normalization, TeacherFile
 from dlkd_core.teachers.knn_verification import verify_by_neighbors
 from dlkd_core.teachers.loading import LoadedTeacher, NetworkSource, load_teacher_file
+from dlkd_core.teachers.normalization import identity_normalization
 from dlkd_core.teachers.onnx_teacher import OnnxTeacher
 from dlkd_core.teachers.pretrained_teacher import load_pretrained_teacher, weights_digest
 from dlkd_core.teachers.unlabeled_verification import default_class_names, verify_unlabeled
@@ -125,6 +126,7 @@ def load_teacher(teacher: TeacherFile, data: ImageDataset, device: torch.device)
         )
         digest = compute_sha256(teacher.path)
     _check_image_size(loaded, data)
+    data = data.with_channels(loaded.channels)
     verification = compare_with_pixels(_verify_teacher(loaded, teacher, data, device), data)
     classes = data.classes or default_class_names(verification.logits.shape[1])
     extractor = loaded.source.build_extractor(verification.normalization, device)
@@ -154,15 +156,39 @@ def _verify_teacher(
         extractor = loaded.source.build_extractor(normalization, device)
         return lambda images: extractor(images).features
 
+    normalization = _requested_normalization(loaded, teacher)
     if loaded.num_classes:
         verify_logits = verify if data.val.is_labeled else verify_unlabeled
-        return verify_logits(
-            logits, data, teacher.normalization, teacher.class_map, loaded.normalization
-        )
+        return verify_logits(logits, data, normalization, teacher.class_map, loaded.normalization)
     if teacher.class_map is not None:
         raise ClassesDoNotFit(
             "class_map selects among the teacher's classes, but this teacher has no classifier.",
             hint="Omit class_map. The student then learns from the teacher's features.",
             pointer="/teacher/class_map",
         )
-    return verify_by_neighbors(features, data, teacher.normalization, loaded.normalization)
+    return verify_by_neighbors(features, data, normalization, loaded.normalization)
+
+
+def _requested_normalization(loaded: LoadedTeacher, teacher: TeacherFile) -> Normalization | None:
+    """Return the only normalization to try, or None to try several.
+
+    Raises:
+        SpecError: The normalization in the spec cannot be applied.
+    """
+    requested = teacher.normalization
+    if loaded.takes_bytes:
+        if requested:
+            raise SpecError(
+                "The ONNX graph takes bytes (uint8), to which no normalization can be applied.",
+                hint="Omit normalization.",
+                pointer="/teacher/normalization",
+            )
+        return identity_normalization(loaded.channels)
+    if requested and len(requested.mean) != loaded.channels:
+        raise SpecError(
+            f"The normalization has {len(requested.mean)} values, but the teacher takes images with"
+            f" {loaded.channels} channels.",
+            hint="State one mean and one std per channel, or omit normalization.",
+            pointer="/teacher/normalization",
+        )
+    return requested

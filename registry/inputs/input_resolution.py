@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from dlkd_core.catalog import find_architecture
+from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
+from dlkd_core.catalog.channels import resolve_channels
+from dlkd_core.errors import ImagesDoNotFit
 from dlkd_core.spec import (
     AUTO_CLASS_MAP,
     DEFAULT_RESIZE,
@@ -22,6 +25,7 @@ from registry.db.input_tables import Dataset, Teacher
 from registry.db.model_tables import Model
 from registry.errors import (
     ArchitectureMismatch,
+    ChannelsUnsupported,
     ClassesMismatch,
     ClassesTooFew,
     DatasetInvalid,
@@ -214,10 +218,27 @@ def _network_facts(row: Teacher | Model) -> InputFacts:
 def _check_sizes(spec: JobSpec, teacher: InputFacts | None, dataset: Dataset) -> None:
     image, side = dataset.image or {}, spec.dataset.image_size
     size = (side, side) if side else (image["height"], image["width"])
+    _check_channels(spec, teacher, image.get("channels", RGB_CHANNELS))
     _check_size(spec.student.architecture, spec.student.options, size, "/student/architecture")
     if teacher and teacher["architecture"]:
         pointer = "/teacher/pretrained" if "pretrained" in teacher else "/teacher/id"
         _check_size(teacher["architecture"], teacher["options"] or {}, size, pointer)
+
+
+def _check_channels(spec: JobSpec, teacher: InputFacts | None, in_dataset: int) -> None:
+    of_teacher = (teacher["options"] or {}).get("in_channels", RGB_CHANNELS) if teacher else None
+    try:
+        channels = resolve_channels(spec.dataset.channels, in_dataset, of_teacher)
+    except ImagesDoNotFit as error:
+        raise ChannelsUnsupported(error.message, hint=error.hint, pointer=error.pointer) from error
+    built_for = spec.student.options.get("in_channels", channels)
+    if built_for != channels:
+        raise ChannelsUnsupported(
+            f"The student takes images with {built_for} channels, but those of the job have"
+            f" {channels}.",
+            hint="Omit in_channels, or set dataset.channels.",
+            pointer="/student/options/in_channels",
+        )
 
 
 def _check_size(name: str, options: InputFacts, size: tuple[int, int], pointer: str) -> None:

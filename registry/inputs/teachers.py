@@ -28,13 +28,13 @@ def create(
 ) -> Teacher:
     """Create a teacher from a stored file and queue its check.
 
-    `declared` holds what is known before the check: the architecture, num_classes and normalization
-    that the client declared, and the format detected from the file's first bytes.
+    `declared` holds what is known before the check: the architecture, num_classes, output and
+    normalization that the client declared, and the format detected from the file's first bytes.
 
     After the commit, the caller sends a queue message for the job `check_job_id`.
     """
     declared = declared or {}
-    facts = {key: declared.get(key) for key in ("architecture", "num_classes")}
+    columns = {key: declared.get(key) for key in ("architecture", "num_classes")}
     suffix_format = _FORMATS_BY_SUFFIX.get(PurePath(filename).suffix.lower(), "torch")
     return create_input(
         session,
@@ -43,11 +43,11 @@ def create(
         stored,
         filename=filename,
         name=name,
-        facts=facts,
+        facts={**columns, "output": declared.get("output")},
         format=declared.get("format") or suffix_format,
         options={},
         normalization=declared.get("normalization"),
-        **facts,
+        **columns,
     )
 
 

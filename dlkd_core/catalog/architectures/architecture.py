@@ -15,11 +15,22 @@ TORCHVISION_FAMILY = "torchvision"
 TIMM_FAMILY = "timm"
 # Each of these families contains all networks of a library. Both libraries have ResNets.
 _LIBRARY_FAMILIES = {TORCHVISION_FAMILY, TIMM_FAMILY}
+RGB_CHANNELS = 3
+MAX_CHANNELS = 64
 DEFAULT_MIN_SIZE = 4  # most networks run on a single pixel, but nothing can be learned from it
 
 
 class ArchitectureOptions(FrozenModel):
     """Base class of architecture options. Architectures without options use it directly."""
+
+    # Left out of JSON for RGB, so that specs and checkpoints are as they were before this option.
+    in_channels: int = Field(
+        RGB_CHANNELS,
+        ge=1,
+        le=MAX_CHANNELS,
+        exclude_if=lambda channels: channels == RGB_CHANNELS,
+        description="Number of channels of the images. Default: that of the job's images.",
+    )
 
 
 class CifarResNetOptions(ArchitectureOptions):
@@ -104,6 +115,18 @@ class Architecture(FrozenModel):
         """
         families = {self.family, teacher.family}
         return len(families) == 1 or families <= _LIBRARY_FAMILIES
+
+    def with_images(
+        self, options: Mapping[str, Any], size: tuple[int, int], channels: int
+    ) -> dict[str, Any]:
+        """Return the options for images of this height, width and number of channels.
+
+        An option that is already set is kept.
+        """
+        completed = self.with_image_size(options, size)
+        if channels != RGB_CHANNELS:
+            completed.setdefault("in_channels", channels)
+        return completed
 
     def with_image_size(self, options: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
         """Return the options, with a missing image size filled in.

@@ -10,11 +10,14 @@ transforms to each image. This module applies them to a whole batch on its devic
   their content.
 """
 
+from collections.abc import Callable
 from math import log
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 
 # fraction of the image's area that a crop covers
 PLAIN_AREA, _STRONG_AREA = (0.08, 1.0), (0.2, 1.0)
@@ -29,12 +32,12 @@ def make_moco_views(images: Tensor, generator: torch.Generator, *, flip: bool) -
     """Return a plain and a strongly augmented view of each image, adjacent in the batch.
 
     Args:
-        images: (batch, 3, H, W) uint8.
+        images: (batch, C, H, W) uint8.
         generator: a CPU generator, so that all devices draw the same numbers.
         flip: whether to mirror each view with a probability of 1/2.
 
     Returns:
-        (batch * 2, 3, H, W) float32 in [0, 1].
+        (batch * 2, C, H, W) float32 in [0, 1].
     """
     whole = images.float() / 255
     plain = resized_crop(whole, PLAIN_AREA, generator)
@@ -103,19 +106,23 @@ def _color_jitter(images: Tensor, generator: torch.Generator) -> Tensor:
         _uniform(images, 1 - _JITTER_STRENGTH, 1 + _JITTER_STRENGTH, generator) for _ in range(3)
     )
     hue_shift = _uniform(images, -_HUE_SHIFT, _HUE_SHIFT, generator)
-    steps = (
+    steps: tuple[Callable[[Tensor], Tensor], ...] = (
         lambda x: x * brightness,
         lambda x: contrast * x + (1 - contrast) * _grayscale(x).mean(dim=(1, 2, 3), keepdim=True),
         lambda x: saturation * x + (1 - saturation) * _grayscale(x),
         lambda x: _shift_hue(x, hue_shift),
     )
+    if images.shape[1] != RGB_CHANNELS:
+        steps = steps[:2]  # the others change colors
     for step in torch.randperm(len(steps), generator=generator).tolist():
         images = steps[step](images).clamp(0, 1)
     return images
 
 
 def _grayscale(images: Tensor) -> Tensor:
-    """Return the luma, (batch, 1, H, W)."""
+    """Return the luma, (batch, 1, H, W), or the mean of channels that are not RGB."""
+    if images.shape[1] != RGB_CHANNELS:
+        return images.mean(dim=1, keepdim=True)
     return (images * images.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
 
 

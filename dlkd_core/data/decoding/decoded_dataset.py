@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dlkd_core.catalog.architectures.architecture import MAX_CHANNELS, RGB_CHANNELS
 from dlkd_core.data.decoding.image import Pixels, resize_image
 from dlkd_core.data.read_options import ARRAYS_TOO_LARGE_HINT, ReadOptions
 from dlkd_core.errors import DatasetTooLarge, LayoutInvalid
@@ -23,7 +24,7 @@ class DecodedSplit:
     """A decoded split.
 
     Args:
-        pixels: (M, 3, H, W) uint8.
+        pixels: (M, C, H, W) uint8.
         labels: class indices (N,) int64, -1 for all images if the split has no labels.
         rows: indices of the split's images in `pixels`, (N,). If None, all images in `pixels`
             belong to the split.
@@ -83,7 +84,7 @@ def dataset_from_arrays(
     names, the label numbers are used as names.
 
     Args:
-        images: uint8 images per split, (N, H, W), (N, H, W, 1 | 3) or (N, 1 | 3, H, W).
+        images: uint8 images per split, (N, H, W), (N, H, W, C) or (N, C, H, W).
         labels: labels (N,) per split. A split may be unlabeled.
         classes: class names in label order.
         read_options: options for reading the dataset.
@@ -104,9 +105,11 @@ def dataset_from_arrays(
             )
     _check_memory(images, read_options)
     pixels = {
-        split: _resize_all(_to_rgb(array, split), read_options) for split, array in images.items()
+        split: _resize_all(_channels_first(array, split), read_options)
+        for split, array in images.items()
     }
     _check_same_size(pixels)
+    _check_same_channels(pixels)
     splits = {
         split: DecodedSplit(array, labels.get(split, np.full(len(array), NO_LABEL)))
         for split, array in pixels.items()
@@ -149,8 +152,8 @@ def missing_label_notices(train: Labels, classes: Sequence[str]) -> list[str]:
 
 
 def _check_memory(images: Mapping[str, npt.NDArray[np.generic]], read_options: ReadOptions) -> None:
-    """Check that the arrays fit in memory after conversion to RGB."""
-    total = sum(array.nbytes * (1 if 3 in array.shape[1:] else 3) for array in images.values())
+    """Check that the arrays fit in memory."""
+    total = sum(array.nbytes for array in images.values())
     limit = min(read_options.memory_budget, read_options.limits.packed_bytes)
     if total > limit:
         raise DatasetTooLarge(
@@ -169,7 +172,8 @@ def _check_same_size(pixels: Mapping[str, Pixels]) -> None:
         )
 
 
-def _to_rgb(array: npt.NDArray[np.generic], split: str) -> Pixels:
+def _channels_first(array: npt.NDArray[np.generic], split: str) -> Pixels:
+    """Return the images as (N, C, H, W). Images (N, H, W) have one channel."""
     if array.dtype != np.uint8:
         raise LayoutInvalid(
             f"The images of the {split} split have the type {array.dtype}, not uint8.",
@@ -177,15 +181,35 @@ def _to_rgb(array: npt.NDArray[np.generic], split: str) -> Pixels:
         )
     if array.ndim == 3:
         array = array[:, None]
-    elif array.ndim == 4 and array.shape[3] in (1, 3) and array.shape[1] not in (1, 3):
+    elif array.ndim == 4 and _has_channels_last(array.shape):
         array = array.transpose(0, 3, 1, 2)
-    if array.ndim != 4 or array.shape[1] not in (1, 3) or not array.size:
+    if array.ndim != 4 or not 1 <= array.shape[1] <= MAX_CHANNELS or not array.size:
         raise LayoutInvalid(
             f"The images of the {split} split have an unsupported shape, {array.shape}.",
-            hint="Use (N, H, W), (N, H, W, 3) or (N, 3, H, W).",
+            hint="Use (N, H, W), (N, H, W, C) or (N, C, H, W), with 1 (grayscale), 3 (RGB) or up to"
+            f" {MAX_CHANNELS} channels.",
         )
-    shape = (len(array), 3, *array.shape[2:])
-    return np.ascontiguousarray(np.broadcast_to(array, shape)).astype(np.uint8, copy=False)
+    return np.require(array, np.uint8, ["C", "W"])
+
+
+def _has_channels_last(shape: tuple[int, ...]) -> bool:
+    """Return whether images of this shape (N, ?, ?, ?) have their channels in the last dimension.
+
+    Dimensions of 1 and 3 are those of grayscale and RGB images. Otherwise, there are fewer channels
+    than rows and columns.
+    """
+    _, first, height, last = shape
+    common = (1, RGB_CHANNELS)
+    if (first in common) != (last in common):
+        return last in common
+    return last < min(first, height)
+
+
+def _check_same_channels(pixels: Mapping[str, Pixels]) -> None:
+    counts = {split: array.shape[1] for split, array in pixels.items()}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{count} in {split}" for split, count in counts.items())
+        raise LayoutInvalid(f"The splits have different numbers of channels: {listed}.")
 
 
 def _resize_all(pixels: Pixels, read_options: ReadOptions) -> Pixels:

@@ -1,4 +1,4 @@
-"""Decodes one image to a uint8 RGB array. The format and the number of pixels are restricted."""
+"""Decodes one image to a uint8 array. The format and the number of pixels are restricted."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.data.read_options import DatasetLimits
 from dlkd_core.errors import ImageUnreadable
 from dlkd_core.spec import DEFAULT_RESIZE, ResizeMode
@@ -28,6 +29,7 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_GRAY_MODES = frozenset({"1", "L", "LA", "La"})
 
 
 class ValueRange(NamedTuple):
@@ -55,12 +57,22 @@ class ValueRange(NamedTuple):
         return 0.0, white
 
 
-def read_image_header(
-    content: bytes, name: str, limits: DatasetLimits
-) -> tuple[tuple[int, int], ValueRange | None]:
-    """Read an image's height and width, with the EXIF orientation applied, and its value range.
+class ImageHeader(NamedTuple):
+    """What is known about an image before it is decoded.
 
-    The range is None for images with 8 bits or less, of which only the header is read.
+    Attributes:
+        size: Height and width, with the EXIF orientation applied.
+        is_gray: Whether the image has no colors.
+        value_range: Value range of an image with more than 8 bits, or None.
+    """
+
+    size: tuple[int, int]
+    is_gray: bool
+    value_range: ValueRange | None = None
+
+
+def read_image_header(content: bytes, name: str, limits: DatasetLimits) -> ImageHeader:
+    """Read an image's header, and its values if they have more than 8 bits.
 
     Raises:
         ImageUnreadable: the image cannot be decoded or has too many pixels.
@@ -69,23 +81,24 @@ def read_image_header(
         # EXIF orientations 5 to 8 swap height and width.
         is_sideways = _read_orientation(image) >= 5
         size = (image.width, image.height) if is_sideways else (image.height, image.width)
+        is_gray = image.mode in _GRAY_MODES or _has_wide_values(image)
         if not _has_wide_values(image):
-            return size, None
+            return ImageHeader(size, is_gray)
         values = np.asarray(image)
         if not np.isfinite(values).all():
             raise ImageUnreadable(f"{name} contains NaN or infinite values.")
-        return size, ValueRange(float(values.min()), float(values.max()))
+        return ImageHeader(size, is_gray, ValueRange(float(values.min()), float(values.max())))
 
 
 def decode_image(
     content: bytes,
     name: str,
     limits: DatasetLimits,
-    size: tuple[int, int],
+    shape: tuple[int, int, int],
     resize: ResizeMode = DEFAULT_RESIZE,
     value_range: ValueRange | None = None,
 ) -> Pixels:
-    """Decode an image to (3, H, W) uint8 RGB and resize it to `size` (H, W).
+    """Decode an image to uint8 and resize it to `shape` (C, H, W), where C is 1 or 3.
 
     An image with more than 8 bits is scaled by `value_range`, the range of the whole dataset.
 
@@ -96,17 +109,25 @@ def decode_image(
         transposition = _TRANSPOSITIONS.get(_read_orientation(opened))
         upright = opened if transposition is None else opened.transpose(transposition)
         image = _to_rgb(upright, value_range)
+    channels, *sides = shape
+    size = sides[0], sides[1]
+    if channels == 1:
+        image = image.convert("L")
     if (image.height, image.width) != size:
         image = _resize(image, size, resize)
-    return np.asarray(image).transpose(2, 0, 1)
+    pixels = np.asarray(image)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
 def resize_image(pixels: Pixels, size: tuple[int, int], resize: ResizeMode) -> Pixels:
-    """Resize a decoded image (3, h, w) to (3, H, W)."""
+    """Resize a decoded image (C, h, w) to (C, H, W)."""
     if pixels.shape[1:] == size:
         return pixels
-    image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-    return np.asarray(_resize(image, size, resize)).transpose(2, 0, 1)
+    if len(pixels) == RGB_CHANNELS:
+        image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+        return np.asarray(_resize(image, size, resize)).transpose(2, 0, 1)
+    channels = [_resize(Image.fromarray(channel), size, resize) for channel in pixels]
+    return np.stack([np.asarray(channel) for channel in channels])
 
 
 def _resize(image: Image.Image, size: tuple[int, int], mode: ResizeMode) -> Image.Image:

@@ -70,7 +70,7 @@ def dataset_from_files(
     size = _target_size(scan.size_counts, read_options)
     plan = _plan_rows(scan, folders)
     images = read_options.allocate(
-        {split: (len(labels), 3, *size) for split, labels in plan.labels.items()}
+        {split: (len(labels), scan.channels, *size) for split, labels in plan.labels.items()}
     )
     _decode_into(images, open_members(), plan, scan, read_options)
     rows = _decodable_rows(plan, scan, read_options.limits)
@@ -131,7 +131,7 @@ def _decode_into(
 
     Files that cannot be decoded are added to `scan.broken_files`.
     """
-    size = images["train"].shape[2], images["train"].shape[3]
+    channels, height, width = images["train"].shape[1:]
     value_range = scan.value_range
     for name, content in members:
         if name in plan.rows and name not in scan.broken_files:
@@ -141,7 +141,7 @@ def _decode_into(
                     content,
                     display_name(name),
                     read_options.limits,
-                    size,
+                    (channels, height, width),
                     read_options.resize,
                     value_range,
                 )

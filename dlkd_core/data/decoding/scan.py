@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import PurePosixPath
 
+from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.data.decoding.archive import Member
 from dlkd_core.data.decoding.folder_layout import (
     UNLABELED_FOLDER,
@@ -52,6 +53,7 @@ class DatasetScan:
         tables: contents of those files that may list the images with their labels.
         hidden_files: number of files that are hidden or in hidden folders.
         image_sizes: height and width of each readable image.
+        color_images: paths of the readable images that are not grayscale.
         value_ranges: value range of each image with more than 8 bits.
         broken_files: error message of each unreadable image.
         placements: split and label of each image. Filled after the scan.
@@ -65,6 +67,7 @@ class DatasetScan:
     tables: dict[PurePosixPath, bytes] = field(default_factory=dict)
     hidden_files: int = 0
     image_sizes: dict[PurePosixPath, Size] = field(default_factory=dict)
+    color_images: set[PurePosixPath] = field(default_factory=set)
     value_ranges: dict[PurePosixPath, ValueRange] = field(default_factory=dict)
     broken_files: dict[PurePosixPath, str] = field(default_factory=dict)
     placements: dict[PurePosixPath, Placement] = field(default_factory=dict)
@@ -75,6 +78,11 @@ class DatasetScan:
     def size_counts(self) -> Counter[Size]:
         """Number of images per size (H, W)."""
         return Counter(self.image_sizes.values())
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the images: 1 if all of them are grayscale, and 3 otherwise."""
+        return RGB_CHANNELS if self.color_images or not self.image_sizes else 1
 
     @property
     def value_range(self) -> ValueRange | None:
@@ -107,11 +115,12 @@ class DatasetScan:
             )
         self.images.add(name)
         try:
-            self.image_sizes[name], value_range = read_image_header(
-                read(), display_name(name), limits
-            )
-            if value_range is not None:
-                self.value_ranges[name] = value_range
+            header = read_image_header(read(), display_name(name), limits)
+            self.image_sizes[name] = header.size
+            if not header.is_gray:
+                self.color_images.add(name)
+            if header.value_range is not None:
+                self.value_ranges[name] = header.value_range
         except ImageUnreadable as error:
             self.broken_files[name] = error.message
 
@@ -136,6 +145,7 @@ class DatasetScan:
         }
         for name in self.images - self.placements.keys():
             self.image_sizes.pop(name, None)
+            self.color_images.discard(name)
             self.value_ranges.pop(name, None)
             self.broken_files.pop(name, None)
         self.notices += [

@@ -20,7 +20,7 @@ from dlkd_core.errors import (
 )
 from dlkd_core.spec import Normalization, TeacherFile
 from dlkd_core.teachers.loading import inspect_teacher, load_teacher_file
-from dlkd_core.teachers.onnx_graph import read_graph
+from dlkd_core.teachers.onnx_reader import read_graph
 from dlkd_core.teachers.verified_teacher import load_teacher
 
 CPU = torch.device("cpu")
@@ -153,9 +153,12 @@ def test_weights_in_another_file_are_refused(save: Save) -> None:
         load_teacher_file(path)
 
 
-def test_a_graph_without_rgb_input_is_refused(save: Save) -> None:
-    with pytest.raises(CheckpointRefused, match="cannot be used as an image classifier"):
-        load_teacher_file(save(build_graph(channels=1)))
+def test_a_grayscale_graph_takes_images_with_one_channel(save: Save) -> None:
+    loaded = load_teacher_file(save(build_graph(channels=1)))
+    assert (loaded.channels, loaded.options) == (1, {"in_channels": 1})
+    gray = Normalization(mean=(0.5,), std=(0.25,))
+    outputs = loaded.source.build_extractor(gray, CPU)(torch.rand(2, 1, 8, 8))
+    assert outputs.logits.shape == (2, 4)
 
 
 def test_a_truncated_file_is_unreadable(save: Save) -> None:

@@ -163,8 +163,8 @@ def test_a_guessing_teacher_is_refused_with_the_normalizations_tried() -> None:
         in caught.value.message
     )
     assert (
-        "imagenet 25.0%, cifar10 25.0%, cifar100 25.0%, half 25.0%, none 25.0%, data 25.0%"
-        in caught.value.message
+        "imagenet 25.0%, cifar10 25.0%, cifar100 25.0%, half 25.0%, none 25.0%, bytes 25.0%,"
+        " data 25.0%" in caught.value.message
     )
     assert caught.value.hint == TeacherAtChance.default_hint
 

@@ -1,0 +1,75 @@
+"""onnxruntime sessions, and the errors that they raise."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import torch
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+Arrays = list[npt.NDArray[np.generic]]
+
+_ERRORS = (
+    ort_errors.EPFail,
+    ort_errors.EngineError,
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NotFound,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
+
+
+class GraphFailed(Exception):
+    """onnxruntime cannot load or run a graph. The message is the first line of its error."""
+
+
+def create_session(model: onnx.ModelProto, device: torch.device) -> onnxruntime.InferenceSession:
+    """Return a session for a graph, on the GPU if the installed onnxruntime supports it.
+
+    Raises:
+        GraphFailed: onnxruntime cannot load the graph.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4  # errors are raised, and need not be printed as well
+    gpu = ["CUDAExecutionProvider"] if device.type == "cuda" else []
+    providers = [
+        name
+        for name in [*gpu, "CPUExecutionProvider"]
+        if name in onnxruntime.get_available_providers()
+    ]
+    with _translate_errors():
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
+
+
+def run_session(
+    session: onnxruntime.InferenceSession,
+    names: list[str],
+    image: str,
+    batch: npt.NDArray[np.generic],
+) -> Arrays:
+    """Return the tensors `names` of a graph for a batch of images.
+
+    Raises:
+        GraphFailed: The graph does not run on images of this shape.
+    """
+    with _translate_errors():
+        arrays: Arrays = session.run(names, {image: batch})
+    return arrays
+
+
+@contextmanager
+def _translate_errors() -> Iterator[None]:
+    try:
+        yield
+    except _ERRORS as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        raise GraphFailed(reason or type(error).__name__) from error

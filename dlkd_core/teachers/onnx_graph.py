@@ -37,6 +37,7 @@ _FLOAT_TYPES = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DO
 _COMMON_CHANNELS = (3, 1, 4)
 _MAX_CHANNELS = 64  # a dimension of at most this size can be the channels
 _MIN_MAP_CHANNELS = 4
+MAX_IMAGE_SIDE = 4096  # maximum size of each dimension of the image input
 
 Shape = tuple[int | None, ...]  # If None, the dimension is dynamic.
 
@@ -156,6 +157,11 @@ def find_image_input(model: onnx.ModelProto) -> ImageInput:
             "an input with four dimensions (batch, channels, height, width)",
             f"Its input {value.name} has the dimensions {list(shape)}",
         )
+    if any(side is not None and not 0 < side <= MAX_IMAGE_SIDE for side in shape):
+        raise refusal_error(
+            f"dimensions from 1 to {MAX_IMAGE_SIDE}",
+            f"Its input {value.name} has the dimensions {list(shape)}",
+        )
     element_type = value.type.tensor_type.elem_type
     if element_type not in _IMAGE_TYPES:
         raise refusal_error(
@@ -268,7 +274,7 @@ def expose_outputs(graph: OnnxGraph) -> OnnxGraph:
     consumers = (
         node
         for node in model.graph.node
-        if node.op_type in _QUANTIZED_OPS and node.input[0] == graph.features
+        if node.op_type in _QUANTIZED_OPS and _first_input(node) == graph.features
     )
     consumer = next(consumers, None)
     features = graph.features
@@ -309,7 +315,7 @@ def _find_activation(producers: _Producers, output: str) -> onnx.NodeProto | Non
     node = producers.get(output)
     while node is not None and node.op_type in _PASSIVE_OPS and node.input:
         node = producers.get(node.input[0])
-    if node is None or node.op_type not in _ACTIVATIONS or node.input[0] not in producers:
+    if node is None or node.op_type not in _ACTIVATIONS or _first_input(node) not in producers:
         return None
     return node
 
@@ -329,11 +335,16 @@ def _find_features(producers: _Producers, logits: str, requested: str | None) ->
     node = producers.get(logits)
     while node is not None and node.op_type not in _WEIGHTED_OPS:
         node = next(_computed_inputs(node, producers), None)
-    if node is None or node.input[0] not in producers:
+    if node is None or _first_input(node) not in producers:
         raise refusal_error(
             "a classifier after other layers", f"No layer with weights computes {logits}"
         )
     return str(node.input[0])
+
+
+def _first_input(node: onnx.NodeProto) -> str:
+    """Return the name of a node's first input, or an empty text if it has none."""
+    return node.input[0] if node.input else ""
 
 
 def _computed_inputs(node: onnx.NodeProto, producers: _Producers) -> Iterator[onnx.NodeProto]:

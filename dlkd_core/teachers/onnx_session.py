@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Timer
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import onnxruntime
 import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+MAX_RUN_SECONDS = 120.0  # for one batch; a graph can contain a loop without end
 Arrays = list[npt.NDArray[np.generic]]
 
 _ERRORS = (
@@ -22,6 +24,7 @@ _ERRORS = (
     ort_errors.NotFound,
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
+    MemoryError,
     RuntimeError,
     ValueError,
 )
@@ -59,10 +62,17 @@ def run_session(
     """Return the tensors `names` of a graph for a batch of images.
 
     Raises:
-        GraphFailed: The graph does not run on images of this shape.
+        GraphFailed: The graph does not run on images of this shape, or takes too long.
     """
-    with _translate_errors():
-        arrays: Arrays = session.run(names, {image: batch})
+    options = onnxruntime.RunOptions()
+    timer = Timer(MAX_RUN_SECONDS, setattr, (options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        with _translate_errors():
+            arrays: Arrays = session.run(names, {image: batch}, options)
+    finally:
+        timer.cancel()
     return arrays
 
 

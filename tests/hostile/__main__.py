@@ -26,12 +26,17 @@ def main() -> int:
     for outcome in run_cases(choose_cases(arguments.patterns, sample=arguments.sample)):
         outcomes.append(outcome)
         if arguments.json:
-            print(json.dumps(asdict(outcome)), flush=True)
+            _write(json.dumps(asdict(outcome)))
         elif not arguments.table:
-            print(_describe(outcome), flush=True)
+            _write(_describe(outcome))
     if arguments.table:
-        print(_table(outcomes))
+        _write(_table(outcomes))
     return int(any(outcome.problem for outcome in outcomes))
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _describe(outcome: Outcome) -> str:

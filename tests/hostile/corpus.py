@@ -29,7 +29,7 @@ _GROUPS = (
     webdatasets,
     label_tables,
 )
-_SAMPLE_STEP = 7
+_SAMPLE_STEP = 17
 
 
 def all_cases() -> list[Case]:

@@ -97,19 +97,15 @@ def _run_case(case: Case, root: Path) -> Outcome:
 
 
 def _find_problem(case: Case, outcome: Outcome) -> str:
-    if outcome.code not in case.outcomes:
-        return f"expected {' or '.join(case.outcomes)}"
-    if case.mentions not in outcome.text:
-        return f"the text does not contain {case.mentions!r}"
-    if outcome.code != READY and outcome.code not in _known_codes():
-        return "the code is not one of the project's errors"
-    if outcome.seconds > MAX_SECONDS:
-        return "the check took too long"
-    if outcome.peak_bytes > MAX_PEAK_BYTES:
-        return "the check used too much memory"
-    if outcome.written_bytes > MAX_WRITTEN_BYTES:
-        return "the check wrote too much"
-    return ""
+    problems = {
+        f"expected {' or '.join(case.outcomes)}": outcome.code not in case.outcomes,
+        f"the text does not contain {case.mentions!r}": case.mentions not in outcome.text,
+        "the code is not one of the project's": outcome.code not in {READY, *_known_codes()},
+        "the check took too long": outcome.seconds > MAX_SECONDS,
+        "the check used too much memory": outcome.peak_bytes > MAX_PEAK_BYTES,
+        "the check wrote too much": outcome.written_bytes > MAX_WRITTEN_BYTES,
+    }
+    return next((problem for problem, is_present in problems.items() if is_present), "")
 
 
 def _known_codes() -> set[str]:

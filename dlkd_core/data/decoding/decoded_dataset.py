@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dlkd_core.catalog.architectures.architecture import MAX_CHANNELS, RGB_CHANNELS
+from dlkd_core.catalog.architectures.architecture import MAX_CHANNELS, MAX_CLASSES, RGB_CHANNELS
 from dlkd_core.data.decoding.image import Pixels, resize_image
 from dlkd_core.data.read_options import ARRAYS_TOO_LARGE_HINT, ReadOptions
 from dlkd_core.errors import DatasetTooLarge, LayoutInvalid
@@ -16,7 +16,6 @@ Labels = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 HOLDOUT_FRACTION = 0.1
 NO_LABEL = -1
-MAX_CLASSES = 1_000_000
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dlkd_core.catalog.architectures.architecture import MAX_CLASSES
 from dlkd_core.data.decoding.archive import Member, open_members
-from dlkd_core.data.decoding.decoded_dataset import MAX_CLASSES, NO_LABEL, DecodedDataset
+from dlkd_core.data.decoding.decoded_dataset import NO_LABEL, DecodedDataset
 from dlkd_core.data.decoding.folder_layout import (
     INDEX_DIGITS,
     UNLABELED_FOLDER,

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from dlkd_core.catalog.architectures.architecture import MAX_CLASSES
 from dlkd_core.data.decoding.archive import (
     Member,
     MemberStream,
     open_members,
 )
-from dlkd_core.data.decoding.decoded_dataset import MAX_CLASSES, DecodedDataset
+from dlkd_core.data.decoding.decoded_dataset import DecodedDataset
 from dlkd_core.data.decoding.folder_layout import (
     INDEX_DIGITS,
     UNLABELED_FOLDER,

@@ -36,21 +36,35 @@ def _with(name: str, content: bytes | None = None) -> bytes:
 
 def _names() -> Iterator[Case]:
     outside = {
-        "dot-dot": "../odd.png", "dot-dot-inside": "train/../../odd.png", "absolute": "/etc/odd.png",
-        "backslash": "..\\odd.png", "absolute-backslash": "\\odd.png", "drive": "C:/odd.png",
-        "drive-backslash": "C:\\odd.png", "share": "\\\\server\\odd.png", "dot-dot-only": "..",
-    }  # fmt: skip
+        "dot-dot": "../odd.png",
+        "dot-dot-inside": "train/../../odd.png",
+        "absolute": "/etc/odd.png",
+        "backslash": "..\\odd.png",
+        "absolute-backslash": "\\odd.png",
+        "drive": "C:/odd.png",
+        "drive-backslash": "C:\\odd.png",
+        "share": "\\\\server\\odd.png",
+        "dot-dot-only": "..",
+    }
     for name, text in outside.items():
         yield _case(f"name-{name}", _with(text), _REFUSED, mentions="points outside")
     yield _case("name-deep", _with("a/" * 100 + "odd.png"), _REFUSED, mentions="nested deeper")
     yield _case("name-empty", _without_name(), _REFUSED, mentions="without a name")
     odd = {
-        "spaces": "train/cat/ .png", "line-break": "train/cat/a\nb.png", "escape": "train/cat/\x1b[31m.png",
-        "emoji": "train/cat/\U0001f408.png", "right-to-left": "train/cat/\u202egnp.png",
-        "dots": "train/cat/....png", "dot-slash": "./train/cat/odd.png", "double-slash": "train//cat/odd.png",
-        "trailing-dot": "train/cat/odd.png.", "device": "train/cat/NUL", "drive-inside": "train/cat/C:odd.png",
-        "percent": "train/cat/%s%n%x.png", "quotes": "train/cat/'\"`$(reboot).png",
-    }  # fmt: skip
+        "spaces": "train/cat/ .png",
+        "line-break": "train/cat/a\nb.png",
+        "escape": "train/cat/\x1b[31m.png",
+        "emoji": "train/cat/\U0001f408.png",
+        "right-to-left": "train/cat/\u202egnp.png",
+        "dots": "train/cat/....png",
+        "dot-slash": "./train/cat/odd.png",
+        "double-slash": "train//cat/odd.png",
+        "trailing-dot": "train/cat/odd.png.",
+        "device": "train/cat/NUL",
+        "drive-inside": "train/cat/C:odd.png",
+        "percent": "train/cat/%s%n%x.png",
+        "quotes": "train/cat/'\"`$(reboot).png",
+    }
     for name, text in odd.items():
         yield _case(f"name-{name}", _with(text), READY)
     long = {"1000": 1_000, "60000": 60_000}
@@ -61,11 +75,16 @@ def _names() -> Iterator[Case]:
     }
     yield _case("class-of-30000-letters", make_zip(valid_files() | files), _REFUSED, _LAYOUT)
     files = {f"{split}/a\x1b\x02b/{n}.png": png(n) for split in ("train", "val") for n in (1, 2)}
-    yield _case("class-of-control-characters", make_zip(valid_files() | files), _LAYOUT,
-                mentions="x1b")  # fmt: skip
-    yield _case("names-of-4-megabytes",
-                make_zip(valid_files() | {f"train/cat/{n}{'x' * 60_000}": b"" for n in range(70)}),
-                READY, _REFUSED, _IMAGE)  # fmt: skip
+    yield _case(
+        "class-of-control-characters", make_zip(valid_files() | files), _LAYOUT, mentions="x1b"
+    )
+    yield _case(
+        "names-of-4-megabytes",
+        make_zip(valid_files() | {f"train/cat/{n}{'x' * 60_000}": b"" for n in range(70)}),
+        READY,
+        _REFUSED,
+        _IMAGE,
+    )
     accented = _with("train/cat/caf\u00e9.png")
     yield _case(
         "name-not-utf8", accented.replace("\u00e9".encode(), b"\xff\xfe"), _UNREADABLE, _REFUSED
@@ -278,9 +297,12 @@ def _bombs() -> Iterator[Case]:
     properties = dictionary.find(b"\x05\x00\x5d", dictionary.find(_ODD.encode()))
     patched = dictionary[: properties + 3] + b"\xff" * 4 + dictionary[properties + 7 :]
     yield _case("lzma-dictionary-of-4-gigabytes", patched, READY, _REFUSED, _UNREADABLE)
-    yield _case("lzma-properties-wrong",
-                dictionary[: properties + 2] + b"\xff" + dictionary[properties + 3 :],
-                _UNREADABLE, mentions="train/cat")  # fmt: skip
+    yield _case(
+        "lzma-properties-wrong",
+        dictionary[: properties + 2] + b"\xff" + dictionary[properties + 3 :],
+        _UNREADABLE,
+        mentions="train/cat",
+    )
 
     def write_million(path: Path) -> None:
         """Write a directory of 2.1 million empty members, the smallest possible, by hand."""
@@ -331,10 +353,18 @@ def _contents() -> Iterator[Case]:
     yield _case("folders-only", make_zip({"train/": b"", "train/cat/": b"", "val/": b""}), _LAYOUT)
     yield _case("no-members", make_zip({}), _LAYOUT)
     yield _case("nested-zip", make_zip({"data.zip": make_zip(valid_files())}), _LAYOUT)
-    yield _case("nested-zip-beside-images", _with("more.zip", make_zip(valid_files())), READY,
-                mentions="1 file that is not an image was ignored")  # fmt: skip
-    yield _case("nested-zip-among-images", _with("train/cat/more.zip", make_zip(valid_files())), READY,
-                mentions="1 file that is not an image was ignored")  # fmt: skip
+    yield _case(
+        "nested-zip-beside-images",
+        _with("more.zip", make_zip(valid_files())),
+        READY,
+        mentions="1 file that is not an image was ignored",
+    )
+    yield _case(
+        "nested-zip-among-images",
+        _with("train/cat/more.zip", make_zip(valid_files())),
+        READY,
+        mentions="1 file that is not an image was ignored",
+    )
     yield _case("script-beside-images", _with("install.sh", b"rm -rf /"), READY, mentions="ignored")
     yield _case("hidden-files", _with(".git/hooks/pre-commit", b"x"), READY, mentions="hidden")
     yield _case(
@@ -349,10 +379,19 @@ def _contents() -> Iterator[Case]:
     yield _case("image-outside-classes", _with("odd.png"), READY, mentions="1 image outside")
     yield _case("file-and-folder-of-one-name", _with("train/cat"), READY, _LAYOUT)
     not_zips = {
-        "text": b"hello " * 99, "empty": b"", "zeros": bytes(5000), "png": png(), "html": b"<html>",
-        "rar": b"Rar!\x1a\x07\0" + bytes(99), "7z": b"7z\xbc\xaf\x27\x1c" + bytes(99),
-        "gzip": b"\x1f\x8b\x08" + bytes(99), "pdf": b"%PDF-1.4" + bytes(99), "elf": b"\x7fELF" + bytes(99),
-        "xz": b"\xfd7zXZ\0" + bytes(99), "bzip2": b"BZh9" + bytes(99), "zstd": b"\x28\xb5\x2f\xfd" + bytes(99),
-    }  # fmt: skip
+        "text": b"hello " * 99,
+        "empty": b"",
+        "zeros": bytes(5000),
+        "png": png(),
+        "html": b"<html>",
+        "rar": b"Rar!\x1a\x07\0" + bytes(99),
+        "7z": b"7z\xbc\xaf\x27\x1c" + bytes(99),
+        "gzip": b"\x1f\x8b\x08" + bytes(99),
+        "pdf": b"%PDF-1.4" + bytes(99),
+        "elf": b"\x7fELF" + bytes(99),
+        "xz": b"\xfd7zXZ\0" + bytes(99),
+        "bzip2": b"BZh9" + bytes(99),
+        "zstd": b"\x28\xb5\x2f\xfd" + bytes(99),
+    }
     for name, content in not_zips.items():
         yield _case(f"{name}-named-zip", content, _UNREADABLE)

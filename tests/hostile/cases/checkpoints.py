@@ -194,18 +194,36 @@ def _structures() -> Iterator[Case]:
     two_loops["a"]["b"], two_loops["b"]["a"] = two_loops["b"], two_loops["a"]
     yield _case("dicts-within-each-other", two_loops, _REFUSED)
     keys: dict[str, Any] = {
-        "number": 7, "tuple": (1, "a"), "none": None, "bytes": b"weight", "float": float("nan"),
-        "huge-number": 10**5000, "long-name": "w" * 1_000_000, "empty-name": "", "line-breaks": "a\nb",
-        "surrogate": "\udc80weight", "nul": "a\0b", "only-dots": "....", "wrapper": "module",
-        "wrappers": "module.module.module", "right-to-left": "\u202ethgiew",
-    }  # fmt: skip
+        "number": 7,
+        "tuple": (1, "a"),
+        "none": None,
+        "bytes": b"weight",
+        "float": float("nan"),
+        "huge-number": 10**5000,
+        "long-name": "w" * 1_000_000,
+        "empty-name": "",
+        "line-breaks": "a\nb",
+        "surrogate": "\udc80weight",
+        "nul": "a\0b",
+        "only-dots": "....",
+        "wrapper": "module",
+        "wrappers": "module.module.module",
+        "right-to-left": "\u202ethgiew",
+    }
     for name, key in keys.items():
         yield _case(f"key-{name}", {key: torch.ones(2)}, _REFUSED, _UNKNOWN, _UNREADABLE)
         yield _case(f"key-{name}-of-a-number", {key: 1}, _REFUSED, _UNREADABLE)
     values: dict[str, Any] = {
-        "none": None, "number": 1, "text": "weights", "list": [torch.ones(2)], "tensor": torch.ones(2),
-        "empty-dict": {}, "set": {1, 2}, "ordered-dict": OrderedDict(), "bytes": b"abc",
-    }  # fmt: skip
+        "none": None,
+        "number": 1,
+        "text": "weights",
+        "list": [torch.ones(2)],
+        "tensor": torch.ones(2),
+        "empty-dict": {},
+        "set": {1, 2},
+        "ordered-dict": OrderedDict(),
+        "bytes": b"abc",
+    }
     for name, value in values.items():
         yield _case(f"value-{name}", value, _REFUSED, _UNREADABLE)
     several = {"first": {"w": torch.ones(1)}, "second": {"w": torch.ones(1)}}
@@ -252,12 +270,17 @@ def _damaged_files() -> Iterator[Case]:
         yield _case(f"random-bytes-after-{name}", content, _UNREADABLE, _REFUSED)
     yield _case("legacy-storage-of-terabytes", _legacy_with_size(1 << 40), _UNREADABLE)
     yield _case("legacy-storage-of-minus-one", _legacy_with_size(-1), _UNREADABLE)
-    yield _case("zip-rewritten-compressed", _rezip(modern, zipfile.ZIP_DEFLATED), _REFUSED,
-                mentions="compressed")  # fmt: skip
+    yield _case(
+        "zip-rewritten-compressed",
+        _rezip(modern, zipfile.ZIP_DEFLATED),
+        _REFUSED,
+        mentions="compressed",
+    )
     yield _case("zip-bomb", later(_bomb, modern), _REFUSED, mentions="compressed")
     yield _case("zip-without-storages", _rezip(modern, keep="data.pkl"), _UNREADABLE)
-    yield _case("zip-without-pickle", _rezip(modern, drop="data.pkl"), _UNREADABLE,
-                mentions="data.pkl")  # fmt: skip
+    yield _case(
+        "zip-without-pickle", _rezip(modern, drop="data.pkl"), _UNREADABLE, mentions="data.pkl"
+    )
     yield _case("zip-directory-overlaps", _overlapping_zip(), _REFUSED, _UNREADABLE)
 
 
@@ -322,9 +345,12 @@ def _pickles() -> Iterator[Case]:
     for name, value in calls.items():
         yield _case(f"global-{name}", {"w": value}, _REFUSED, mentions="import")
         yield _case(f"global-{name}-raw", pickle.dumps({"w": value}, 2), _REFUSED, _UNREADABLE)
-    yield _case("global-in-legacy-file",
-                _saved({"w": calls["eval"]}, _use_new_zipfile_serialization=False), _REFUSED,
-                mentions="eval")  # fmt: skip
+    yield _case(
+        "global-in-legacy-file",
+        _saved({"w": calls["eval"]}, _use_new_zipfile_serialization=False),
+        _REFUSED,
+        mentions="eval",
+    )
     yield _case("whole-module", _lazy(lambda: torch.nn.Linear(2, 2)), _REFUSED, mentions="Linear")
     yield _case("numpy-array", {"w": np.ones(3)}, _REFUSED)
     yield _case("numpy-object-array", {"w": np.array([_Call(eval, "1")])}, _REFUSED)
@@ -370,16 +396,26 @@ def _other_files() -> Iterator[Case]:
     with zipfile.ZipFile(program, "w") as archive:
         archive.writestr("model/archive_format", "pt2")
     files = {
-        "empty": b"", "one-byte": b"\x80", "two-bytes": b"PK", "text": b"not a checkpoint\n" * 99,
-        "html": b"<!DOCTYPE html><html></html>", "lfs-pointer": b"version https://git-lfs.github.com",
-        "gzip": b"\x1f\x8b\x08" + bytes(50), "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(99),
-        "tflite": b"\x1c\0\0\0TFL3" + bytes(99), "json": b'{"weights": [1, 2]}',
-        "zeros": bytes(10_000), "empty-zip": b"PK\x05\x06" + bytes(18), "png": png.getvalue(),
-        "utf16-text": "weights".encode("utf-16"), "npz": npz.getvalue(),
-    }  # fmt: skip
+        "empty": b"",
+        "one-byte": b"\x80",
+        "two-bytes": b"PK",
+        "text": b"not a checkpoint\n" * 99,
+        "html": b"<!DOCTYPE html><html></html>",
+        "lfs-pointer": b"version https://git-lfs.github.com",
+        "gzip": b"\x1f\x8b\x08" + bytes(50),
+        "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(99),
+        "tflite": b"\x1c\0\0\0TFL3" + bytes(99),
+        "json": b'{"weights": [1, 2]}',
+        "zeros": bytes(10_000),
+        "empty-zip": b"PK\x05\x06" + bytes(18),
+        "png": png.getvalue(),
+        "utf16-text": "weights".encode("utf-16"),
+        "npz": npz.getvalue(),
+    }
     for name, content in files.items():
         for extension in ("pth", "onnx", "safetensors"):
-            yield _case(f"{name}-named-{extension}", content, _UNREADABLE,
-                        filename=f"teacher.{extension}")  # fmt: skip
+            yield _case(
+                f"{name}-named-{extension}", content, _UNREADABLE, filename=f"teacher.{extension}"
+            )
     yield _case("torchscript", torchscript.getvalue(), _REFUSED, mentions="TorchScript")
     yield _case("torch-export", program.getvalue(), _REFUSED, mentions="torch.export")

@@ -49,19 +49,32 @@ def _exif() -> Iterator[Case]:
         return head + b"II*\0\x08\0\0\0" + struct.pack("<H", number) + body + bytes(4)
 
     blocks = {
-        "only-head": head, "cut-header": head + b"II*", "wrong-order": head + b"XX*\0\x08\0\0\0",
-        "wrong-magic": head + b"II\0\0\x08\0\0\0", "offset-beyond": head + b"II*\0\xff\xff\xff\x7f",
-        "offset-to-itself": head + b"II*\0\0\0\0\0", "random": head + np.random.default_rng(2).bytes(500),
-        "count-too-large": block(count=60_000), "zeros": head + bytes(100),
-        "orientation-0": block((0x0112, 3, 1, 0)), "orientation-9": block((0x0112, 3, 1, 9)),
-        "orientation-65535": block((0x0112, 3, 1, 65535)), "orientation-of-text": block((0x0112, 2, 4, 0x41414141)),
-        "orientation-of-float": block((0x0112, 11, 1, 0x7FC00000)), "orientation-list": block((0x0112, 3, 2, 0x00060006)),
-        "orientation-rational-0": block((0x0112, 5, 1, 0)), "orientation-type-99": block((0x0112, 99, 1, 6)),
-        "orientation-count-0": block((0x0112, 3, 0, 6)), "orientation-huge-count": block((0x0112, 3, 0xFFFFFFFF, 6)),
-        "sub-directory-loop": block((0x8769, 4, 1, 8)), "gps-beyond": block((0x8825, 4, 1, 0xFFFFFFF0)),
-        "maker-note": block((0x927C, 7, 0xFFFF, 8)), "bytes-for-number": block((0x0100, 7, 4, 1)),
-        "resolution-zero": block((0x011A, 5, 1, 8), (0x0128, 3, 1, 2)), "big-endian": head + b"MM\0*\0\0\0\x08" + bytes(20),
-    }  # fmt: skip
+        "only-head": head,
+        "cut-header": head + b"II*",
+        "wrong-order": head + b"XX*\0\x08\0\0\0",
+        "wrong-magic": head + b"II\0\0\x08\0\0\0",
+        "offset-beyond": head + b"II*\0\xff\xff\xff\x7f",
+        "offset-to-itself": head + b"II*\0\0\0\0\0",
+        "random": head + np.random.default_rng(2).bytes(500),
+        "count-too-large": block(count=60_000),
+        "zeros": head + bytes(100),
+        "orientation-0": block((0x0112, 3, 1, 0)),
+        "orientation-9": block((0x0112, 3, 1, 9)),
+        "orientation-65535": block((0x0112, 3, 1, 65535)),
+        "orientation-of-text": block((0x0112, 2, 4, 0x41414141)),
+        "orientation-of-float": block((0x0112, 11, 1, 0x7FC00000)),
+        "orientation-list": block((0x0112, 3, 2, 0x00060006)),
+        "orientation-rational-0": block((0x0112, 5, 1, 0)),
+        "orientation-type-99": block((0x0112, 99, 1, 6)),
+        "orientation-count-0": block((0x0112, 3, 0, 6)),
+        "orientation-huge-count": block((0x0112, 3, 0xFFFFFFFF, 6)),
+        "sub-directory-loop": block((0x8769, 4, 1, 8)),
+        "gps-beyond": block((0x8825, 4, 1, 0xFFFFFFF0)),
+        "maker-note": block((0x927C, 7, 0xFFFF, 8)),
+        "bytes-for-number": block((0x0100, 7, 4, 1)),
+        "resolution-zero": block((0x011A, 5, 1, 8), (0x0128, 3, 1, 2)),
+        "big-endian": head + b"MM\0*\0\0\0\x08" + bytes(20),
+    }
     for name, content in blocks.items():
         yield _case(f"exif-{name}", _jpeg(content), READY, filename="odd.jpg")
         yield _case(f"exif-png-{name}", encode(_RGB, "PNG", exif=content), READY)
@@ -161,21 +174,33 @@ def _damaged() -> Iterator[Case]:
             damaged = whole[:position] + b"\xff\x00" * 8 + whole[position + 16 :]
             yield _case(f"{file_format}-damaged-at-{percent}-percent", damaged, _IMAGE, READY)
     chunks = {
-        "crc": _png_chunks(crc=1), "width-zero": _png_chunks(width=0), "height-zero": _png_chunks(height=0),
-        "bits-3": _png_chunks(bits=3), "color-type-9": _png_chunks(color=9), "no-data": _png_chunks(data=b""),
-        "data-cut": _png_chunks(data=zlib.compress(bytes(200))[:-5]), "no-palette": _png_chunks(color=3),
-        "interlace-7": _png_chunks(interlace=7), "chunk-length-huge": _png_chunks()[:33] + b"\xff" * 20,
-    }  # fmt: skip
+        "crc": _png_chunks(crc=1),
+        "width-zero": _png_chunks(width=0),
+        "height-zero": _png_chunks(height=0),
+        "bits-3": _png_chunks(bits=3),
+        "color-type-9": _png_chunks(color=9),
+        "no-data": _png_chunks(data=b""),
+        "data-cut": _png_chunks(data=zlib.compress(bytes(200))[:-5]),
+        "no-palette": _png_chunks(color=3),
+        "interlace-7": _png_chunks(interlace=7),
+        "chunk-length-huge": _png_chunks()[:33] + b"\xff" * 20,
+    }
     for name, content in chunks.items():
         yield _case(f"png-{name}", content, _IMAGE, READY)
     yield _case("jpeg-twice", _jpeg() + _jpeg(), READY, filename="odd.jpg")
     yield _case("jpeg-without-data", b"\xff\xd8\xff\xd9", _IMAGE, filename="odd.jpg")
 
 
-def _png_chunks(
-    *, width: int = 8, height: int = 8, bits: int = 8, color: int = 2, interlace: int = 0,
-    data: bytes | None = None, crc: int = 0,
-) -> bytes:  # fmt: skip
+def _png_chunks(  # noqa: PLR0913 - the fields of the header
+    *,
+    width: int = 8,
+    height: int = 8,
+    bits: int = 8,
+    color: int = 2,
+    interlace: int = 0,
+    data: bytes | None = None,
+    crc: int = 0,
+) -> bytes:
     """Return a PNG with these fields in its header."""
     header = struct.pack(">2I5B", width, height, bits, color, 0, 0, interlace)
     body = zlib.compress(bytes(200)) if data is None else data
@@ -236,11 +261,18 @@ def _tiff(changes: dict[int, int]) -> bytes:
 
 def _other_files() -> Iterator[Case]:
     files = {
-        "text": b"this is no image\n" * 9, "empty": b"", "zeros": bytes(1000), "random": np.random.default_rng(3).bytes(999),
-        "svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>", "html": b"<!doctype html>", "zip": make_zip({"a": b"b"}),
-        "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", "pickle": b"\x80\x04K\x01.",
-        "heic": b"\0\0\0\x18ftypheic" + bytes(99), "psd": b"8BPS\0\x01" + bytes(99),
-    }  # fmt: skip
+        "text": b"this is no image\n" * 9,
+        "empty": b"",
+        "zeros": bytes(1000),
+        "random": np.random.default_rng(3).bytes(999),
+        "svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        "html": b"<!doctype html>",
+        "zip": make_zip({"a": b"b"}),
+        "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n",
+        "pickle": b"\x80\x04K\x01.",
+        "heic": b"\0\0\0\x18ftypheic" + bytes(99),
+        "psd": b"8BPS\0\x01" + bytes(99),
+    }
     for name, content in files.items():
         yield _case(f"{name}-named-png", content, _IMAGE)
         yield _case(f"{name}-named-jpg", content, _IMAGE, filename="odd.jpg")

@@ -49,7 +49,7 @@ def _csv_files() -> Iterator[Case]:
         "ascii": "ascii",
     }
     for name, encoding in encodings.items():
-        outcomes = (READY,) if name != "utf16-le" and name != "utf32" else (READY, _LAYOUT)
+        outcomes = (READY,) if name not in {"utf16-le", "utf32"} else (READY, _LAYOUT)
         yield _case(f"encoding-{name}", whole.encode(encoding), *outcomes)
     latin = _csv(*_ROWS).replace("cat", "caf\u00e9").encode("latin-1")
     yield _case("encoding-latin1", latin, _LAYOUT, mentions="UTF-8")
@@ -130,9 +130,15 @@ def _columns() -> Iterator[Case]:
     yield _case("columns-5000", _csv(*wide, header=header), READY, _LAYOUT)
     yield _case("columns-a-million", "," * 1_000_000 + "\n" + "\n".join(_ROWS), _LAYOUT, READY)
     headers = {
-        "twice": "label,label", "empty": ",", "spaces": " file , label ", "one": "file", "unknown": "a,b", "upper": "FILE,LABEL",
-        "split": "file,label,split", "none": "",
-    }  # fmt: skip
+        "twice": "label,label",
+        "empty": ",",
+        "spaces": " file , label ",
+        "one": "file",
+        "unknown": "a,b",
+        "upper": "FILE,LABEL",
+        "split": "file,label,split",
+        "none": "",
+    }
     for name, text in headers.items():
         yield _case(f"header-{name}", _csv(*_ROWS, header=text), READY, _LAYOUT)
     splits = [f"{row},{'val' if n < 6 else 'train'}" for n, row in enumerate(_ROWS)]
@@ -165,8 +171,11 @@ def _json_files() -> Iterator[Case]:
 
     yield case("valid", rows, READY, mentions="metadata.jsonl")
     for name, line in {
-        "cut-line": '{"file_name": "04.p', "text-line": "hello", "nested-line": "[" * 100_000, "huge-number": '{"a": ' + "9" * 10_000 + "}",
-    }.items():  # fmt: skip
+        "cut-line": '{"file_name": "04.p',
+        "text-line": "hello",
+        "nested-line": "[" * 100_000,
+        "huge-number": '{"a": ' + "9" * 10_000 + "}",
+    }.items():
         yield case(name, [*rows[:4], line, *rows[4:]], _LAYOUT, mentions="metadata.jsonl")
         yield case(f"{name}-first", [line, *rows], _LAYOUT)
     odd = {

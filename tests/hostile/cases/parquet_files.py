@@ -52,19 +52,29 @@ def _columns() -> Iterator[Case]:
     yield _case("valid", _write(_table()), READY)
     yield _case("valid-structs", _write(_table(image=structs)), READY)
     columns: dict[str, Any] = {
-        "image-text": {"image": ["cat"] * 8}, "image-lists": {"image": [[1, 2]] * 8}, "image-number": {"image": _LABELS},
-        "image-struct-without-bytes": {"image": [{"path": "x"}] * 8}, "image-struct-nested": {"image": [{"bytes": {"bytes": b"x"}}] * 8},
-        "image-list-of-bytes": {"image": [[b"x"]] * 8}, "two-images": {"other": pa.array(_BYTES, pa.binary())},
-        "label-floats": {"label": [0.5] * 8}, "label-lists": {"label": [[0]] * 8}, "label-structs": {"label": [{"a": 0}] * 8},
-        "label-bytes": {"label": pa.array([b"a"] * 8, pa.binary())}, "label-nulls": {"label": pa.nulls(8)},
-        "label-dates": {"label": pa.array(_LABELS, pa.timestamp("s"))}, "label-decimals": {"label": pa.array(_LABELS).cast(pa.decimal128(20))},
-    }  # fmt: skip
+        "image-text": {"image": ["cat"] * 8},
+        "image-lists": {"image": [[1, 2]] * 8},
+        "image-number": {"image": _LABELS},
+        "image-struct-without-bytes": {"image": [{"path": "x"}] * 8},
+        "image-struct-nested": {"image": [{"bytes": {"bytes": b"x"}}] * 8},
+        "image-list-of-bytes": {"image": [[b"x"]] * 8},
+        "two-images": {"other": pa.array(_BYTES, pa.binary())},
+        "label-floats": {"label": [0.5] * 8},
+        "label-lists": {"label": [[0]] * 8},
+        "label-structs": {"label": [{"a": 0}] * 8},
+        "label-bytes": {"label": pa.array([b"a"] * 8, pa.binary())},
+        "label-nulls": {"label": pa.nulls(8)},
+        "label-dates": {"label": pa.array(_LABELS, pa.timestamp("s"))},
+        "label-decimals": {"label": pa.array(_LABELS).cast(pa.decimal128(20))},
+    }
     for name, change in columns.items():
         yield _case(f"column-{name}", _write(_table(**change)), _LAYOUT, mentions=_NAME)
     odd = {
-        "label-bools": pa.array([True, False] * 4), "label-uint64": pa.array(_LABELS, pa.uint64()),
-        "label-dictionary": pa.array(["0", "1"] * 4).dictionary_encode(), "label-large-text": pa.array(["a", "b"] * 4, pa.large_string()),
-    }  # fmt: skip
+        "label-bools": pa.array([True, False] * 4),
+        "label-uint64": pa.array(_LABELS, pa.uint64()),
+        "label-dictionary": pa.array(["0", "1"] * 4).dictionary_encode(),
+        "label-large-text": pa.array(["a", "b"] * 4, pa.large_string()),
+    }
     for name, column in odd.items():
         yield _case(f"column-{name}", _write(_table(label=column)), READY, _LAYOUT)
     twice = pa.Table.from_arrays(
@@ -105,10 +115,16 @@ def _columns() -> Iterator[Case]:
 
 def _values() -> Iterator[Case]:
     labels: dict[str, Any] = {
-        "null": [0, None] * 4, "negative": [0, -1] * 4, "million": [0, 10**6] * 4, "huge": [0, 2**62] * 4,
-        "uint64-max": pa.array([0, 2**64 - 1] * 4, pa.uint64()), "empty-text": ["", "a"] * 4, "long-text": ["x" * 100_000, "a"] * 4,
-        "line-breaks": ["a\nb", "c"] * 4, "nul": ["a\0b", "c"] * 4,
-    }  # fmt: skip
+        "null": [0, None] * 4,
+        "negative": [0, -1] * 4,
+        "million": [0, 10**6] * 4,
+        "huge": [0, 2**62] * 4,
+        "uint64-max": pa.array([0, 2**64 - 1] * 4, pa.uint64()),
+        "empty-text": ["", "a"] * 4,
+        "long-text": ["x" * 100_000, "a"] * 4,
+        "line-breaks": ["a\nb", "c"] * 4,
+        "nul": ["a\0b", "c"] * 4,
+    }
     for name, values in labels.items():
         yield _case(f"label-{name}", _write(_table(label=values)), _LAYOUT)
     invalid = pa.Array.from_buffers(
@@ -206,11 +222,21 @@ def _metadata() -> Iterator[Case]:
         return json.dumps({"info": {"features": {"label": {"names": names}}}}).encode()
 
     documents = {
-        "names-too-few": features(["cat"]), "names-number": features(7), "names-dict": features({"0": "cat"}), "names-null": features(None),
-        "names-text": features("ab"), "names-nested": features([["a"], {"b": 1}]), "names-surrogate": features(["\ud800", "b"]),
-        "names-long": features(["x" * 100_000, "b"]), "names-empty": features([]), "not-json": b"{", "nested": b"[" * 100_000,
-        "number": b"7", "not-utf8": b"\xff\xfe", "info-list": b'{"info": []}',
-    }  # fmt: skip
+        "names-too-few": features(["cat"]),
+        "names-number": features(7),
+        "names-dict": features({"0": "cat"}),
+        "names-null": features(None),
+        "names-text": features("ab"),
+        "names-nested": features([["a"], {"b": 1}]),
+        "names-surrogate": features(["\ud800", "b"]),
+        "names-long": features(["x" * 100_000, "b"]),
+        "names-empty": features([]),
+        "not-json": b"{",
+        "nested": b"[" * 100_000,
+        "number": b"7",
+        "not-utf8": b"\xff\xfe",
+        "info-list": b'{"info": []}',
+    }
     for name, document in documents.items():
         table = _table().replace_schema_metadata({b"huggingface": document})
         yield _case(f"metadata-{name}", _write(table), READY, _LAYOUT)

@@ -73,32 +73,55 @@ def _headers() -> Iterator[Case]:
     yield _case("header-empty", _encode({}), _REFUSED, mentions="0 tensors")
     yield _case("header-only-metadata", _encode({"__metadata__": {"a": "b"}}), _REFUSED)
     for name, value in {"null": None, "list": [], "number": 1, "text": "w", "empty": {}}.items():
-        yield _case(f"entry-{name}", _encode({"odd.weight": value}, bytes(8)),
-                    mentions="odd.weight")  # fmt: skip
+        yield _case(
+            f"entry-{name}", _encode({"odd.weight": value}, bytes(8)), mentions="odd.weight"
+        )
     metadata = {"numbers": {"a": 1}, "nested": {"a": {"b": "c"}}, "list": [1], "null": None}
     for name, value in metadata.items():
-        yield _case(f"metadata-{name}",
-                    _encode({"__metadata__": value, "w": _entry()}, bytes(8)),
-                    _UNREADABLE, _UNKNOWN)  # fmt: skip
+        yield _case(
+            f"metadata-{name}",
+            _encode({"__metadata__": value, "w": _entry()}, bytes(8)),
+            _UNREADABLE,
+            _UNKNOWN,
+        )
     untrained = {"untrained": "," * 2_000_000}
-    yield _case("metadata-untrained-two-million",
-                _encode({"__metadata__": untrained, "w": _entry()}, bytes(8)),
-                _REFUSED, _UNKNOWN)  # fmt: skip
-    yield _case("metadata-untrained-everything",
-                _encode({"__metadata__": {"untrained": "w"}, "w.weight": _entry()}, bytes(8)),
-                _REFUSED, _UNKNOWN)  # fmt: skip
+    yield _case(
+        "metadata-untrained-two-million",
+        _encode({"__metadata__": untrained, "w": _entry()}, bytes(8)),
+        _REFUSED,
+        _UNKNOWN,
+    )
+    yield _case(
+        "metadata-untrained-everything",
+        _encode({"__metadata__": {"untrained": "w"}, "w.weight": _entry()}, bytes(8)),
+        _REFUSED,
+        _UNKNOWN,
+    )
 
 
 def _spans() -> Iterator[Case]:
     offsets = {
-        "reversed": (8, 0), "negative": (-8, 0), "beyond-file": (0, 800), "huge": (2**63, 2**63 + 8),
-        "too-short": (0, 4), "too-long": (0, 12), "fractions": (0.0, 8.0), "texts": ("0", "8"),
-        "bools": (False, 8), "one": (0,), "three": (0, 4, 8), "null": None, "number": 8,
+        "reversed": (8, 0),
+        "negative": (-8, 0),
+        "beyond-file": (0, 800),
+        "huge": (2**63, 2**63 + 8),
+        "too-short": (0, 4),
+        "too-long": (0, 12),
+        "fractions": (0.0, 8.0),
+        "texts": ("0", "8"),
+        "bools": (False, 8),
+        "one": (0,),
+        "three": (0, 4, 8),
+        "null": None,
+        "number": 8,
         "nested": ([0], [8]),
-    }  # fmt: skip
+    }
     for name, value in offsets.items():
-        yield _case(f"offsets-{name}", _encode({"odd.weight": _entry(offsets=value)}, bytes(8)),
-                    mentions="odd.weight")  # fmt: skip
+        yield _case(
+            f"offsets-{name}",
+            _encode({"odd.weight": _entry(offsets=value)}, bytes(8)),
+            mentions="odd.weight",
+        )
     pairs = {
         "overlapping": ((0, 8), (4, 12)),
         "same": ((0, 8), (0, 8)),
@@ -109,27 +132,52 @@ def _spans() -> Iterator[Case]:
         header = {"a": _entry(offsets=first), "odd.weight": _entry(offsets=second)}
         yield _case(f"offsets-{name}", _encode(header, bytes(24)))
     for dtype in ("F128", "F8_E4M3", "f32", "C64", "STRING", "", "I4", "U16"):
-        yield _case(f"dtype-{dtype or 'empty'}",
-                    _encode({"odd.weight": _entry(dtype=dtype)}, bytes(8)),
-                    _REFUSED, mentions="odd.weight")  # fmt: skip
+        yield _case(
+            f"dtype-{dtype or 'empty'}",
+            _encode({"odd.weight": _entry(dtype=dtype)}, bytes(8)),
+            _REFUSED,
+            mentions="odd.weight",
+        )
     for name, odd in {"null": None, "list": ["F32"], "number": 4, "dict": {}}.items():
-        yield _case(f"dtype-{name}", _encode({"odd.weight": _entry(dtype=odd)}, bytes(8)),
-                    _UNREADABLE, _REFUSED, mentions="odd.weight")  # fmt: skip
+        yield _case(
+            f"dtype-{name}",
+            _encode({"odd.weight": _entry(dtype=odd)}, bytes(8)),
+            _UNREADABLE,
+            _REFUSED,
+            mentions="odd.weight",
+        )
 
 
 def _shapes() -> Iterator[Case]:
     shapes: dict[str, Any] = {
-        "negative": [-2], "negative-pair": [-1, -2], "fractions": [2.0], "texts": ["2"],
-        "bools": [True, 2], "null": None, "number": 2, "text": "2", "dict": {"2": 1},
-        "too-small": [1], "too-large": [4], "nested": [[2]], "huge": [2**62], "overflowing": [2**32, 2**32],
-    }  # fmt: skip
+        "negative": [-2],
+        "negative-pair": [-1, -2],
+        "fractions": [2.0],
+        "texts": ["2"],
+        "bools": [True, 2],
+        "null": None,
+        "number": 2,
+        "text": "2",
+        "dict": {"2": 1},
+        "too-small": [1],
+        "too-large": [4],
+        "nested": [[2]],
+        "huge": [2**62],
+        "overflowing": [2**32, 2**32],
+    }
     for name, shape in shapes.items():
-        yield _case(f"shape-{name}", _encode({"odd.weight": _entry(shape)}, bytes(8)),
-                    mentions="odd.weight")  # fmt: skip
+        yield _case(
+            f"shape-{name}", _encode({"odd.weight": _entry(shape)}, bytes(8)), mentions="odd.weight"
+        )
     dimensions = {"9": [1] * 8 + [2], "1000": [1] * 999 + [2], "100000": [1] * 99_999 + [2]}
     for name, shape in dimensions.items():
-        yield _case(f"dimensions-{name}", _encode({"odd.weight": _entry(shape)}, bytes(8)),
-                    _REFUSED, _UNREADABLE, mentions="odd.weight")  # fmt: skip
+        yield _case(
+            f"dimensions-{name}",
+            _encode({"odd.weight": _entry(shape)}, bytes(8)),
+            _REFUSED,
+            _UNREADABLE,
+            mentions="odd.weight",
+        )
     empty = {
         "0": [0],
         "huge": [2**40, 0],
@@ -138,8 +186,14 @@ def _shapes() -> Iterator[Case]:
     }
     for name, shape in empty.items():
         header = {"conv1.weight": _entry(), "odd.weight": _entry(shape, (8, 8))}
-        yield _case(f"no-values-{name}", _encode(header, bytes(8)), _REFUSED, _UNREADABLE, _UNKNOWN,
-                    mentions="odd.weight")  # fmt: skip
+        yield _case(
+            f"no-values-{name}",
+            _encode(header, bytes(8)),
+            _REFUSED,
+            _UNREADABLE,
+            _UNKNOWN,
+            mentions="odd.weight",
+        )
     nan = {"odd.weight": _entry()}
     yield _case("nan", _encode(nan, b"\xff" * 8), _REFUSED, mentions="odd.weight")
     yield _case("infinity", _encode(nan, b"\0\0\x80\x7f" * 2), _REFUSED, mentions="odd.weight")
@@ -149,12 +203,19 @@ def _shapes() -> Iterator[Case]:
 
 def _names() -> Iterator[Case]:
     names = {
-        "empty": "", "surrogate": "\ud800", "nul": "a\0b", "line-breaks": "a\nb", "long": "w" * 1_000_000,
-        "dots": "....", "wrapper": "module", "slashes": "../../etc/passwd",
-    }  # fmt: skip
+        "empty": "",
+        "surrogate": "\ud800",
+        "nul": "a\0b",
+        "line-breaks": "a\nb",
+        "long": "w" * 1_000_000,
+        "dots": "....",
+        "wrapper": "module",
+        "slashes": "../../etc/passwd",
+    }
     for name, text in names.items():
-        yield _case(f"name-{name}", _encode({text: _entry()}, bytes(8)), _UNKNOWN, _UNREADABLE,
-                    _REFUSED)  # fmt: skip
+        yield _case(
+            f"name-{name}", _encode({text: _entry()}, bytes(8)), _UNKNOWN, _UNREADABLE, _REFUSED
+        )
 
 
 def _large_headers() -> Iterator[Case]:

@@ -65,20 +65,31 @@ def _with(name: str, content: bytes | None = None, **options: int) -> bytes:
 
 def _names() -> Iterator[Case]:
     outside = {
-        "dot-dot": "../odd.png", "absolute": "/etc/odd.png", "drive": "C:/odd.png", "backslash": "..\\odd.png",
-    }  # fmt: skip
+        "dot-dot": "../odd.png",
+        "absolute": "/etc/odd.png",
+        "drive": "C:/odd.png",
+        "backslash": "..\\odd.png",
+    }
     for name, text in outside.items():
         yield _case(f"name-{name}", _with(text), _REFUSED, mentions="points outside")
     yield _case("name-deep", _with("a/" * 99 + "odd.png"), _REFUSED, mentions="nested deeper")
     yield _case("name-of-100000-letters", _with("train/cat/" + "n" * 100_000), READY, _REFUSED)
-    yield _case("name-of-100000-letters-gnu",
-                _with("train/cat/" + "n" * 100_000, tar_format=tarfile.GNU_FORMAT), READY, _REFUSED)  # fmt: skip
+    yield _case(
+        "name-of-100000-letters-gnu",
+        _with("train/cat/" + "n" * 100_000, tar_format=tarfile.GNU_FORMAT),
+        READY,
+        _REFUSED,
+    )
     yield _case("name-empty", _with(""), READY, _REFUSED)
     latin = _with("train/cat/caf_.png", tar_format=tarfile.GNU_FORMAT).replace(b"caf_", b"caf\xe9")
     yield _case("name-latin1", _fix_checksums(latin), READY, _REFUSED, mentions="caf")
     bad = {"train/\udcff/1.png": png(1), "val/\udcff/1.png": png(2)}
-    yield _case("class-not-utf8", _make_tar(valid_files() | bad, tar_format=tarfile.GNU_FORMAT), _REFUSED,
-                mentions="UTF-8")  # fmt: skip
+    yield _case(
+        "class-not-utf8",
+        _make_tar(valid_files() | bad, tar_format=tarfile.GNU_FORMAT),
+        _REFUSED,
+        mentions="UTF-8",
+    )
     twice = io.BytesIO(_make_tar(valid_files()))
     with tarfile.open(fileobj=twice, mode="a") as archive:
         info = tarfile.TarInfo("train/cat/0.png")
@@ -134,9 +145,13 @@ def _members() -> Iterator[Case]:
     yield _case("macos-files", _with("train/cat/._0.png", b"x"), READY)
     yield _case("nested-tar", _make_tar({"data.tar": _make_tar(valid_files())}), _LAYOUT)
     headers = {
-        "size-negative": "-1", "size-huge": str(10**30), "size-words": "many", "size-fraction": "1.5",
-        "mtime-nan": "nan", "uid-huge": str(10**400),
-    }  # fmt: skip
+        "size-negative": "-1",
+        "size-huge": str(10**30),
+        "size-words": "many",
+        "size-fraction": "1.5",
+        "mtime-nan": "nan",
+        "uid-huge": str(10**400),
+    }
     for name, value in headers.items():
         info = _info(tarfile.REGTYPE, pax_headers={name.partition("-")[0]: value})
         yield _case(
@@ -148,9 +163,14 @@ def _members() -> Iterator[Case]:
 def _sparse_members() -> Iterator[Case]:
     """Sparse files, which claim to be larger than their data."""
     maps = {
-        "of-a-terabyte": "0,1," + str(1 << 40) + ",0", "odd-count": "0,1,2", "words": "a,b",
-        "negative": "-5,3", "reversed": "9,9,0,9", "overlapping": "0,9,0,9,0,9", "empty": "",
-    }  # fmt: skip
+        "of-a-terabyte": "0,1," + str(1 << 40) + ",0",
+        "odd-count": "0,1,2",
+        "words": "a,b",
+        "negative": "-5,3",
+        "reversed": "9,9,0,9",
+        "overlapping": "0,9,0,9,0,9",
+        "empty": "",
+    }
     for name, value in maps.items():
         headers = {"GNU.sparse.map": value, "GNU.sparse.size": str(1 << 40)}
         info = _info(tarfile.REGTYPE, pax_headers=headers)
@@ -159,8 +179,11 @@ def _sparse_members() -> Iterator[Case]:
         )
     for name, value in {"huge-map": b"9" * 40 + b"\n", "words": b"x\n1\n", "cut": b"5\n"}.items():
         headers = {
-            "GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": _ODD, "GNU.sparse.realsize": str(1 << 40),
-        }  # fmt: skip
+            "GNU.sparse.major": "1",
+            "GNU.sparse.minor": "0",
+            "GNU.sparse.name": _ODD,
+            "GNU.sparse.realsize": str(1 << 40),
+        }
         stream = io.BytesIO()
         with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
             for path, content in valid_files().items():
@@ -199,9 +222,13 @@ def _headers() -> Iterator[Case]:
         "checksum": (148, 8),
     }
     values = {
-        "letters": b"abcdefgh", "nines": b"9" * 12, "minus": b"-0000001", "binary-huge": b"\x80" + b"\xff" * 11,
-        "binary-negative": b"\xff" * 12, "empty": bytes(12),
-    }  # fmt: skip
+        "letters": b"abcdefgh",
+        "nines": b"9" * 12,
+        "minus": b"-0000001",
+        "binary-huge": b"\x80" + b"\xff" * 11,
+        "binary-negative": b"\xff" * 12,
+        "empty": bytes(12),
+    }
     for field, (offset, length) in fields.items():
         for name, value in values.items():
             patched = bytearray(whole)
@@ -213,8 +240,11 @@ def _headers() -> Iterator[Case]:
 def _damaged() -> Iterator[Case]:
     whole = _make_tar(valid_files())
     packers: dict[str, Callable[[bytes], bytes]] = {
-        "tar": bytes, "tar.gz": gzip.compress, "tar.bz2": bz2.compress, "tar.xz": lzma.compress,
-    }  # fmt: skip
+        "tar": bytes,
+        "tar.gz": gzip.compress,
+        "tar.bz2": bz2.compress,
+        "tar.xz": lzma.compress,
+    }
     for name, pack in packers.items():
         packed = pack(whole)
         yield _case(f"{name}-whole", packed, READY, filename=f"images.{name}")
@@ -227,8 +257,14 @@ def _damaged() -> Iterator[Case]:
         for percent in (15, 45, 80):
             position = len(packed) * percent // 100
             damaged = packed[:position] + b"\xaa" * 20 + packed[position + 20 :]
-            yield _case(f"{name}-damaged-at-{percent}-percent", damaged, _UNREADABLE, _REFUSED, _IMAGE,
-                        filename=f"images.{name}")  # fmt: skip
+            yield _case(
+                f"{name}-damaged-at-{percent}-percent",
+                damaged,
+                _UNREADABLE,
+                _REFUSED,
+                _IMAGE,
+                filename=f"images.{name}",
+            )
         yield _case(
             f"{name}-followed-by-junk",
             packed + b"junk" * 300,

@@ -48,10 +48,19 @@ def _make_zip(train: bytes | Mapping[str, bytes]) -> bytes:
 
 def _labels() -> Iterator[Case]:
     labels = {
-        "negative": b"-1", "fraction": b"0.5", "million": b"1000000", "ten-thousand-digits": b"9" * 10_000,
-        "words": b"cat", "not-utf8": b"\xff\xfe", "two-lines": b"0\n1", "other-digits": "\u0661".encode(), "superscript": "\u00b2".encode(),
-        "nul": b"0\0", "class-missing-in-val": b"2", "long": b"x" * 100_000,
-    }  # fmt: skip
+        "negative": b"-1",
+        "fraction": b"0.5",
+        "million": b"1000000",
+        "ten-thousand-digits": b"9" * 10_000,
+        "words": b"cat",
+        "not-utf8": b"\xff\xfe",
+        "two-lines": b"0\n1",
+        "other-digits": "\u0661".encode(),
+        "superscript": "\u00b2".encode(),
+        "nul": b"0\0",
+        "class-missing-in-val": b"2",
+        "long": b"x" * 100_000,
+    }
     for name, content in labels.items():
         outcomes = (READY, _LAYOUT) if name == "other-digits" else (_LAYOUT,)
         yield _case(f"label-{name}", {"9999.png": png(9), "9999.cls": content}, *outcomes)
@@ -61,9 +70,17 @@ def _labels() -> Iterator[Case]:
             f"label-{name}", {"9999.png": png(9), "9999.cls": content}, READY, mentions=left_out
         )
     documents = {
-        "cut": b'{"label": 1', "nested": b'{"label": ' + b"[" * 100_000, "list": b"[1]", "number": b"7", "huge-number": b'{"label": ' + b"9" * 10_000 + b"}",
-        "nan": b'{"label": NaN}', "dict": b'{"label": {"a": 1}}', "surrogate": b'{"label": "\\ud800"}', "empty": b"", "null": b'{"label": null}',
-    }  # fmt: skip
+        "cut": b'{"label": 1',
+        "nested": b'{"label": ' + b"[" * 100_000,
+        "list": b"[1]",
+        "number": b"7",
+        "huge-number": b'{"label": ' + b"9" * 10_000 + b"}",
+        "nan": b'{"label": NaN}',
+        "dict": b'{"label": {"a": 1}}',
+        "surrogate": b'{"label": "\\ud800"}',
+        "empty": b"",
+        "null": b'{"label": null}',
+    }
     for name, document in documents.items():
         images = {f"{n:04}.png": png(n) for n in range(8)}
         shard = _tar(images | {f"{n:04}.json": document for n in range(8)})

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, shape_inference
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
 from dlkd_core.models.network import TensorLayout
 from dlkd_core.teachers.onnx_file import read_onnx_model
+from dlkd_core.teachers.onnx_limits import check_node_count
 from dlkd_core.teachers.onnx_outputs import choose_output
 
 # Operators that can be a classifier, also after quantization and in graphs that onnxruntime saved
@@ -126,9 +127,10 @@ def load_valid_model(path: Path) -> onnx.ModelProto:
 
     Raises:
         CheckpointUnreadable: The file is not a valid ONNX model.
-        CheckpointRefused: Its weights are in a file that is not there.
+        CheckpointRefused: Its weights are in a file that is not there, or it has too many nodes.
     """
     model = read_onnx_model(path)
+    check_node_count(model)
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
@@ -381,4 +383,5 @@ def _value_shape(value: onnx.ValueInfoProto) -> Shape:
 
 
 def _type_name(element_type: int) -> str:
-    return str(TensorProto.DataType.Name(element_type)).lower()
+    names = {number: name.lower() for name, number in TensorProto.DataType.items()}
+    return names.get(element_type, f"number {element_type}")

@@ -11,7 +11,9 @@ import onnxruntime
 import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-MAX_RUN_SECONDS = 120.0  # for one batch; a graph can contain a loop without end
+from dlkd_core.errors import CheckpointRefused
+
+CHECK_SECONDS = 10.0  # for one batch during the check; a graph can contain a loop without end
 Arrays = list[npt.NDArray[np.generic]]
 
 _ERRORS = (
@@ -58,19 +60,30 @@ def run_session(
     names: list[str],
     image: str,
     batch: npt.NDArray[np.generic],
+    max_seconds: float | None = None,
 ) -> Arrays:
     """Return the tensors `names` of a graph for a batch of images.
 
     Raises:
-        GraphFailed: The graph does not run on images of this shape, or takes too long.
+        GraphFailed: The graph does not run on images of this shape.
+        CheckpointRefused: The run takes longer than `max_seconds`.
     """
     options = onnxruntime.RunOptions()
-    timer = Timer(MAX_RUN_SECONDS, setattr, (options, "terminate", True))
+    timer = Timer(max_seconds or 0, setattr, (options, "terminate", True))
     timer.daemon = True
-    timer.start()
+    if max_seconds is not None:
+        timer.start()
     try:
         with _translate_errors():
             arrays: Arrays = session.run(names, {image: batch}, options)
+    except GraphFailed as error:
+        if options.terminate:
+            raise CheckpointRefused(
+                f"The ONNX graph does not finish a batch of {len(batch)} images in"
+                f" {max_seconds:g} seconds.",
+                hint="Send a graph without loops, or a smaller network.",
+            ) from error
+        raise
     finally:
         timer.cancel()
     return arrays

@@ -88,7 +88,8 @@ def _read_array(file: IO[bytes], size: int, name: PurePosixPath) -> Any:
         shape, is_fortran_order, dtype = read_header(file)
         claimed, present = prod(shape) * dtype.itemsize, size - file.tell()
         if dtype.hasobject or not dtype.itemsize:
-            raise ValueError(f"arrays of the type {dtype} are not supported")
+            kind = "Object arrays" if dtype.hasobject else f"Arrays of the type {dtype}"
+            raise ValueError(f"{kind} are not supported")
         if claimed != present or len(shape) > _MAX_DIMENSIONS:
             raise ValueError(
                 f"the header describes {claimed} bytes in {len(shape)} dimensions, but {present}"
@@ -125,7 +126,7 @@ def _build_dataset(arrays: dict[str, Any], read_options: ReadOptions) -> Decoded
             raise LayoutInvalid(f"The images of the {split} split are a single number.")
     splits, notices = choose_splits({split: len(images) for split, (images, _) in found.items()})
     present = {splits[split]: pair for split, pair in found.items() if split in splits}
-    labels = {
+    labels: dict[str, Labels] = {
         split: _to_labels(labels, split)
         for split, (_, labels) in present.items()
         if labels is not None

@@ -384,4 +384,4 @@ def _value_shape(value: onnx.ValueInfoProto) -> Shape:
 
 def _type_name(element_type: int) -> str:
     names = {number: name.lower() for name, number in TensorProto.DataType.items()}
-    return names.get(element_type, f"number {element_type}")
+    return str(names.get(element_type, f"number {element_type}"))

@@ -91,7 +91,12 @@ def _images() -> Iterator[Case]:
         "1-channel": _IMAGES[..., :1],
     }
     for name, array in odd.items():
-        yield _case("arrays", f"images-{name}", _npz({"train_images": array}), READY)
+        yield _case(
+            "arrays",
+            f"images-{name}",
+            _npz({"train_images": array, "val_images": array[:4]}),
+            READY,
+        )
     other_size = np.zeros((4, 9, 9, 3), np.uint8)
     yield _case(
         "arrays", "images-of-two-sizes", _npz({"val_images": other_size}), _LAYOUT, mentions="9 x 9"

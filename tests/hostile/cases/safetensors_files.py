@@ -167,7 +167,10 @@ def _shapes() -> Iterator[Case]:
     }
     for name, shape in shapes.items():
         yield _case(
-            f"shape-{name}", _encode({"odd.weight": _entry(shape)}, bytes(8)), mentions="odd.weight"
+            f"shape-{name}",
+            _encode({"odd.weight": _entry(shape)}, bytes(8)),
+            *(_UNREADABLE, _REFUSED),
+            mentions="odd.weight",
         )
     dimensions = {"9": [1] * 8 + [2], "1000": [1] * 999 + [2], "100000": [1] * 99_999 + [2]}
     for name, shape in dimensions.items():

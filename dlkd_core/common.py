@@ -1,5 +1,6 @@
 """Base classes and helpers for the whole package. This module is torch-free."""
 
+import re
 from enum import StrEnum
 from hashlib import file_digest
 from importlib import import_module
@@ -31,6 +32,20 @@ class LiteralEnum(StrEnum):
     ) -> CoreSchema:
         values = core_schema.literal_schema([member.value for member in cls])
         return core_schema.no_info_after_validator_function(cls, values)
+
+
+# Characters that cannot be stored or sent as text: control characters and halves of pairs
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def clean_text(text: str, max_length: int) -> str:
+    """Return a text that contains parts of untrusted files in a form that can be stored and sent.
+
+    Control characters and lone surrogates are written as escape sequences, and the text is
+    shortened to `max_length` characters.
+    """
+    shortened = text if len(text) <= max_length else text[: max_length - 2] + " …"
+    return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], shortened)
 
 
 def import_target(target: str) -> Any:

@@ -32,6 +32,10 @@ DistillationError
 
 from typing import Any, ClassVar
 
+from dlkd_core.common import clean_text
+
+_MAX_MESSAGE_LENGTH = 4000  # messages may contain names from hostile files
+
 
 class DistillationError(Exception):
     """An error with a stable code for programs, and a message and a hint for people.
@@ -49,8 +53,8 @@ class DistillationError(Exception):
     def __init__(
         self, message: str, *, hint: str | None = None, pointer: str | None = None
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = clean_text(message, _MAX_MESSAGE_LENGTH)
+        super().__init__(self.message)
         self.hint = self.default_hint if hint is None else hint
         self.pointer = pointer
 

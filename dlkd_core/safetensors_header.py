@@ -16,17 +16,19 @@ def header_length(head: bytes) -> int:
     return int.from_bytes(head[:_LENGTH_BYTES], "little")
 
 
-def read_header(path: Path) -> tuple[bytes, int]:
+def read_header(path: Path, max_bytes: int = MAX_HEADER_BYTES) -> tuple[bytes, int]:
     """Return the header's JSON without parsing it, and the offset of the tensors' bytes.
 
     Raises:
-        ValueError: The header claims to be longer than the file or than the format allows.
+        ValueError: The header claims to be longer than the file or than `max_bytes`.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         length = header_length(file.read(_LENGTH_BYTES))
-        if length > min(MAX_HEADER_BYTES, size - _LENGTH_BYTES):
+        if length > size - _LENGTH_BYTES:
             raise ValueError(f"the header claims {length} bytes in a file of {size} bytes")
+        if length > max_bytes:
+            raise ValueError(f"the header has {length} bytes, more than the limit of {max_bytes}")
         return file.read(length), _LENGTH_BYTES + length
 
 

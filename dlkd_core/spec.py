@@ -6,6 +6,7 @@ dataset by id. A `DistillationSpec`, which the core runs, refers to them by file
 never supply paths.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -23,7 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from dlkd_core.catalog import ARCHITECTURES, MethodChoice, find_architecture
-from dlkd_core.catalog.architectures.architecture import MAX_CHANNELS, RGB_CHANNELS
+from dlkd_core.catalog.architectures.architecture import MAX_CHANNELS, MAX_CLASSES, RGB_CHANNELS
 from dlkd_core.catalog.architectures.timm_architectures import TIMM_PREFIX
 from dlkd_core.catalog.evaluation_protocols import KNNClassification, LinearProbe, Transfer
 from dlkd_core.catalog.exporters import ExportFormat
@@ -111,8 +112,14 @@ class Normalization(FrozenModel):
         return self
 
 
-def _check_no_repeats(class_map: tuple[int, ...]) -> tuple[int, ...]:
-    repeated = sorted({index for index in class_map if class_map.count(index) > 1})
+def _check_class_indices(class_map: tuple[int, ...]) -> tuple[int, ...]:
+    if max(class_map, default=0) >= MAX_CLASSES:
+        raise PydanticCustomError(
+            "class_map_too_large",
+            "A class index must be below {limit}.",
+            {"limit": MAX_CLASSES},
+        )
+    repeated = sorted(index for index, count in Counter(class_map).items() if count > 1)
     if repeated:
         raise PydanticCustomError(
             "class_map_repeats",
@@ -125,7 +132,7 @@ def _check_no_repeats(class_map: tuple[int, ...]) -> tuple[int, ...]:
 
 AUTO_CLASS_MAP = "auto"
 _ClassIndices = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(_check_no_repeats), Tag("indices")
+    tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(_check_class_indices), Tag("indices")
 ]
 ClassMap = Annotated[
     _ClassIndices | Annotated[Literal["auto"], Tag(AUTO_CLASS_MAP)],

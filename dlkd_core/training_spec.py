@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dlkd_core.common import FrozenModel, LiteralEnum
@@ -53,6 +53,8 @@ class CompileMode(LiteralEnum):
 class LearningRateSchedule(FrozenModel):
     """Learning rate schedule that starts with a linear warm-up of `warmup_epochs` epochs."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     name: ScheduleName = Field(
         ScheduleName.AUTO,
         description="auto: linear warm-up over the first tenth of the run, then linear decay to"
@@ -74,6 +76,8 @@ class TrainingSpec(FrozenModel):
     steps and the student's architecture. The other defaults are the CIFAR-100 settings of Ding et
     al. (2024), who use a batch size of 64, a learning rate of 0.05 and the schedule step.
     """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     epochs: int = Field(240, ge=1, le=100_000)
     batch_size: int | None = Field(

@@ -3,9 +3,26 @@
 This module is torch-free.
 """
 
+import lzma
 import stat
-from zipfile import ZipInfo
+import struct
+import zlib
+from zipfile import BadZipFile, ZipInfo
 
+# Everything that zipfile and its decompressors raise for damaged archives. RuntimeError stands for
+# encrypted members, and ValueError for dates, names and sizes that cannot be decoded.
+ZIP_ERRORS = (
+    BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
 _ENCRYPTED_FLAG = 1
 _UNIX_MODE_SHIFT = 16
 

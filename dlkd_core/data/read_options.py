@@ -35,7 +35,9 @@ class DatasetLimits:
         total_bytes: size of all files together.
         compression_ratio: ratio of the archive's unpacked size to its packed size. Checked only if
             the unpacked size exceeds 64 MiB.
+        directory_bytes: size of the directory of a zip.
         path_depth: number of components in a path.
+        name_length: number of characters in a component of a path, and in a class name.
         image_pixels: number of pixels in one image.
         packed_bytes: size of all decoded images, in memory or on disk.
         broken_fraction: fraction of the training images that may be undecodable. Such images are
@@ -47,7 +49,9 @@ class DatasetLimits:
     file_bytes: int = 64 << 20
     total_bytes: int = 256 << 30
     compression_ratio: int = 200
+    directory_bytes: int = 512 << 20
     path_depth: int = 12
+    name_length: int = 255
     image_pixels: int = 64_000_000
     packed_bytes: int = 256 << 30
     broken_fraction: float = 0.01

@@ -1,13 +1,15 @@
 """Choice of the input normalization with which a teacher was trained.
 
 Several normalizations often give nearly the same accuracy. Two things show which one was used in
-the training: with it, the first batch normalization sees the statistics that it has stored, and
-the teacher fits the training images best.
+the training: with it, batch normalizations see the statistics that they have stored, and the
+teacher fits the training images best.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf, sqrt
+from statistics import fmean
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -97,33 +99,40 @@ def sample_images(images: Images) -> Tensor:
 
 @torch.no_grad()
 def measure_mismatch(module: nn.Module, forward: LogitsFn, images: Tensor) -> float | None:
-    """Compare the statistics of the first batch normalization's input with those it has stored.
+    """Compare the statistics of the inputs of batch normalizations with those they have stored.
 
     Args:
-        module: The network.
+        module: The network, in evaluation mode.
         forward: Runs the network on images in [0, 1].
         images: Training images (N, C, H, W) uint8 on the device.
 
     Returns:
-        The mean over the channels of the squared difference of the means, in stored standard
-        deviations, plus the squared logarithm of the ratio of the variances. None if the network
-        has no batch normalization.
+        The squared difference of the means, in stored standard deviations, plus the squared
+        logarithm of the ratio of the variances, averaged over the channels of all layers that were
+        run. None if there are none.
     """
-    layer = next(
-        (layer for layer in module.modules() if isinstance(layer, _BATCH_NORMS)),
-        None,
-    )
-    if layer is None or layer.running_mean is None or layer.running_var is None:
+    differences: list[float] = []
+
+    def record(layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        differences.append(_compare_statistics(layer, arguments[0]))
+
+    handles = [
+        layer.register_forward_pre_hook(record)
+        for layer in module.modules()
+        if isinstance(layer, _BATCH_NORMS) and layer.running_mean is not None
+    ]
+    if not handles:
         return None
-    inputs: list[Tensor] = []
-    handle = layer.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
     try:
         forward(images.float() / 255)
     finally:
-        handle.remove()
-    if not inputs:
-        return None
-    values = inputs[0].transpose(0, 1).flatten(1).double()
+        for handle in handles:
+            handle.remove()
+    return fmean(differences) if differences else None
+
+
+def _compare_statistics(layer: Any, inputs: Tensor) -> float:
+    values = inputs.transpose(0, 1).flatten(1).double()
     mean, variance = layer.running_mean.double(), layer.running_var.double().clamp_min(1e-12)
     shift = (values.mean(dim=1) - mean).square() / variance
     scale = (values.var(dim=1).clamp_min(1e-12) / variance).log().square()

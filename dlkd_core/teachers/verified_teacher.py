@@ -21,7 +21,7 @@ from dlkd_core.teachers.knn_verification import verify_by_neighbors
 from dlkd_core.teachers.loading import LoadedTeacher, NetworkSource, load_teacher_file
 from dlkd_core.teachers.network_choice import choose_network
 from dlkd_core.teachers.normalization import identity_normalization
-from dlkd_core.teachers.normalization_choice import measure_mismatch
+from dlkd_core.teachers.normalization_choice import measure_mismatch, sample_images
 from dlkd_core.teachers.onnx.onnx_teacher import OnnxTeacher
 from dlkd_core.teachers.pretrained_teacher import load_pretrained_teacher, weights_digest
 from dlkd_core.teachers.unlabeled_verification import default_class_names, verify_unlabeled
@@ -126,10 +126,15 @@ def load_teacher(teacher: TeacherFile, data: ImageDataset, device: torch.device)
         _check_image_size(loaded, data)
         return _verify_teacher(loaded, teacher, data.with_channels(loaded.channels), device)
 
+    def measure_network(loaded: LoadedTeacher, verification: Verification) -> float | None:
+        images = sample_images(data.with_channels(loaded.channels).train.images)
+        extractor = loaded.source.build_extractor(verification.normalization, device)
+        return measure_mismatch(extractor, extractor.logits, images)
+
     loaded, digest = _load(teacher, data)
     network_losses: dict[str, float] = {}
     if teacher.path and loaded.alternatives:
-        chosen = choose_network(loaded, teacher.path, verify_network)
+        chosen = choose_network(loaded, teacher.path, verify_network, measure_network)
         loaded, verification, network_losses = chosen.loaded, chosen.verification, chosen.losses
     else:
         verification = verify_network(loaded)

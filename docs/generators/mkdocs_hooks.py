@@ -18,6 +18,7 @@ from mkdocs.structure.pages import Page
 from docs.generators import (
     catalog_tables,
     diagrams,
+    limit_tables,
     markdown_tables,
     method_tables,
     reference_tables,
@@ -42,6 +43,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "settings": reference_tables.settings_table,
     "table-from": markdown_tables.copy_table,
     "terms": method_tables.term_table,
+    "upload-limits": limit_tables.upload_limits,
 }
 _PLACEHOLDER = re.compile(r"^<!-- generated: (\S+)(?: (.+))? -->$", re.MULTILINE)
 _MERMAID = re.compile(r"^```mermaid\n.*?^```$", re.MULTILINE | re.DOTALL)

@@ -17,6 +17,7 @@ TIMM_FAMILY = "timm"
 _LIBRARY_FAMILIES = {TORCHVISION_FAMILY, TIMM_FAMILY}
 RGB_CHANNELS = 3
 MAX_CHANNELS = 64
+MAX_CLASSES = 1_000_000  # of a teacher and of a dataset
 DEFAULT_MIN_SIZE = 4  # most networks run on a single pixel, but nothing can be learned from it
 
 

@@ -5,21 +5,21 @@ Files are read one at a time, and no file is ever written to disk under a name f
 
 import bz2
 import gzip
+import io
 import lzma
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, Protocol, Self, TypeVar, cast
 
 from dlkd_core.data.read_options import DatasetLimits
 from dlkd_core.errors import ArchiveRefused, ArchiveUnreadable
-from dlkd_core.zip_members import find_member_problem
+from dlkd_core.zip_members import ZIP_ERRORS, find_member_problem
 
 
 class ReadableStream(Protocol):
@@ -34,17 +34,19 @@ Member = tuple[PurePosixPath, bytes]
 # A file's name and a function that opens the file. The function is valid until the next entry is
 # requested.
 Entry = tuple[PurePosixPath, Callable[[], IO[bytes]]]
+_Entry = TypeVar("_Entry")
 _JUNK_NAMES = {"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"}
-_ARCHIVE_ERRORS = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    OSError,
+_ARCHIVE_ERRORS = (*ZIP_ERRORS, tarfile.TarError)
+_ZIP_DIRECTORY_ENTRY = b"PK\x01\x02"
+# Tar headers whose size is that of a name or of other metadata, which tarfile reads into memory
+_TAR_METADATA = frozenset(
+    {
+        *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+        *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    }
 )
+_MAX_TAR_METADATA_BYTES = 1 << 20
+_MAX_SHOWN = 100  # maximum length of a name in the messages about long names
 _RATIO_CHECK_BYTES = 64 << 20
 _CHUNK_BYTES = 1 << 20
 _TAR_END_BYTES = 1024  # two blocks of zeros
@@ -84,7 +86,7 @@ def open_members(
     for name, open_file in _guard_entries(entries):
         if counter is not None:
             counter.count_file()
-        with _archive_errors():
+        with _archive_errors(name):
             file = open_file()
         with file:
             yield name, MemberStream(file, name, counter)
@@ -106,11 +108,11 @@ class MemberStream:
     def read(self, size: int = -1) -> bytes:
         """Read up to `size` bytes, or all remaining bytes, which must fit in memory."""
         if self._counter is None:
-            with _archive_errors():
+            with _archive_errors(self._name):
                 return self._file.read(size)
         limits = self._counter.limits
         limit = limits.packed_bytes if size >= 0 else limits.file_bytes
-        with _archive_errors():
+        with _archive_errors(self._name):
             content = self._file.read(size if size >= 0 else limit + 1 - self._bytes_read)
         self._bytes_read += len(content)
         if self._bytes_read > limit:
@@ -118,8 +120,19 @@ class MemberStream:
                 f"{str(self._name)!r} is larger than {limit >> 20} MiB.",
                 hint=limits.too_large_hint,
             )
-        self._counter.count_bytes(len(content))
+        self._counter.count_bytes(len(content), self._name)
         return content
+
+    def open_tar(self, limits: DatasetLimits) -> Iterator[tuple[PurePosixPath, "MemberStream"]]:
+        """Yield the files of this file, which is a tar, as `open_members` does.
+
+        Their names begin with the name of this file. Their bytes count as bytes of this file.
+        """
+        inner = None if self._counter is None else _LimitCounter(limits, limits.total_bytes)
+        for name, file in _guard_entries(_iter_tar_members(self, limits, self._name), self._name):
+            if self._counter is not None:
+                self._counter.count_file()
+            yield self._name / name, MemberStream(file, self._name / name, inner)
 
     @contextmanager
     def seekable(self) -> Iterator[IO[bytes]]:
@@ -146,24 +159,38 @@ def list_names(path: Path, limits: DatasetLimits) -> list[PurePosixPath]:
 
 def is_tar(path: Path) -> bool:
     """Return whether a file is a tar archive, compressed or not."""
-    return path.is_file() and not zipfile.is_zipfile(path) and tarfile.is_tarfile(path)
+    if not path.is_file() or zipfile.is_zipfile(path):
+        return False
+    try:
+        with _open_decompressed(path) as stream:
+            tarfile.TarInfo.frombuf(stream.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
+    except (*_ARCHIVE_ERRORS, MemoryError):
+        return False
+    return True
 
 
 @contextmanager
-def _archive_errors() -> Iterator[None]:
+def _archive_errors(name: PurePosixPath | None = None) -> Iterator[None]:
+    subject = "The archive" if name is None else repr(str(name))
     try:
         yield
     except _ARCHIVE_ERRORS as error:
-        raise ArchiveUnreadable(f"The archive cannot be read: {error}") from error
+        raise ArchiveUnreadable(f"{subject} cannot be read: {error}") from error
+    except MemoryError as error:
+        raise ArchiveRefused(
+            f"{subject} needs more memory to unpack than this process may use."
+        ) from error
 
 
-def _guard_entries(entries: Iterator[Entry]) -> Iterator[Entry]:
+def _guard_entries(
+    entries: Iterator[_Entry], archive: PurePosixPath | None = None
+) -> Iterator[_Entry]:
     """Yield the entries, and raise `ArchiveUnreadable` if reading one from the archive fails.
 
     Errors in the code that uses the entries are not converted.
     """
     while True:
-        with _archive_errors():
+        with _archive_errors(archive):
             entry = next(entries, None)
         if entry is None:
             return
@@ -185,12 +212,13 @@ def _iter_entries(path: Path, limits: DatasetLimits) -> Iterator[Entry]:
 def _iter_folder(root: Path) -> Iterator[Entry]:
     for file in sorted(root.rglob("*")):
         name = PurePosixPath(file.relative_to(root).as_posix())
+        _check_encoding(str(name))
         if file.is_file() and not _is_junk(name):
             yield name, partial(_open_file, file)
 
 
 def _iter_zip(path: Path, limits: DatasetLimits) -> Iterator[Entry]:
-    with zipfile.ZipFile(path) as archive:
+    with _ZipDirectoryReader(path, limits) as file, zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
             name = _safe_name(info.filename, limits)
             problem = find_member_problem(info)
@@ -204,16 +232,78 @@ def _iter_zip(path: Path, limits: DatasetLimits) -> Iterator[Entry]:
 
 
 def _iter_tar(path: Path, limits: DatasetLimits) -> Iterator[Entry]:
-    with _open_decompressed(path) as stream, read_tar(stream) as archive:
+    with _open_decompressed(path) as stream:
+        bounded = _BoundedStream(stream, _LimitCounter(limits, path.stat().st_size))
+        for name, member in _iter_tar_members(bounded, limits):
+            bounded.name = name
+            yield name, partial(_return_stream, member)
+
+
+def _iter_tar_members(
+    stream: "ReadableStream", limits: DatasetLimits, shard: PurePosixPath | None = None
+) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
+    """Yield the name and stream of each regular file in a tar that is read from a stream.
+
+    Raises:
+        ArchiveUnreadable: the tar is incomplete or followed by more data.
+        ArchiveRefused: a path leads out of the archive, or a file is a link, device or sparse.
+    """
+    with _read_tar(stream, "The tar archive" if shard is None else str(shard)) as archive:
         for info in archive:
             name = _safe_name(info.name, limits)
             if info.isdir():
                 continue
+            if info.issparse():
+                raise ArchiveRefused(
+                    f"{info.name!r} is a sparse file.",
+                    hint="Create the archive without the option --sparse.",
+                )
             if not info.isreg():
                 raise ArchiveRefused(f"{info.name!r} is a link or a device.")
             member = archive.extractfile(info)
             if member is not None and not _is_junk(name):
-                yield name, partial(_return_stream, member)
+                yield name, member
+
+
+class _ZipDirectoryReader(io.FileIO):
+    """A zip file that counts the entries of its directory before `zipfile` creates them.
+
+    `zipfile` reads the directory at once, and an entry takes many times its size in memory.
+    """
+
+    def __init__(self, path: Path, limits: DatasetLimits) -> None:
+        super().__init__(path)
+        self._limits = limits
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        limits = self._limits
+        if size is not None and size > limits.directory_bytes:
+            raise ArchiveRefused(
+                f"The archive has a directory of {size >> 20} MiB, more than the limit of"
+                f" {limits.directory_bytes >> 20} MiB.",
+                hint="Use fewer files or shorter names.",
+            )
+        content = super().read(size)
+        if content.count(_ZIP_DIRECTORY_ENTRY) > limits.max_files:
+            raise ArchiveRefused(f"The archive holds more than {limits.max_files} files.")
+        return content
+
+
+class _BoundedStream:
+    """The unpacked bytes of a tar. Bytes that no file is read from count toward the limits, too.
+
+    Args:
+        name: the last file that was found.
+    """
+
+    def __init__(self, stream: IO[bytes], counter: "_LimitCounter") -> None:
+        self._stream, self._counter = stream, counter
+        self.name = PurePosixPath()
+
+    def read(self, size: int = -1, /) -> bytes:
+        content = self._stream.read(size)
+        self._counter.count_bytes(len(content), self.name)
+        return content
 
 
 @contextmanager
@@ -233,8 +323,23 @@ def _open_decompressed(path: Path) -> Iterator[IO[bytes]]:
             yield stream
 
 
+class _BoundedTarInfo(tarfile.TarInfo):
+    """A tar header that is refused if it announces more metadata than a name needs."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        info = super().frombuf(buf, encoding, errors)
+        if info.type in _TAR_METADATA and info.size > _MAX_TAR_METADATA_BYTES:
+            raise ArchiveRefused(
+                f"A header of the archive has {info.size} bytes of metadata, more than the limit of"
+                f" {_MAX_TAR_METADATA_BYTES}.",
+                hint="Use shorter names.",
+            )
+        return info
+
+
 @contextmanager
-def read_tar(stream: "ReadableStream") -> Iterator[tarfile.TarFile]:
+def _read_tar(stream: "ReadableStream", title: str) -> Iterator[tarfile.TarFile]:
     """Read a tar from beginning to end, and check afterwards that it was complete.
 
     `tarfile` ends a tar that was cut off, or that is followed by another one, without an error.
@@ -244,19 +349,21 @@ def read_tar(stream: "ReadableStream") -> Iterator[tarfile.TarFile]:
     """
     tail = _TailReader(stream)
     # Stream mode only reads forward, so the archive is never completely in memory.
-    with tarfile.open(fileobj=cast("IO[bytes]", tail), mode="r|") as archive:
+    with tarfile.open(
+        fileobj=cast("IO[bytes]", tail), mode="r|", tarinfo=_BoundedTarInfo
+    ) as archive:
         yield archive
         end = archive.offset
     while tail.read(_CHUNK_BYTES):
         pass
     if tail.count == 0 or tail.last.strip(b"\0") or len(tail.last) < _TAR_END_BYTES:
         raise ArchiveUnreadable(
-            "The tar archive is incomplete: its end is missing.",
+            f"{title} is incomplete: its end is missing.",
             hint="Create or copy the archive again.",
         )
     if tail.last_data > end:
         raise ArchiveUnreadable(
-            "The tar archive is followed by more data, such as a second archive.",
+            f"{title} is followed by more data, such as a second archive.",
             hint="Pack all images into one archive.",
         )
 
@@ -287,7 +394,16 @@ def _return_stream(stream: IO[bytes]) -> IO[bytes]:
 
 
 def _safe_name(name: str, limits: DatasetLimits) -> PurePosixPath:
+    _check_encoding(name)
     path = PurePosixPath(name.replace("\\", "/"))
+    if not name:
+        raise ArchiveRefused("The archive contains a file without a name.")
+    if any(len(part) > limits.name_length for part in path.parts):
+        raise ArchiveRefused(
+            f"A part of the name {name[:_MAX_SHOWN]!r}… is longer than {limits.name_length}"
+            " characters.",
+            hint="Use shorter names.",
+        )
     has_drive = path.parts[0].endswith(":") if path.parts else False
     if path.is_absolute() or has_drive or ".." in path.parts or "\0" in name:
         raise ArchiveRefused(f"{name!r} points outside the archive.")
@@ -296,8 +412,25 @@ def _safe_name(name: str, limits: DatasetLimits) -> PurePosixPath:
     return path
 
 
+def _check_encoding(name: str) -> None:
+    """Raise `ArchiveRefused` if the bytes of a name are not UTF-8, which Python marks in it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ArchiveRefused(
+            f"The name {name[:_MAX_SHOWN]!r} is not encoded as UTF-8.",
+            hint="Rename the file or folder, and pack the archive again.",
+        ) from error
+
+
 def _is_junk(name: PurePosixPath) -> bool:
     return any(part in _JUNK_NAMES or part.startswith("._") for part in name.parts)
+
+
+def max_unpacked_bytes(packed_bytes: int, limits: DatasetLimits) -> int:
+    """Return to how many bytes compressed data may unpack."""
+    ratio_limit = max(_RATIO_CHECK_BYTES, packed_bytes * limits.compression_ratio)
+    return min(limits.total_bytes, ratio_limit)
 
 
 @dataclass
@@ -317,11 +450,11 @@ class _LimitCounter:
         if self.files_read > self.limits.max_files:
             raise ArchiveRefused(f"The archive holds more than {self.limits.max_files} files.")
 
-    def count_bytes(self, count: int) -> None:
+    def count_bytes(self, count: int, name: PurePosixPath) -> None:
         self.bytes_read += count
-        ratio_limit = max(_RATIO_CHECK_BYTES, self.archive_bytes * self.limits.compression_ratio)
-        if self.bytes_read > self.limits.total_bytes or self.bytes_read > ratio_limit:
+        if self.bytes_read > max_unpacked_bytes(self.archive_bytes, self.limits):
             raise ArchiveRefused(
-                f"The {self.archive_bytes >> 20} MiB archive unpacks to more than "
-                f"{self.bytes_read >> 20} MiB: it looks like a decompression bomb."
+                f"The archive of {self.archive_bytes} bytes unpacks to more than"
+                f" {self.bytes_read >> 20} MiB, most recently in {str(name)!r}: it looks like a"
+                " decompression bomb."
             )

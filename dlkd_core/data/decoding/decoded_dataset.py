@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dlkd_core.catalog.architectures.architecture import MAX_CHANNELS, RGB_CHANNELS
+from dlkd_core.catalog.architectures.architecture import MAX_CHANNELS, MAX_CLASSES, RGB_CHANNELS
 from dlkd_core.data.decoding.folder_layout import SPLITS, choose_splits, unused_test_notice
 from dlkd_core.data.decoding.image import Pixels, resize_image
 from dlkd_core.data.read_options import ARRAYS_TOO_LARGE_HINT, ReadOptions
@@ -78,6 +78,7 @@ def dataset_from_arrays(
     labels: Mapping[str, Labels],
     classes: Sequence[str] | None,
     read_options: ReadOptions,
+    notices: Sequence[str] = (),
 ) -> DecodedDataset:
     """Check raw arrays and convert them to a decoded dataset.
 
@@ -89,16 +90,12 @@ def dataset_from_arrays(
         labels: labels (N,) per split. A split may be unlabeled.
         classes: class names in label order.
         read_options: options for reading the dataset.
+        notices: messages for the user about how the arrays were found.
 
     Raises:
         DatasetError: the arrays are invalid or too large.
     """
-    for split, array in images.items():
-        if (split in labels and len(array) != len(labels[split])) or not len(array):
-            raise LayoutInvalid(
-                f"The {split} split has {len(array)} images and "
-                f"{len(labels.get(split, ()))} labels."
-            )
+    _check_labels(images, labels)
     use = choose_splits({name: len(images.get(name, ())) for name in SPLITS})
     images = {use[name]: images[name] for name in SPLITS if name in images}
     labels = {use[name]: labels[name] for name in SPLITS if name in labels}
@@ -107,26 +104,43 @@ def dataset_from_arrays(
         split: _resize_all(_channels_first(array, split), read_options)
         for split, array in images.items()
     }
+    _check_same_size(pixels)
     _check_same_channels(pixels)
     splits = {
         split: DecodedSplit(array, labels.get(split, np.full(len(array), NO_LABEL)))
         for split, array in pixels.items()
     }
-    notices = []
+    all_notices = list(notices)
     test = splits.pop("test", None)
     if test is not None:
         known = set(splits["val"].labels.tolist()) - {NO_LABEL}
         unknown = set(test.labels.tolist()) - known
         if unknown:
             words = {None if label == NO_LABEL else str(label) for label in unknown}
-            notices.append(unused_test_notice(len(test.labels), words))
+            all_notices.append(unused_test_notice(len(test.labels), words))
             test = None
     if "val" not in splits:
         splits = _hold_out(splits["train"])
-        notices.append(holdout_notice(len(splits["val"].labels)))
+        all_notices.append(holdout_notice(len(splits["val"].labels)))
     names = _resolve_class_names(splits, classes)
-    notices += missing_label_notices(splits["train"].labels, names)
-    return DecodedDataset(splits["train"], splits["val"], names, tuple(notices), test)
+    all_notices += missing_label_notices(splits["train"].labels, names)
+    return DecodedDataset(splits["train"], splits["val"], names, tuple(all_notices), test)
+
+
+def _check_labels(
+    images: Mapping[str, npt.NDArray[np.generic]], labels: Mapping[str, Labels]
+) -> None:
+    """Check that every split has images, and one label per image if it has labels."""
+    for split, array in images.items():
+        if split in labels and labels[split].ndim != 1:
+            raise LayoutInvalid(
+                f"The labels of the {split} split have {labels[split].ndim} dimensions, not one."
+            )
+        if (split in labels and len(array) != len(labels[split])) or not len(array):
+            raise LayoutInvalid(
+                f"The {split} split has {len(array)} images and "
+                f"{len(labels.get(split, ()))} labels."
+            )
 
 
 def _hold_out(whole: DecodedSplit) -> dict[str, DecodedSplit]:
@@ -168,6 +182,16 @@ def _check_memory(images: Mapping[str, npt.NDArray[np.generic]], read_options: R
         )
 
 
+def _check_same_size(pixels: Mapping[str, Pixels]) -> None:
+    sizes = {split: array.shape[2:] for split, array in pixels.items()}
+    if len(set(sizes.values())) > 1:
+        found = ", ".join(f"{h} x {w} in {split}" for split, (h, w) in sizes.items())
+        raise LayoutInvalid(
+            f"The images of the splits have different sizes: {found}.",
+            hint="Resize all images to one size before saving them.",
+        )
+
+
 def _channels_first(array: npt.NDArray[np.generic], split: str) -> Pixels:
     """Return the images as (N, C, H, W). Images (N, H, W) have one channel."""
     if array.dtype != np.uint8:
@@ -179,7 +203,7 @@ def _channels_first(array: npt.NDArray[np.generic], split: str) -> Pixels:
         array = array[:, None]
     elif array.ndim == 4 and _has_channels_last(array.shape):
         array = array.transpose(0, 3, 1, 2)
-    if array.ndim != 4 or not 1 <= array.shape[1] <= MAX_CHANNELS:
+    if array.ndim != 4 or not 1 <= array.shape[1] <= MAX_CHANNELS or not array.size:
         raise LayoutInvalid(
             f"The images of the {split} split have an unsupported shape, {array.shape}.",
             hint="Use (N, H, W), (N, H, W, C) or (N, C, H, W), with 1 (grayscale), 3 (RGB) or up to"
@@ -230,9 +254,11 @@ def _resolve_class_names(
         )
     smallest, largest = min(map(min, labeled)), max(map(max, labeled))
     count = len(classes) if classes else largest + 1
-    if smallest < 0 or largest >= count:
+    if smallest < 0 or largest >= min(count, MAX_CLASSES):
         raise LayoutInvalid(
             f"The labels range from {smallest} to {largest}, but there are {count} classes."
+            if smallest < 0 or largest < MAX_CLASSES
+            else f"The largest label is {largest}, so it is not a class index."
         )
     missing = sorted(set(range(count)) - set.intersection(*labeled))
     if missing:

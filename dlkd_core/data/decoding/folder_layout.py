@@ -20,7 +20,6 @@ SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 REQUIRED_SPLITS: tuple[SplitName, ...] = ("train", "val")
 UNLABELED_FOLDER = "\0"  # no folder in a file system or archive can have this name
 INDEX_DIGITS = 8  # number of digits in a folder name that is a class index
-MAX_CLASSES = 1_000_000
 _MAX_LISTED = 5  # maximum number of classes that an error names
 _SPLIT_WORDS: dict[str, SplitName] = {
     "train": "train",

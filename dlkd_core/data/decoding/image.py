@@ -20,15 +20,16 @@ Pixels = npt.NDArray[np.uint8]
 _WHITE_VALUES = (1.0, *(2.0**bits - 1 for bits in (8, 10, 12, 14, 16)))
 _FILTER = Image.Resampling.BILINEAR  # the default of torchvision's Resize
 _EXIF_ORIENTATION = 0x0112
+_TRANSPOSITIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _GRAY_MODES = frozenset({"1", "L", "LA", "La"})
-_DECODE_ERRORS = (
-    UnidentifiedImageError,
-    OSError,
-    ValueError,
-    SyntaxError,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
 
 
 class ValueRange(NamedTuple):
@@ -78,7 +79,7 @@ def read_image_header(content: bytes, name: str, limits: DatasetLimits) -> Image
     """
     with _open_image(content, name, limits) as image:
         # EXIF orientations 5 to 8 swap height and width.
-        is_sideways = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+        is_sideways = _read_orientation(image) >= 5
         size = (image.width, image.height) if is_sideways else (image.height, image.width)
         is_gray = image.mode in _GRAY_MODES or _has_wide_values(image)
         if not _has_wide_values(image):
@@ -105,7 +106,9 @@ def decode_image(
         ImageUnreadable: the image cannot be decoded or has too many pixels.
     """
     with _open_image(content, name, limits) as opened:
-        image = _to_rgb(ImageOps.exif_transpose(opened), value_range)
+        transposition = _TRANSPOSITIONS.get(_read_orientation(opened))
+        upright = opened if transposition is None else opened.transpose(transposition)
+        image = _to_rgb(upright, value_range)
     channels, *sides = shape
     size = sides[0], sides[1]
     if channels == 1:
@@ -142,18 +145,36 @@ def _resize(image: Image.Image, size: tuple[int, int], mode: ResizeMode) -> Imag
 def _open_image(content: bytes, name: str, limits: DatasetLimits) -> Iterator[Image.Image]:
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
-            if image.width * image.height > limits.image_pixels:
-                raise ImageUnreadable(
-                    f"{name} has {image.width} x {image.height} pixels, "
-                    f"more than the limit of {limits.image_pixels}."
-                )
+            _check_size(image, name, limits)
             yield image
     except UnidentifiedImageError as error:
         raise ImageUnreadable(
             f"{name} is not an image in a supported format ({', '.join(FORMATS)})."
         ) from error
-    except _DECODE_ERRORS as error:
-        raise ImageUnreadable(f"{name} cannot be decoded: {error}") from error
+    except ImageUnreadable:
+        raise
+    except Exception as error:  # Pillow's readers do not say what they raise for damaged files
+        reason = str(error) or type(error).__name__
+        raise ImageUnreadable(f"{name} cannot be decoded: {reason}") from error
+
+
+def _check_size(image: Image.Image, name: str, limits: DatasetLimits) -> None:
+    if not image.width * image.height:
+        raise ImageUnreadable(f"{name} has no pixels.")
+    if image.width * image.height > limits.image_pixels:
+        raise ImageUnreadable(
+            f"{name} has {image.width} x {image.height} pixels, "
+            f"more than the limit of {limits.image_pixels}."
+        )
+
+
+def _read_orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation from 1 to 8. It is 1 if the metadata is missing or damaged."""
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001 - Pillow's parser of metadata does not say what it raises
+        return 1
+    return orientation if orientation in range(1, 9) else 1
 
 
 def _has_wide_values(image: Image.Image) -> bool:

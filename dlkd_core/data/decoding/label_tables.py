@@ -2,10 +2,13 @@
 
 import csv
 import json
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import PurePosixPath
+from typing import Any
 
 from dlkd_core.data.decoding.folder_layout import (
     FolderLayout,
@@ -34,6 +37,7 @@ _SPLIT_COLUMNS = ("split", "subset", "set")
 # are named.
 _MIN_ROWS, _MIN_IMAGES = 0.5, 0.1
 _MARKED, _UNMARKED = frozenset({"1", "1.0"}), frozenset({"0", "0.0"})
+_MAX_COLUMNS = 1000
 _MAX_LISTED = 20  # maximum number of columns that an error names
 Row = Mapping[str, str]
 
@@ -53,17 +57,27 @@ def read_tables(
         LayoutInvalid: a table lists images, but its column of labels is not clear.
     """
     labels: dict[PurePosixPath, tuple[SplitName, str]] = {}
-    used = []
+    used, notices = [], []
     for path, content in sorted(tables.items()):
-        rows = list(_read_rows(path, content))
-        if found := _read_labels(path, rows, images):
-            labels |= found
-            used.append(str(path))
+        table = _read_table(path, content)
+        found, unknown = _read_labels(path, table.rows, images)
+        if not found:
+            continue
+        if table.problem:
+            raise LayoutInvalid(
+                f"{path} lists the images, but it cannot be read to the end: {table.problem}.",
+                hint="Correct the table, and save it as UTF-8.",
+            )
+        labels |= found
+        used.append(str(path))
+        if unknown:
+            notices.append(f"{unknown} rows of {path} name no image.")
     splits = choose_splits(Counter(split for split, _ in labels.values()))
     placements = {
         image: Placement(splits[split], label) for image, (split, label) in labels.items()
     }
-    notices = [f"The labels are those in {', '.join(used)}."] if used else []
+    if used:
+        notices.insert(0, f"The labels are those in {', '.join(used)}.")
     return FolderLayout(placements, notices), len(used)
 
 
@@ -88,51 +102,90 @@ def read_annotations(
     return annotated
 
 
-def _read_rows(path: PurePosixPath, content: bytes) -> Iterator[Row]:
-    text = content.decode("utf-8-sig", errors="replace")
-    if path.suffix.lower() == ".jsonl":
-        for line in text.splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                return  # not a table of rows
-            if isinstance(row, dict):
-                yield {str(name): str(value) for name, value in row.items()}
-        return
+@dataclass(frozen=True)
+class _Table:
+    """The rows of a table, and what is wrong with the first row that cannot be read."""
+
+    rows: list[Row]
+    problem: str = ""
+
+
+def _read_table(path: PurePosixPath, content: bytes) -> _Table:
+    encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+    text = content.decode(encoding, errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+    table = _read_json_lines(text) if path.suffix.lower() == ".jsonl" else _read_csv(text)
+    if "\ufffd" in text and not table.problem:
+        return _Table(table.rows, "it is not encoded as UTF-8")
+    return table
+
+
+def _read_json_lines(text: str) -> _Table:
+    rows: list[Row] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            return _Table(rows, f"line {number} is not valid JSON")
+        if isinstance(row, dict):
+            rows.append({str(name): _to_text(value) for name, value in row.items()})
+    return _Table(rows)
+
+
+def _read_csv(text: str) -> _Table:
+    rows: list[Row] = []
     header = text.partition("\n")[0]
     delimiter = max(",;\t", key=header.count)
+    if header.count(delimiter) >= _MAX_COLUMNS:
+        return _Table(rows, f"it has more than {_MAX_COLUMNS} columns")
+    reader = csv.DictReader(StringIO(text), delimiter=delimiter, strict=True)
     try:
-        for row in csv.DictReader(StringIO(text), delimiter=delimiter):
-            yield {str(name).strip(): str(value).strip() for name, value in row.items()}
-    except csv.Error:
-        return  # not a table
+        rows.extend(
+            {name.strip(): _to_text(value) for name, value in row.items() if name is not None}
+            for row in reader
+        )
+    except csv.Error as error:
+        return _Table(rows, f"{error} in line {reader.line_num}")
+    return _Table(rows)
+
+
+def _to_text(value: Any) -> str:
+    return "" if value is None else str(value).strip()
 
 
 def _read_labels(
     table: PurePosixPath, rows: list[Row], images: Collection[PurePosixPath]
-) -> dict[PurePosixPath, tuple[SplitName, str]]:
-    """Return the split and label of each image that the table names."""
+) -> tuple[dict[PurePosixPath, tuple[SplitName, str]], int]:
+    """Return the split and label of each image that the table names, and the other rows' number.
+
+    Raises:
+        LayoutInvalid: the column of labels is not clear, or an image has two labels.
+    """
     by_name = _index_images(table, images)
     if not rows:
-        return {}
+        return {}, 0
     counts = {column: sum(row.get(column, "") in by_name for row in rows) for column in rows[0]}
     file_column = max(counts, key=lambda column: counts[column], default=None)
     if file_column is None:
-        return {}
+        return {}, 0
     if counts[file_column] < max(_MIN_ROWS * len(rows), _MIN_IMAGES * len(images)):
-        return {}
+        return {}, 0
     columns = [name for name in rows[0] if name != file_column]
     split_column = next((name for name in columns if name.lower() in _SPLIT_COLUMNS), None)
     read_label = _find_label_reader(table, rows, columns)
-    return {
-        image: (
-            split_by_name(PurePosixPath(row[split_column]) if split_column else table),
-            label,
-        )
-        for row in rows
-        if (label := read_label(row))
-        for image in by_name.get(row[file_column], ())
-    }
+    labels: dict[PurePosixPath, tuple[SplitName, str]] = {}
+    for row in rows:
+        label = read_label(row)
+        split = split_by_name(PurePosixPath(row.get(split_column, "")) if split_column else table)
+        for image in by_name.get(row.get(file_column, ""), ()) if label else ():
+            if labels.setdefault(image, (split, label or "")) != (split, label):
+                raise LayoutInvalid(
+                    f"{table} gives {image} two labels or splits: {labels[image][1]!r} and"
+                    f" {label!r}.",
+                    hint="List every image once.",
+                )
+    return labels, len(rows) - counts[file_column]
 
 
 def _index_images(

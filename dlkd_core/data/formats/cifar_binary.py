@@ -34,13 +34,14 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
         else:
             split = "val" if name.name.startswith("test") else "train"
             records[split].append(_parse_records(content, name))
-    tables = {split: np.concatenate(parts) for split, parts in records.items() if parts}
-    if "train" not in tables or len({table.shape[1] for table in tables.values()}) > 1:
+    widths = {part.shape[1] for parts in records.values() for part in parts}
+    if not records["train"] or len(widths) > 1:
         raise LayoutInvalid(
             "The files are not a single, complete CIFAR dataset: training batches are missing, or "
             "CIFAR-10 and CIFAR-100 are mixed.",
             hint="Upload all files of either CIFAR-10 or CIFAR-100.",
         )
+    tables = {split: np.concatenate(parts) for split, parts in records.items() if parts}
     images = {
         split: table[:, -_PIXEL_BYTES:].reshape(-1, 3, 32, 32) for split, table in tables.items()
     }

@@ -18,6 +18,10 @@ _BUFFER_BYTES = 1 << 20
 _ARROW_FILE_MAGIC = b"ARROW1"  # files without it are streams
 
 
+# pyarrow's own errors, and what it raises for damaged pages, invalid text and huge allocations
+_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError)
+
+
 class ColumnarFile(Protocol):
     """A file of columns. Rows are read with `iter_batches`."""
 
@@ -94,7 +98,7 @@ def open_columnar_file(file: IO[bytes], name: PurePosixPath) -> ColumnarFile:
 def _read_errors(name: PurePosixPath) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except _ERRORS as error:
         raise ArchiveUnreadable(
             f"{name} cannot be read: {error}", hint="Write the file again."
         ) from error

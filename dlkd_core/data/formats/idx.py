@@ -7,20 +7,22 @@ import gzip
 import re
 import zlib
 from io import BytesIO
+from math import prod
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
 
-from dlkd_core.data.decoding.archive import read_members
+from dlkd_core.data.decoding.archive import max_unpacked_bytes, read_members
 from dlkd_core.data.decoding.decoded_dataset import DecodedDataset, Labels, dataset_from_arrays
 from dlkd_core.data.read_options import DatasetLimits, ReadOptions
-from dlkd_core.errors import ArchiveUnreadable, LayoutInvalid
+from dlkd_core.errors import ArchiveRefused, ArchiveUnreadable, LayoutInvalid
 
 _FILE_NAME = re.compile(
     r"(train|t10k|test|val)-(images|labels)[-.]idx(\d)-ubyte(\.gz)?", re.IGNORECASE
 )
 _UNSIGNED_BYTES = 0x08
+_MAX_DIMENSIONS = 4
 _LABELS_KIND = "labels"
 
 
@@ -34,8 +36,13 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
     for name, content in read_members(path, limits):
         match = _FILE_NAME.fullmatch(name.name)
         if match:
-            split = match[1].lower().replace("t10k", "test")
-            arrays[split, match[2].lower()] = _parse_array(content, name, limits)
+            key = match[1].lower().replace("t10k", "test"), match[2].lower()
+            if key in arrays:
+                raise LayoutInvalid(
+                    f"{name} and another file both hold the {key[1]} of the {key[0]} split.",
+                    hint="Upload one file of images and one file of labels for each split.",
+                )
+            arrays[key] = _parse_array(content, name, limits)
     images = {split: array for (split, kind), array in arrays.items() if kind != _LABELS_KIND}
     labels: dict[str, Labels] = {
         split: array.astype(np.int64)
@@ -68,7 +75,7 @@ def _parse_array(
         shape = [int(side) for side in np.frombuffer(content, ">u4", num_dimensions, 4)]
     if shape:
         values = np.frombuffer(content, np.uint8, offset=data_offset)
-    if not shape or values.size != int(np.prod(shape, dtype=np.int64)):
+    if not 0 < len(shape) <= _MAX_DIMENSIONS or values.size != prod(shape):
         raise ArchiveUnreadable(
             f"{name} is truncated, or its header is damaged.", hint="Upload the file again."
         )
@@ -76,16 +83,17 @@ def _parse_array(
 
 
 def _gunzip(content: bytes, name: PurePosixPath, limits: DatasetLimits) -> bytes:
+    limit = min(limits.file_bytes, max_unpacked_bytes(len(content), limits))
     try:
         with gzip.open(BytesIO(content)) as file:
-            unpacked = file.read(limits.file_bytes + 1)
+            unpacked = file.read(limit + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise ArchiveUnreadable(
             f"{name} cannot be unpacked: {error}", hint="Upload the file again."
         ) from error
-    if len(unpacked) > limits.file_bytes:
-        raise ArchiveUnreadable(
-            f"{name} unpacks to more than {limits.file_bytes >> 20} MiB.",
-            hint="Upload fewer images.",
+    if len(unpacked) > limit:
+        raise ArchiveRefused(
+            f"{name} unpacks to more than {limit >> 20} MiB.",
+            hint="Upload fewer images, or files that are not compressed.",
         )
     return unpacked

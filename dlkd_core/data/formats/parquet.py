@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from dlkd_core.catalog.architectures.architecture import MAX_CLASSES
 from dlkd_core.data.decoding.archive import Member, open_members
 from dlkd_core.data.decoding.decoded_dataset import NO_LABEL, DecodedDataset
 from dlkd_core.data.decoding.folder_layout import (
     INDEX_DIGITS,
-    MAX_CLASSES,
     UNLABELED_FOLDER,
     SplitName,
     choose_splits,
@@ -36,7 +36,7 @@ from dlkd_core.data.formats.columnar_files import (
     open_columnar_file,
 )
 from dlkd_core.data.read_options import ReadOptions
-from dlkd_core.errors import LayoutInvalid
+from dlkd_core.errors import ArchiveRefused, LayoutInvalid
 
 _LABEL_COLUMNS = ("label", "labels", "fine_label", "target", "class", "class_name", "category")
 # Columns that describe an image, and are never its class
@@ -45,6 +45,7 @@ _NO_LABEL_COLUMN = re.compile(
     r"|__index_level_0__",
     re.IGNORECASE,
 )
+_MAX_COLUMNS = 1000
 
 
 class _Columns(NamedTuple):
@@ -78,6 +79,11 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
             f"The largest label is {largest}, so it is not a class index.",
             hint="Number the classes 0, 1, 2 and so on, or remove the column of labels.",
         )
+    if names and largest >= len(names):
+        raise LayoutInvalid(
+            f"The largest label is {largest}, but the files name only {len(names)} classes.",
+            hint="Correct the class names in the metadata, or remove the metadata.",
+        )
     sorted_words = sort_class_names(words)
     classes = names or sorted_words or [str(label) for label in range(largest + 1)]
     indices = {word: index for index, word in enumerate(sorted_words)}
@@ -107,6 +113,11 @@ def _iter_images(
                     f"Row {row} of {name} lacks an image or a valid label.",
                     hint="Remove rows that have no image or whose label is missing or negative.",
                 )
+            if len(content) > read_options.limits.file_bytes:
+                raise ArchiveRefused(
+                    f"The image in row {row} of {name} is larger than"
+                    f" {read_options.limits.file_bytes >> 20} MiB."
+                )
             folder = UNLABELED_FOLDER if label == NO_LABEL else f"{label:0{INDEX_DIGITS}}"
             yield PurePosixPath(split, folder, *name.parts, f"{row:09}"), content
 
@@ -118,7 +129,15 @@ def _open_tables(
         is_cache = name.name.startswith("cache-")  # results that `datasets` keeps for itself
         if name.suffix.lower() in COLUMNAR_SUFFIXES and not is_cache:
             with stream.seekable() as file:
-                yield name, open_columnar_file(file, name)
+                table = open_columnar_file(file, name)
+                num_rows, num_columns = table.count_rows(), len(table.schema)
+                if num_rows > read_options.limits.max_files or num_columns > _MAX_COLUMNS:
+                    raise ArchiveRefused(
+                        f"{name} has {num_rows} rows and {num_columns} columns, more than the"
+                        f" limits of {read_options.limits.max_files} and {_MAX_COLUMNS}.",
+                        hint="Upload fewer images, and only the columns of images and classes.",
+                    )
+                yield name, table
 
 
 def _iter_rows(table: ColumnarFile, columns: _Columns) -> Iterator[tuple[Any, int | str | None]]:
@@ -146,6 +165,8 @@ def _find_columns(schema: Any, name: PurePosixPath) -> _Columns:
             hint="Store images as structs with a field `bytes`, and classes, if there are any, as"
             " integers or words in a column named label.",
         )
+    if len(set(schema.names)) < len(schema):
+        raise LayoutInvalid(f"{name} has several columns of one name. Its columns are {names}.")
     others = [column for column in schema if column.name not in images]
     possible = {column.name.lower(): column.name for column in others if _is_label(column.type)}
     named = [possible[label] for label in _LABEL_COLUMNS if label in possible]
@@ -182,6 +203,6 @@ def _class_names(schema: Any, labels: str) -> list[str] | None:
         return None
     try:
         names = json.loads(metadata)["info"]["features"][labels]["names"]
-    except (ValueError, KeyError, TypeError):  # only some columns have class names
-        return None
-    return [str(name) for name in names]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None  # only some columns have class names
+    return [str(name) for name in names] if isinstance(names, list) else None

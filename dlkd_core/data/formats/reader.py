@@ -1,16 +1,19 @@
 """Decodes a folder or archive in any of the catalog's formats."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from dlkd_core.catalog.dataset_formats import FOLDERS, detect_dataset_format
-from dlkd_core.common import import_target
+from dlkd_core.common import clean_text, import_target
 from dlkd_core.data.decoding.archive import is_tar, list_names, open_members
 from dlkd_core.data.decoding.decoded_dataset import DecodedDataset
 from dlkd_core.data.decoding.pixel_checks import describe_suspicious_images
 from dlkd_core.data.decoding.scan import DatasetScan
-from dlkd_core.data.read_options import ReadOptions
-from dlkd_core.errors import ArchiveRefused
+from dlkd_core.data.read_options import DatasetLimits, ReadOptions
+from dlkd_core.errors import ArchiveRefused, LayoutInvalid
+
+_MAX_SHOWN = 100  # maximum length of a class name in a message
 
 
 def decode_dataset(path: Path, read_options: ReadOptions) -> DecodedDataset:
@@ -20,8 +23,20 @@ def decode_dataset(path: Path, read_options: ReadOptions) -> DecodedDataset:
         DatasetError: the dataset is invalid. The message names the file or class.
     """
     decoded = _decode(path, read_options)
+    _check_class_names(decoded.classes, read_options.limits)
     notices = (*decoded.notices, *describe_suspicious_images(decoded))
     return replace(decoded, notices=notices)
+
+
+def _check_class_names(classes: Sequence[str], limits: DatasetLimits) -> None:
+    """Raise `LayoutInvalid` if a class name cannot be stored and shown as a line of text."""
+    for name in classes:
+        if "\n" in name or clean_text(name, limits.name_length) != name:
+            raise LayoutInvalid(
+                f"The class name {name[:_MAX_SHOWN]!r} contains line breaks or control characters,"
+                f" or is longer than {limits.name_length} characters.",
+                hint="Use a shorter name of printable characters.",
+            )
 
 
 def _decode(path: Path, read_options: ReadOptions) -> DecodedDataset:

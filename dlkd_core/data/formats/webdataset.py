@@ -5,23 +5,20 @@ val) or by the name of the tar file.
 """
 
 import json
-import tarfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from dlkd_core.catalog.architectures.architecture import MAX_CLASSES
 from dlkd_core.data.decoding.archive import (
     Member,
     MemberStream,
-    ReadableStream,
     open_members,
-    read_tar,
 )
 from dlkd_core.data.decoding.decoded_dataset import DecodedDataset
 from dlkd_core.data.decoding.folder_layout import (
     INDEX_DIGITS,
-    MAX_CLASSES,
     UNLABELED_FOLDER,
     SplitName,
     choose_splits,
@@ -29,11 +26,12 @@ from dlkd_core.data.decoding.folder_layout import (
 )
 from dlkd_core.data.decoding.image_files import dataset_from_files
 from dlkd_core.data.read_options import DatasetLimits, ReadOptions
-from dlkd_core.errors import ArchiveUnreadable, LayoutInvalid
+from dlkd_core.errors import LayoutInvalid
 
 _IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp", "ppm", "bmp"})
 _LABEL_SUFFIXES = ("cls", "json", "txt")  # the first kind that contains labels is used
 _NO_LABEL_FILES = ""
+_MAX_DIGITS = 100  # of a class index, with leading zeros
 _LABEL_KEYS = ("label", "cls", "class", "class_name", "category", "target")
 _MAX_DISTINCT_TEXTS = 0.5  # more distinct .txt files than this fraction are captions
 
@@ -44,11 +42,11 @@ class _LabelFiles:
 
     Args:
         values: all distinct labels.
-        counts: number of files per split.
+        samples: hashes of the keys of the labeled samples, per split.
     """
 
     values: set[str] = field(default_factory=set)
-    counts: Counter[SplitName] = field(default_factory=Counter)
+    samples: dict[SplitName, set[int]] = field(default_factory=lambda: defaultdict(set))
 
 
 def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
@@ -58,24 +56,29 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
     class indices, which also serve as class names, or words. If a split has no such files, its
     images are unlabeled.
     """
-    images = Counter[SplitName]()
+    images: dict[SplitName, set[int]] = defaultdict(set)
     files: dict[str, _LabelFiles] = defaultdict(_LabelFiles)
     for name, stream in _iter_files(path, read_options.limits):
-        suffix, split = _split_name(name)[1], split_by_name(name.parent)
+        (key, suffix), split = _split_name(name), split_by_name(name.parent)
         if suffix in _IMAGE_SUFFIXES:
-            images[split] += 1
-        elif suffix in _LABEL_SUFFIXES and (label := _read_label(stream.read(), suffix)):
+            _add_key(images[split], key, "images")
+        elif suffix in _LABEL_SUFFIXES and (label := _read_label(name, stream.read(), suffix)):
             files[suffix].values.add(label)
-            files[suffix].counts[split] += 1
+            _add_key(files[suffix].samples[split], key, f".{suffix} files")
     suffix = _choose_label_suffix(files)
     labels = files[suffix]
     classes = _list_classes(labels.values, suffix)
-    splits = choose_splits(images)
-    unlabeled = sum(images[split] - count for split, count in labels.counts.items())
-    notices = [f"{unlabeled} images without a label were left out."] if unlabeled > 0 else []
-    reader = _SampleReader(
-        path, read_options.limits, suffix, classes, splits, frozenset(labels.counts)
-    )
+    splits = choose_splits({split: len(keys) for split, keys in images.items()})
+    used = [(images[split], keys) for split, keys in labels.samples.items()]
+    unlabeled = sum(len(image_keys - keys) for image_keys, keys in used)
+    unused = sum(len(keys - image_keys) for image_keys, keys in used)
+    notices: list[str] = []
+    if unused:
+        notices.insert(0, f"{unused} labels without an image were left out.")
+    if unlabeled:
+        notices.insert(0, f"{unlabeled} images without a label were left out.")
+    complete = {split: keys & images[split] for split, keys in labels.samples.items()}
+    reader = _SampleReader(path, read_options.limits, suffix, classes, splits, complete)
     return dataset_from_files(reader.iter_images, read_options, classes, notices=notices)
 
 
@@ -89,7 +92,8 @@ class _SampleReader:
         label_suffix: Suffix of the files with the labels.
         classes: Class names in label order.
         splits: The use of each split, by the name that the user gave it.
-        labeled_splits: Splits whose images have labels.
+        complete: Hashes of the keys of the samples with an image and a label, for each split
+            whose images have labels.
     """
 
     path: Path
@@ -97,7 +101,7 @@ class _SampleReader:
     label_suffix: str
     classes: Sequence[str]
     splits: Mapping[SplitName, SplitName]
-    labeled_splits: frozenset[SplitName]
+    complete: Mapping[SplitName, set[int]]
 
     def iter_images(self) -> Iterator[Member]:
         """Yield each image under a name of the form <split>/<class index>/<shard>/<key>.
@@ -113,42 +117,59 @@ class _SampleReader:
             is_image = suffix in _IMAGE_SUFFIXES
             if not (is_image or suffix == self.label_suffix):
                 continue
-            if named_split not in self.labeled_splits:
+            if named_split not in self.complete:
                 if is_image:
                     yield PurePosixPath(split, UNLABELED_FOLDER, *key.parts), stream.read()
+                continue
+            if hash(key) not in self.complete[named_split]:
                 continue
             samples[key]["image" if is_image else "label"] = stream.read()
             if len(samples[key]) == 2:
                 sample = samples.pop(key)
-                index = indices.get(_read_label(sample["label"], self.label_suffix))
-                if index is not None:
-                    folder = f"{index:0{INDEX_DIGITS}}"
-                    yield PurePosixPath(split, folder, *key.parts), sample["image"]
+                label = _read_label(key, sample["label"], self.label_suffix)
+                folder = f"{indices[label]:0{INDEX_DIGITS}}"
+                yield PurePosixPath(split, folder, *key.parts), sample["image"]
+
+
+def _add_key(keys: set[int], key: PurePosixPath, kind: str) -> None:
+    """Add a sample's key, and raise `LayoutInvalid` if it is already there."""
+    if hash(key) in keys:
+        raise LayoutInvalid(
+            f"The sample {key} has several {kind}.",
+            hint="Give every sample a unique key, with one image and one label.",
+        )
+    keys.add(hash(key))
 
 
 def _split_name(name: PurePosixPath) -> tuple[PurePosixPath, str]:
     """Return a sample's key and the suffix of one of its files, all after the first dot."""
     stem, _, suffix = name.name.partition(".")
-    return name.with_name(stem), suffix.lower()
+    return name.parent / stem, suffix.lower()
 
 
-def _read_label(content: bytes, suffix: str) -> str:
+def _read_label(name: PurePosixPath, content: bytes, suffix: str) -> str:
     """Return the label in a file as text, or an empty text if there is none."""
     text = content.decode("utf-8", errors="replace").strip()
     if suffix == "json":
         try:
             values = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return ""
         keys = [key for key in _LABEL_KEYS if isinstance(values, dict) and key in values]
         text = str(values[keys[0]]).strip() if keys else ""
+    if text.isdecimal() and len(text) > _MAX_DIGITS:
+        raise LayoutInvalid(
+            f"The label of {name} has {len(text)} digits, so it is not a valid class index.",
+            hint="Number the classes 0, 1, 2 and so on.",
+        )
     return str(int(text)) if text.isdecimal() else text
 
 
 def _choose_label_suffix(files: Mapping[str, _LabelFiles]) -> str:
     """Return the suffix of the files with labels. Texts that hardly repeat are captions."""
     for suffix in _LABEL_SUFFIXES:
-        values, count = files[suffix].values, files[suffix].counts.total()
+        values = files[suffix].values
+        count = sum(map(len, files[suffix].samples.values()))
         if count and (suffix != "txt" or len(values) <= count * _MAX_DISTINCT_TEXTS):
             return suffix
     return _NO_LABEL_FILES
@@ -177,29 +198,13 @@ def _list_classes(values: set[str], suffix: str) -> list[str]:
     return [str(number) for number in range(max(numbers) + 1)]
 
 
-def _iter_files(
-    path: Path, limits: DatasetLimits
-) -> Iterator[tuple[PurePosixPath, ReadableStream]]:
+def _iter_files(path: Path, limits: DatasetLimits) -> Iterator[tuple[PurePosixPath, MemberStream]]:
     """Yield the files of an archive. Files in a nested tar have the tar's name as a prefix.
 
     Each file must be read before the next one is requested.
     """
     for name, stream in open_members(path, limits):
         if name.suffix == ".tar":
-            yield from _iter_shard(name, stream, limits)
+            yield from stream.open_tar(limits)
         else:
             yield name, stream
-
-
-def _iter_shard(
-    shard: PurePosixPath, shard_stream: MemberStream, limits: DatasetLimits
-) -> Iterator[tuple[PurePosixPath, ReadableStream]]:
-    try:
-        with read_tar(shard_stream) as archive:
-            for info in archive:
-                is_readable = info.isreg() and info.size <= limits.file_bytes
-                stream = archive.extractfile(info) if is_readable else None
-                if stream is not None:
-                    yield shard / PurePosixPath(info.name).name, stream
-    except tarfile.TarError as error:
-        raise ArchiveUnreadable(f"The shard {shard} cannot be read: {error}") from error

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, shape_inference
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
 from dlkd_core.models.network import TensorLayout
 from dlkd_core.teachers.onnx.onnx_file import read_onnx_model
+from dlkd_core.teachers.onnx.onnx_limits import check_node_count
 from dlkd_core.teachers.onnx.onnx_outputs import choose_output
 
 # Operators that can be a classifier, also after quantization and in graphs that onnxruntime saved
@@ -37,6 +38,7 @@ _FLOAT_TYPES = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DO
 _COMMON_CHANNELS = (3, 1, 4)
 _MAX_CHANNELS = 64  # a dimension of at most this size can be the channels
 _MIN_MAP_CHANNELS = 4
+MAX_IMAGE_SIDE = 4096  # maximum size of each dimension of the image input
 
 Shape = tuple[int | None, ...]  # If None, the dimension is dynamic.
 
@@ -125,9 +127,10 @@ def load_valid_model(path: Path) -> onnx.ModelProto:
 
     Raises:
         CheckpointUnreadable: The file is not a valid ONNX model.
-        CheckpointRefused: Its weights are in a file that is not there.
+        CheckpointRefused: Its weights are in a file that is not there, or it has too many nodes.
     """
     model = read_onnx_model(path)
+    check_node_count(model)
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
@@ -154,6 +157,11 @@ def find_image_input(model: onnx.ModelProto) -> ImageInput:
     if len(shape) != 4:
         raise refusal_error(
             "an input with four dimensions (batch, channels, height, width)",
+            f"Its input {value.name} has the dimensions {list(shape)}",
+        )
+    if any(side is not None and not 0 < side <= MAX_IMAGE_SIDE for side in shape):
+        raise refusal_error(
+            f"dimensions from 1 to {MAX_IMAGE_SIDE}",
             f"Its input {value.name} has the dimensions {list(shape)}",
         )
     element_type = value.type.tensor_type.elem_type
@@ -268,7 +276,7 @@ def expose_outputs(graph: OnnxGraph) -> OnnxGraph:
     consumers = (
         node
         for node in model.graph.node
-        if node.op_type in _QUANTIZED_OPS and node.input[0] == graph.features
+        if node.op_type in _QUANTIZED_OPS and _first_input(node) == graph.features
     )
     consumer = next(consumers, None)
     features = graph.features
@@ -309,7 +317,7 @@ def _find_activation(producers: _Producers, output: str) -> onnx.NodeProto | Non
     node = producers.get(output)
     while node is not None and node.op_type in _PASSIVE_OPS and node.input:
         node = producers.get(node.input[0])
-    if node is None or node.op_type not in _ACTIVATIONS or node.input[0] not in producers:
+    if node is None or node.op_type not in _ACTIVATIONS or _first_input(node) not in producers:
         return None
     return node
 
@@ -329,11 +337,16 @@ def _find_features(producers: _Producers, logits: str, requested: str | None) ->
     node = producers.get(logits)
     while node is not None and node.op_type not in _WEIGHTED_OPS:
         node = next(_computed_inputs(node, producers), None)
-    if node is None or node.input[0] not in producers:
+    if node is None or _first_input(node) not in producers:
         raise refusal_error(
             "a classifier after other layers", f"No layer with weights computes {logits}"
         )
     return str(node.input[0])
+
+
+def _first_input(node: onnx.NodeProto) -> str:
+    """Return the name of a node's first input, or an empty text if it has none."""
+    return node.input[0] if node.input else ""
 
 
 def _computed_inputs(node: onnx.NodeProto, producers: _Producers) -> Iterator[onnx.NodeProto]:
@@ -370,4 +383,5 @@ def _value_shape(value: onnx.ValueInfoProto) -> Shape:
 
 
 def _type_name(element_type: int) -> str:
-    return str(TensorProto.DataType.Name(element_type)).lower()
+    names = {number: name.lower() for name, number in TensorProto.DataType.items()}
+    return str(names.get(element_type, f"number {element_type}"))

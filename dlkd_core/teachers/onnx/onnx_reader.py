@@ -24,7 +24,13 @@ from dlkd_core.teachers.onnx.onnx_graph import (
     load_valid_model,
     possible_formats,
 )
-from dlkd_core.teachers.onnx.onnx_session import Arrays, GraphFailed, create_session, run_session
+from dlkd_core.teachers.onnx.onnx_session import (
+    CHECK_SECONDS,
+    Arrays,
+    GraphFailed,
+    create_session,
+    run_session,
+)
 
 _CPU = torch.device("cpu")
 _BATCH_SIZE = 2  # for graphs with a dynamic batch size
@@ -104,7 +110,7 @@ def _run_first(
             count = image.shape[0] or _BATCH_SIZE
             batch = image_batch(image, image_format, (height, width), count)
             try:
-                arrays = run_session(session, names, image.name, batch)
+                arrays = run_session(session, names, image.name, batch, CHECK_SECONDS)
             except GraphFailed as error:
                 first_error = first_error or error
                 continue
@@ -131,7 +137,9 @@ def _check_outputs(graph: OnnxGraph, batch: npt.NDArray[np.generic]) -> OnnxGrap
     """
     try:
         session = create_session(graph.model, _CPU)
-        logits, features, *maps = run_session(session, graph.names, graph.image.name, batch)
+        logits, features, *maps = run_session(
+            session, graph.names, graph.image.name, batch, CHECK_SECONDS
+        )
     except GraphFailed as error:
         raise CheckpointRefused(
             f"The features of the ONNX graph cannot be computed: {error}.",

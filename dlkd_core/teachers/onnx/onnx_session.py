@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Timer
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,9 @@ import onnxruntime
 import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from dlkd_core.errors import CheckpointRefused
+
+CHECK_SECONDS = 10.0  # for one batch during the check; a graph can contain a loop without end
 Arrays = list[npt.NDArray[np.generic]]
 
 _ERRORS = (
@@ -22,6 +26,7 @@ _ERRORS = (
     ort_errors.NotFound,
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
+    MemoryError,
     RuntimeError,
     ValueError,
 )
@@ -55,14 +60,32 @@ def run_session(
     names: list[str],
     image: str,
     batch: npt.NDArray[np.generic],
+    max_seconds: float | None = None,
 ) -> Arrays:
     """Return the tensors `names` of a graph for a batch of images.
 
     Raises:
         GraphFailed: The graph does not run on images of this shape.
+        CheckpointRefused: The run takes longer than `max_seconds`.
     """
-    with _translate_errors():
-        arrays: Arrays = session.run(names, {image: batch})
+    options = onnxruntime.RunOptions()
+    timer = Timer(max_seconds or 0, setattr, (options, "terminate", True))
+    timer.daemon = True
+    if max_seconds is not None:
+        timer.start()
+    try:
+        with _translate_errors():
+            arrays: Arrays = session.run(names, {image: batch}, options)
+    except GraphFailed as error:
+        if options.terminate:
+            raise CheckpointRefused(
+                f"The ONNX graph does not finish a batch of {len(batch)} images in"
+                f" {max_seconds:g} seconds.",
+                hint="Send a graph without loops, or a smaller network.",
+            ) from error
+        raise
+    finally:
+        timer.cancel()
     return arrays
 
 

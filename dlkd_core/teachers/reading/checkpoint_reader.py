@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
+from dlkd_core.teachers.reading.checkpoint_limits import check_shape, check_tensor_count
 from dlkd_core.teachers.reading.declared_names import find_declared_names
 from dlkd_core.teachers.reading.file_format import CheckpointFormat, detect_format
 from dlkd_core.teachers.reading.safetensors_reader import (
@@ -69,12 +70,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
     else:
         saved = read_torch(path)
         tensors = find_state_dict(saved)
+    check_tensor_count(len(tensors))
     for name, tensor in tensors.items():
+        check_shape(name, tensor.shape)
         _check_dtype(name, tensor)
     _check_extent(tensors, path.stat().st_size)
-    _check_finite(tensors)
-    weights = strip_prefixes(merge_reparametrizations(tensors))
-    return Checkpoint(file_format, weights, find_declared_names(saved))
+    merged = merge_reparametrizations(tensors)
+    _check_finite(merged)
+    return Checkpoint(file_format, strip_prefixes(merged), find_declared_names(saved))
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -139,7 +142,7 @@ def _check_finite(tensors: Mapping[str, Tensor]) -> None:
     not_finite = [
         name
         for name, tensor in tensors.items()
-        if tensor.is_floating_point() and not tensor.isfinite().all()
+        if tensor.is_floating_point() and not _is_finite(tensor)
     ]
     if not_finite:
         raise CheckpointRefused(
@@ -147,3 +150,9 @@ def _check_finite(tensors: Mapping[str, Tensor]) -> None:
             f"The first is {not_finite[0]}.",
             hint="The training of this network diverged. Send an earlier checkpoint.",
         )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    # teachers run in float32
+    values = tensor.float() if tensor.dtype == torch.float64 else tensor
+    return bool(values.isfinite().all())

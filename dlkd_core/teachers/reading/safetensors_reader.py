@@ -14,6 +14,11 @@ from torch import Tensor
 
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
 from dlkd_core.safetensors_header import read_header
+from dlkd_core.teachers.reading.checkpoint_limits import (
+    CHECKPOINT_LIMITS,
+    check_shape,
+    check_tensor_count,
+)
 
 # Metadata key in exported students. Its value names layers that are stored only for their shape.
 UNTRAINED_KEY = "untrained"
@@ -29,10 +34,6 @@ _DTYPE_BYTES = {
     "U8": 1,
     "BOOL": 1,
 }
-_MAX_TENSORS = 100_000
-# Limit on the product of a tensor's non-zero dimensions. torch fails above it, even for a tensor
-# without values.
-_MAX_EXTENT = 1 << 48
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -68,7 +69,14 @@ def untrained_layers(path: Path) -> list[str]:
     The list is empty for all other safetensors files.
     """
     names = read_metadata(path).get(UNTRAINED_KEY)
-    return names.split(",") if names else []
+    layers = names.split(",") if names else []
+    if len(layers) > CHECKPOINT_LIMITS.untrained_layers:
+        raise CheckpointRefused(
+            f"The metadata names {len(layers)} untrained layers, more than the limit of"
+            f" {CHECKPOINT_LIMITS.untrained_layers}.",
+            hint="Remove the metadata of the file.",
+        )
+    return layers
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -80,7 +88,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     """Return the header's entries by name, and the number of bytes after the header."""
     try:
-        text, data_offset = read_header(path)
+        text, data_offset = read_header(path, CHECKPOINT_LIMITS.header_bytes)
     except ValueError as error:
         raise _damaged_error(str(error)) from error
     try:
@@ -90,11 +98,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     if not isinstance(header, dict):
         raise _damaged_error("the header is not a JSON object")
     header.pop("__metadata__", None)
-    if not 0 < len(header) <= _MAX_TENSORS:
-        raise CheckpointRefused(
-            f"The file holds {len(header)} tensors. A checkpoint must have 1 to {_MAX_TENSORS}.",
-            hint="Send the weights of one network.",
-        )
+    check_tensor_count(len(header))
     return header, path.stat().st_size - data_offset
 
 
@@ -117,12 +121,10 @@ def _parse_span(name: str, entry: Any) -> tuple[int, int, str]:
             f"{name} holds values of the unsupported type {dtype}.",
             hint="Send the weights in float32 or float16.",
         )
-    is_valid = (
-        all(type(number) is int and number >= 0 for number in numbers)
-        and end - begin == prod(shape) * item_size
-        and prod(side or 1 for side in shape) <= _MAX_EXTENT
-    )
-    if not is_valid:
+    are_counts = all(type(number) is int and number >= 0 for number in numbers)
+    if are_counts:
+        check_shape(name, shape)
+    if not are_counts or end - begin != prod(shape) * item_size:
         raise _damaged_error(
             f"bytes {begin} to {end} of {name} do not match its shape {shape} and dtype {dtype}"
         )

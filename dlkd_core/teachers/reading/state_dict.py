@@ -1,11 +1,13 @@
 """Extraction of the state dict from the nested dictionaries that training scripts save."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from torch import Tensor
 
 from dlkd_core.errors import CheckpointRefused
+from dlkd_core.teachers.reading.checkpoint_limits import CHECKPOINT_LIMITS
 
 # Keys under which training scripts store the weights, most likely first. Moving averages come
 # before raw weights, because scripts that keep an average publish it. DINO publishes its teacher.
@@ -30,19 +32,25 @@ _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped
 _MODEL_ATTRIBUTES = {"model", "net", "network", "backbone", "base_model"}
 # Buffers of batch normalization, which averages of parameters lack
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-_MAX_DEPTH = 5
+_MAX_LISTED = 5  # maximum number of keys that an error lists
+_MAX_KEY_LENGTH = 100  # longer keys are shortened in messages
 
 
 def find_state_dict(loaded: Any) -> dict[str, Tensor]:
     """Return the state dict inside a loaded object.
 
     Raises:
-        CheckpointRefused: There are no named tensors, or several candidate state dicts.
+        CheckpointRefused: There are no named tensors, several candidate state dicts, or too many
+            nested dictionaries.
     """
-    for _ in range(_MAX_DEPTH):
+    depth = CHECKPOINT_LIMITS.nesting_depth
+    for _ in range(depth):
         if not isinstance(loaded, Mapping):
-            break
-        candidates = {key: value for key, value in loaded.items() if _contains_weights(value)}
+            raise CheckpointRefused(f"The file holds a {type(loaded).__name__}, not a state dict.")
+        searched: dict[int, int] = {}
+        candidates = {
+            key: value for key, value in loaded.items() if _contains_weights(value, depth, searched)
+        }
         if not candidates:
             return _select_tensors(loaded)
         key = _choose_key(candidates)
@@ -50,7 +58,10 @@ def find_state_dict(loaded: Any) -> dict[str, Tensor]:
         if key in _EMA_KEYS and others:
             return _add_statistics(find_state_dict(candidates[key]), others)
         loaded = candidates[key]
-    raise CheckpointRefused(f"The file holds a {type(loaded).__name__}, not a state dict.")
+    raise CheckpointRefused(
+        f"The weights are nested in more than {depth} dictionaries.",
+        hint="Save the state dict itself: torch.save(model.state_dict(), ...).",
+    )
 
 
 def _add_statistics(average: dict[str, Tensor], others: Mapping[Any, Any]) -> dict[str, Tensor]:
@@ -87,29 +98,30 @@ def merge_reparametrizations(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
         layer = name.removesuffix("weight_g").removesuffix("weight_orig")
         modern = name.partition("parametrizations.weight.")[0] + "parametrizations.weight."
         if name.endswith("weight_g") and f"{layer}weight_v" in merged:
-            weight = _weight_norm(merged.pop(name), merged.pop(f"{layer}weight_v"))
+            weight = _weight_norm(layer, merged.pop(name), merged.pop(f"{layer}weight_v"))
         elif name.endswith("weight_orig") and f"{layer}weight_u" in merged:
-            u = merged.pop(f"{layer}weight_u")
-            weight = _spectral_norm(merged.pop(name), u, merged.pop(f"{layer}weight_v", None))
+            u, v = merged.pop(f"{layer}weight_u"), merged.pop(f"{layer}weight_v", None)
+            weight = _spectral_norm(layer, merged.pop(name), u, v)
         elif name == f"{modern}original0" and f"{modern}original1" in merged:
             layer = modern.removesuffix("parametrizations.weight.")
-            weight = _weight_norm(merged.pop(name), merged.pop(f"{modern}original1"))
+            weight = _weight_norm(layer, merged.pop(name), merged.pop(f"{modern}original1"))
         elif name == f"{modern}original" and f"{modern}0._u" in merged:
             layer = modern.removesuffix("parametrizations.weight.")
-            u = merged.pop(f"{modern}0._u")
-            weight = _spectral_norm(merged.pop(name), u, merged.pop(f"{modern}0._v", None))
+            u, v = merged.pop(f"{modern}0._u"), merged.pop(f"{modern}0._v", None)
+            weight = _spectral_norm(layer, merged.pop(name), u, v)
         else:
             continue
         merged[f"{layer}weight"] = weight
     return merged
 
 
-def _weight_norm(length: Tensor, direction: Tensor) -> Tensor:
+def _weight_norm(layer: str, length: Tensor, direction: Tensor) -> Tensor:
     """Return length * direction / |direction|, with one length for each output or for all."""
+    _check_floats(layer, length, direction)
     if direction.dim() < 2 or length.numel() not in (1, len(direction)):
         raise CheckpointRefused(
-            f"A layer with weight norm has lengths of shape {tuple(length.shape)} and directions of"
-            f" shape {tuple(direction.shape)}.",
+            f"The layer {layer}weight with weight norm has lengths of shape {tuple(length.shape)}"
+            f" and directions of shape {tuple(direction.shape)}.",
             hint="Remove the weight norm before saving (torch.nn.utils.remove_weight_norm).",
         )
     sums = direction.square() if length.numel() == 1 else direction.flatten(1).square()
@@ -119,35 +131,57 @@ def _weight_norm(length: Tensor, direction: Tensor) -> Tensor:
     return weight
 
 
-def _spectral_norm(weight: Tensor, u: Tensor, v: Tensor | None) -> Tensor:
+def _check_floats(layer: str, *factors: Tensor) -> None:
+    if len({factor.dtype for factor in factors}) > 1 or not factors[0].is_floating_point():
+        raise CheckpointRefused(
+            f"The parts of {layer}weight are not floats of one type.",
+            hint="Remove weight norm and spectral norm before saving.",
+        )
+
+
+def _spectral_norm(layer: str, weight: Tensor, u: Tensor, v: Tensor | None) -> Tensor:
     """Return the weight divided by its largest singular value, as estimated during training."""
+    _check_floats(layer, weight, u)
     matrix = weight.flatten(1) if weight.dim() > 1 else weight[None]
     if v is None or u.shape != matrix.shape[:1] or v.shape != matrix.shape[1:]:
         raise CheckpointRefused(
-            "A layer with spectral norm lacks its singular vectors, or they have other shapes.",
+            f"The layer {layer}weight with spectral norm lacks its singular vectors, or they have"
+            " other shapes.",
             hint="Remove the spectral norm before saving (torch.nn.utils.remove_spectral_norm).",
         )
+    _check_floats(layer, weight, v)
     normalized: Tensor = weight / (u @ matrix @ v)
     return normalized
 
 
-def _contains_weights(value: Any, depth: int = _MAX_DEPTH) -> bool:
+def _contains_weights(value: Any, depth: int, searched: dict[int, int]) -> bool:
+    """Return whether there are named tensors within `depth` dictionaries.
+
+    `searched` maps the id of each dictionary without weights to the depth of its search. Without
+    it, dictionaries that contain each other many times would be searched without end.
+    """
     # an optimizer's state also holds tensors
-    if not isinstance(value, Mapping) or "param_groups" in value or depth == 0:
+    if not isinstance(value, Mapping) or "param_groups" in value:
         return False
-    return any(
-        (isinstance(key, str) and isinstance(item, Tensor)) or _contains_weights(item, depth - 1)
+    if depth <= searched.get(id(value), 0):
+        return False
+    searched[id(value)] = depth
+    found = any(
+        (isinstance(key, str) and isinstance(item, Tensor))
+        or _contains_weights(item, depth - 1, searched)
         for key, item in value.items()
     )
+    if found:
+        del searched[id(value)]
+    return found
 
 
 def _choose_key(candidates: Mapping[Any, Any]) -> Any:
     known = [key for key in _STATE_DICT_KEYS if key in candidates]
     if known or len(candidates) == 1:
         return [*known, *candidates][0]
-    keys = ", ".join(str(key) for key in candidates)
     raise CheckpointRefused(
-        f"The file holds several sets of weights: {keys}.",
+        f"The file holds several sets of weights: {_list_keys(candidates)}.",
         hint="Send a file that contains only the weights to be used.",
     )
 
@@ -159,9 +193,19 @@ def _select_tensors(state: Mapping[Any, Any]) -> dict[str, Tensor]:
         if isinstance(key, str) and isinstance(value, Tensor)
     }
     if not tensors:
-        keys = ", ".join(str(key) for key in list(state)[:5]) or "nothing"
+        keys = _list_keys(state) or "nothing"
         raise CheckpointRefused(f"There are no weights in the file. It holds {keys}.")
     return tensors
+
+
+def _list_keys(state: Mapping[Any, Any]) -> str:
+    """Return the first few keys for a message. Keys that are no text can be of any size."""
+    shown = [
+        key[:_MAX_KEY_LENGTH] if isinstance(key, str) else f"a key of type {type(key).__name__}"
+        for key in islice(state, _MAX_LISTED)
+    ]
+    rest = len(state) - len(shown)
+    return ", ".join([*shown, *([f"and {rest} more"] if rest else [])])
 
 
 def _strip_prefix(name: str) -> str:

@@ -14,6 +14,8 @@ import torch
 from torch.serialization import safe_globals
 
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
+from dlkd_core.teachers.reading.checkpoint_limits import CHECKPOINT_LIMITS
+from dlkd_core.zip_members import ZIP_ERRORS
 
 _REFUSED_GLOBAL = re.compile(r"GLOBAL (\S+) (?:was not an allowed|whose module)")
 # Harmless types that training scripts save along with the weights. DINO saves the script's
@@ -40,8 +42,7 @@ def read_torch(path: Path) -> Any:
         CheckpointRefused: Reading the file would import or call something, or the file is
             TorchScript, a torch.export program, or compressed.
     """
-    if zipfile.is_zipfile(path):
-        _check_archive(path)
+    _check_archive(path)
     try:
         # Pass an open file, because torch treats some path suffixes specially.
         with (
@@ -68,12 +69,20 @@ def _check_archive(path: Path) -> None:
     up much memory.
     """
     try:
+        if not zipfile.is_zipfile(path):
+            return
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+    except ZIP_ERRORS as error:
         raise CheckpointUnreadable(
             f"The zip archive is damaged: {_first_sentence(error)}."
         ) from error
+    if len(members) > CHECKPOINT_LIMITS.max_members:
+        raise CheckpointRefused(
+            f"The archive holds {len(members)} files, more than the limit of"
+            f" {CHECKPOINT_LIMITS.max_members}.",
+            hint=_SAVE_STATE_DICT_HINT,
+        )
     names = {PurePosixPath(member.filename).name for member in members}
     if "constants.pkl" in names:
         raise CheckpointRefused(

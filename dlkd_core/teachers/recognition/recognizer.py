@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -316,24 +317,29 @@ def _unknown_error(tensors: Mapping[str, Tensor]) -> ArchitectureUnknown:
     )
     if maker:
         message += f" They are named as in {maker.title}."
-    nearest = max(
-        fingerprints.all_fingerprints(), key=lambda variant: _similarity(variant, tensors)
+    variants = fingerprints.all_fingerprints()
+    shapes = _shapes(tensors)
+    parts = {
+        classifier: fingerprints.count_parts(shapes, classifier)
+        for classifier in {variant.classifier for variant in variants}
+    }
+    similarity, nearest = max(
+        ((_similarity(variant, parts[variant.classifier]), variant) for variant in variants),
+        key=itemgetter(0),
     )
-    if _similarity(nearest, tensors) > _MIN_SIMILARITY:
+    if similarity > _MIN_SIMILARITY:
         _, match = _try_variant(tensors, nearest.architecture, nearest.options)
         message += f" The nearest architecture is {nearest.architecture}: {match.describe()}."
     return ArchitectureUnknown(message, hint=suggest_onnx(maker))
 
 
-def _similarity(variant: Fingerprint, tensors: Mapping[str, Tensor]) -> float:
+def _similarity(variant: Fingerprint, parts: Mapping[str, int]) -> float:
     """Return the share of weights that a network and a checkpoint have in common, in [0, 1].
 
-    Weights are compared only by the first component of their names.
+    `parts` contains the number of the checkpoint's weights by the first component of their names.
     """
-    parts = fingerprints.count_parts(_shapes(tensors), variant.classifier)
-    names = {*variant.parts, *parts}
-    common = sum(min(variant.parts.get(name, 0), parts.get(name, 0)) for name in names)
-    total = sum(max(variant.parts.get(name, 0), parts.get(name, 0)) for name in names)
+    common = sum(min(count, parts.get(name, 0)) for name, count in variant.parts.items())
+    total = sum(variant.parts.values()) + sum(parts.values()) - common
     return common / max(1, total)
 
 

@@ -118,7 +118,7 @@ def test_the_first_network_is_preferred_unless_another_is_clearly_better(
         values = torch.full((50,), losses[loaded.title])
         return Verification(IDENTITY, torch.zeros(50, 3), None, {}, sample_losses=values)
 
-    choice = choose_network(load_teacher_file(path), path, verify)
+    choice = choose_network(load_teacher_file(path), path, verify, lambda *_: None)
     assert choice.loaded.architecture == chosen
     assert choice.losses == pytest.approx(losses)
     assert others in choice.loaded.notices[-1]

@@ -73,6 +73,7 @@ def test_inspection_of_a_graph_gives_its_classes_and_parameters(save: Save) -> N
         "num_classes": 4,
         "parameters": parameters,
         "notices": [],
+        "alternatives": [],
     }
 
 

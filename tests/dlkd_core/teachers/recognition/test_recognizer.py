@@ -110,11 +110,11 @@ def test_for_a_very_different_network_no_nearest_is_named() -> None:
 
 
 def test_the_first_difference_to_the_nearest_network_is_named() -> None:
-    weights = {**random_state_dict("resnet18"), "conv1.weight": torch.zeros(64, 1, 7, 7)}
+    weights = {**random_state_dict("resnet18"), "conv1.weight": torch.zeros(64, 3, 5, 5)}
     with pytest.raises(ArchitectureUnknown) as caught:
         recognize(weights)
     assert (
-        "resnet18: of different shape 1 (conv1.weight: (64, 1, 7, 7) in the file, (64, 3, 7, 7) in"
+        "resnet18: of different shape 1 (conv1.weight: (64, 3, 5, 5) in the file, (64, 3, 7, 7) in"
         " the network)" in caught.value.message
     )
     assert "ONNX" in caught.value.hint

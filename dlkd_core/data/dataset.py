@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from dlkd_core.data import dataset_cache, packed_file
-from dlkd_core.data.decoding.decoded_dataset import DecodedSplit
+from dlkd_core.data.decoding.decoded_dataset import DecodedDataset, DecodedSplit
 from dlkd_core.data.decoding.image import resize_image
 from dlkd_core.data.formats.reader import decode_dataset
 from dlkd_core.data.host_images import HostImages, Images, move_images
+from dlkd_core.data.quality.findings import describe_findings
+from dlkd_core.data.quality.image_measures import ImageMeasures, measure_images
 from dlkd_core.data.read_options import DEFAULT_READ_OPTIONS, ReadOptions
 from dlkd_core.spec import DEFAULT_RESIZE, ResizeMode
 
@@ -99,18 +101,25 @@ def open_dataset(path: Path, read_options: ReadOptions = DEFAULT_READ_OPTIONS) -
     if cached is not None:
         return _load_packed(cached, replace(read_options, image_size=None))
     decoded = decode_dataset(path, read_options)
-    dataset = ImageDataset(
-        _build_split(decoded.train),
-        _build_split(decoded.val),
-        decoded.classes,
-        decoded.notices,
-        read_options.resize,
-    )
+    dataset = build_dataset(decoded, measure_images(decoded), read_options)
     if read_options.cache_dir is None or not dataset.on_disk:
         return dataset
     target = dataset_cache.cache_path(path, read_options.cache_dir, read_options)
     dataset.save(target)
     return _load_packed(target, replace(read_options, image_size=None))
+
+
+def build_dataset(
+    decoded: DecodedDataset, measures: ImageMeasures, read_options: ReadOptions
+) -> ImageDataset:
+    """Return a decoded dataset as tensors, with notices about what its measures show."""
+    return ImageDataset(
+        _build_split(decoded.train),
+        _build_split(decoded.val),
+        decoded.classes,
+        (*decoded.notices, *describe_findings(measures)),
+        read_options.resize,
+    )
 
 
 def _build_split(decoded: DecodedSplit) -> DatasetSplit:

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from dlkd_core.data.decoding.image import Pixels, resize_image
+from dlkd_core.data.decoding.image import ImageFormat, Pixels, resize_image
 from dlkd_core.data.read_options import ARRAYS_TOO_LARGE_HINT, ReadOptions
 from dlkd_core.errors import DatasetTooLarge, LayoutInvalid
 
@@ -15,6 +16,13 @@ Labels = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 HOLDOUT_FRACTION = 0.1
 NO_LABEL = -1
+
+
+class SourceImage(NamedTuple):
+    """Where an image is from: its name, as the user knows it, and the format of its file."""
+
+    name: str
+    format: ImageFormat
 
 
 @dataclass(frozen=True)
@@ -26,11 +34,13 @@ class DecodedSplit:
         labels: class indices (N,) int64, -1 for all images if the split has no labels.
         rows: indices of the split's images in `pixels`, (N,). If None, all images in `pixels`
             belong to the split.
+        sources: the source of each image, or empty if it is not known.
     """
 
     pixels: Pixels
     labels: Labels
     rows: Rows | None = None
+    sources: Sequence[SourceImage] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,11 @@ def dataset_from_arrays(
         split: _resize_all(_to_rgb(array, split), read_options) for split, array in images.items()
     }
     splits = {
-        split: DecodedSplit(array, labels.get(split, np.full(len(array), NO_LABEL)))
+        split: DecodedSplit(
+            array,
+            labels.get(split, np.full(len(array), NO_LABEL)),
+            sources=_list_sources(images[split], split),
+        )
         for split, array in pixels.items()
     }
     notices = []
@@ -116,7 +130,12 @@ def _hold_out(whole: DecodedSplit) -> dict[str, DecodedSplit]:
     mask = choose_holdout(whole.labels)
     rows = {"train": np.flatnonzero(~mask), "val": np.flatnonzero(mask)}
     return {
-        split: DecodedSplit(whole.pixels, whole.labels[indices], indices)
+        split: DecodedSplit(
+            whole.pixels,
+            whole.labels[indices],
+            indices,
+            [whole.sources[index] for index in indices],
+        )
         for split, indices in rows.items()
     }
 
@@ -168,6 +187,19 @@ def _to_rgb(array: npt.NDArray[np.generic], split: str) -> Pixels:
         )
     shape = (len(array), 3, *array.shape[2:])
     return np.ascontiguousarray(np.broadcast_to(array, shape)).astype(np.uint8, copy=False)
+
+
+def _list_sources(array: npt.NDArray[np.generic], split: str) -> list[SourceImage]:
+    """Return the source of each image of an array whose shape has been checked."""
+    shape = array.shape[1:]
+    if len(shape) == 2:
+        height, width, channels = *shape, 1
+    elif shape[0] in (1, 3):
+        channels, height, width = shape
+    else:
+        height, width, channels = shape
+    image_format = ImageFormat(height, width, channels, bits=8)
+    return [SourceImage(f"{split}[{row}]", image_format) for row in range(len(array))]
 
 
 def _resize_all(pixels: Pixels, read_options: ReadOptions) -> Pixels:

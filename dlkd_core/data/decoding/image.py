@@ -1,5 +1,6 @@
 """Decodes one image to a uint8 RGB array. The format and the number of pixels are restricted."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -7,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageMode, ImageOps, UnidentifiedImageError
 
 from dlkd_core.data.read_options import DatasetLimits
 from dlkd_core.errors import ImageUnreadable
@@ -19,6 +20,7 @@ Pixels = npt.NDArray[np.uint8]
 _WHITE_VALUES = (1.0, *(2.0**bits - 1 for bits in (8, 10, 12, 14, 16)))
 _FILTER = Image.Resampling.BILINEAR  # the default of torchvision's Resize
 _EXIF_ORIENTATION = 0x0112
+_RAW_MODE_BITS = re.compile(r";(\d+)")
 _DECODE_ERRORS = (
     UnidentifiedImageError,
     OSError,
@@ -27,6 +29,15 @@ _DECODE_ERRORS = (
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
+
+
+class ImageFormat(NamedTuple):
+    """The size of an image file, its channels and the bits per channel."""
+
+    height: int
+    width: int
+    channels: int
+    bits: int
 
 
 class ValueRange(NamedTuple):
@@ -56,8 +67,8 @@ class ValueRange(NamedTuple):
 
 def read_image_header(
     content: bytes, name: str, limits: DatasetLimits
-) -> tuple[tuple[int, int], ValueRange | None]:
-    """Read an image's height and width, with the EXIF orientation applied, and its value range.
+) -> tuple[ImageFormat, ValueRange | None]:
+    """Read an image's format, with the EXIF orientation applied, and its value range.
 
     The range is None for images with 8 bits or less, of which only the header is read.
 
@@ -68,12 +79,13 @@ def read_image_header(
         # EXIF orientations 5 to 8 swap height and width.
         is_sideways = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
         size = (image.width, image.height) if is_sideways else (image.height, image.width)
+        image_format = ImageFormat(*size, *_count_channels_and_bits(image))
         if not _has_wide_values(image):
-            return size, None
+            return image_format, None
         values = np.asarray(image)
         if not np.isfinite(values).all():
             raise ImageUnreadable(f"{name} contains NaN or infinite values.")
-        return size, ValueRange(float(values.min()), float(values.max()))
+        return image_format, ValueRange(float(values.min()), float(values.max()))
 
 
 def decode_image(
@@ -133,6 +145,23 @@ def _open_image(content: bytes, name: str, limits: DatasetLimits) -> Iterator[Im
         ) from error
     except _DECODE_ERRORS as error:
         raise ImageUnreadable(f"{name} cannot be decoded: {error}") from error
+
+
+def _count_channels_and_bits(image: Image.Image) -> tuple[int, int]:
+    """Return the number of channels and of bits per channel in the file.
+
+    Pillow reads PNG and TIFF files with 16 bits and several channels as 8 bits. In these formats,
+    the raw mode names the number of bits in the file, as in `RGB;16B`.
+    """
+    if image.palette is not None:
+        return len(image.palette.mode), 8
+    bits = 1 if image.mode == "1" else 8 * np.dtype(ImageMode.getmode(image.mode).typestr).itemsize
+    if image.format in ("PNG", "TIFF") and image.tile:
+        arguments = image.tile[0].args
+        raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments
+        if match := _RAW_MODE_BITS.search(str(raw_mode)):
+            bits = int(match[1])
+    return len(image.getbands()), bits
 
 
 def _has_wide_values(image: Image.Image) -> bool:

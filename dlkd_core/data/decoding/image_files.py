@@ -17,6 +17,7 @@ from dlkd_core.data.decoding.decoded_dataset import (
     DecodedSplit,
     Labels,
     Rows,
+    SourceImage,
     choose_holdout,
     holdout_notice,
     missing_label_notices,
@@ -75,6 +76,7 @@ def dataset_from_files(
     _decode_into(images, open_members(), plan, scan, read_options)
     rows = _decodable_rows(plan, scan, read_options.limits)
     train_labels = plan.labels["train"] if rows is None else plan.labels["train"][rows]
+    sources = _list_sources(plan, scan)
     names = folders if classes is None else tuple(classes[int(folder)] for folder in folders)
     all_notices = (
         *notices,
@@ -83,8 +85,8 @@ def dataset_from_files(
         *missing_label_notices(train_labels, names),
     )
     return DecodedDataset(
-        DecodedSplit(images["train"], train_labels, rows),
-        DecodedSplit(images["val"], plan.labels["val"]),
+        DecodedSplit(images["train"], train_labels, rows, sources["train"]),
+        DecodedSplit(images["val"], plan.labels["val"], sources=sources["val"]),
         names,
         all_notices,
     )
@@ -118,6 +120,15 @@ def _plan_rows(scan: DatasetScan, folders: tuple[str, ...]) -> _RowPlan:
             [class_indices.get(scan.placements[name].label, NO_LABEL) for name in names], np.int64
         )
     return _RowPlan(rows, labels)
+
+
+def _list_sources(plan: _RowPlan, scan: DatasetScan) -> dict[str, list[SourceImage]]:
+    """Return the sources of the images that were decoded, in the order of their rows."""
+    sources: dict[str, list[SourceImage]] = {split: [] for split in SPLITS}
+    for name, (split, _) in plan.rows.items():
+        if name not in scan.broken_files:
+            sources[split].append(SourceImage(display_name(name), scan.formats[name]))
+    return sources
 
 
 def _decode_into(

@@ -15,7 +15,7 @@ from dlkd_core.data.decoding.folder_layout import (
     parse_indexed_path,
     plan_layout,
 )
-from dlkd_core.data.decoding.image import ValueRange, read_image_header
+from dlkd_core.data.decoding.image import ImageFormat, ValueRange, read_image_header
 from dlkd_core.data.decoding.label_tables import TABLE_SUFFIXES, read_tables
 from dlkd_core.data.read_options import DatasetLimits
 from dlkd_core.errors import ImageUnreadable, LayoutInvalid
@@ -51,7 +51,7 @@ class DatasetScan:
         side_files: paths of other files.
         tables: contents of those files that may list the images with their labels.
         hidden_files: number of files that are hidden or in hidden folders.
-        image_sizes: height and width of each readable image.
+        formats: format of each readable image.
         value_ranges: value range of each image with more than 8 bits.
         broken_files: error message of each unreadable image.
         placements: split and label of each image. Filled after the scan.
@@ -64,7 +64,7 @@ class DatasetScan:
     side_files: list[PurePosixPath] = field(default_factory=list)
     tables: dict[PurePosixPath, bytes] = field(default_factory=dict)
     hidden_files: int = 0
-    image_sizes: dict[PurePosixPath, Size] = field(default_factory=dict)
+    formats: dict[PurePosixPath, ImageFormat] = field(default_factory=dict)
     value_ranges: dict[PurePosixPath, ValueRange] = field(default_factory=dict)
     broken_files: dict[PurePosixPath, str] = field(default_factory=dict)
     placements: dict[PurePosixPath, Placement] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class DatasetScan:
     @property
     def size_counts(self) -> Counter[Size]:
         """Number of images per size (H, W)."""
-        return Counter(self.image_sizes.values())
+        return Counter((file.height, file.width) for file in self.formats.values())
 
     @property
     def value_range(self) -> ValueRange | None:
@@ -107,9 +107,7 @@ class DatasetScan:
             )
         self.images.add(name)
         try:
-            self.image_sizes[name], value_range = read_image_header(
-                read(), display_name(name), limits
-            )
+            self.formats[name], value_range = read_image_header(read(), display_name(name), limits)
             if value_range is not None:
                 self.value_ranges[name] = value_range
         except ImageUnreadable as error:
@@ -135,7 +133,7 @@ class DatasetScan:
             "hidden": self.hidden_files,
         }
         for name in self.images - self.placements.keys():
-            self.image_sizes.pop(name, None)
+            self.formats.pop(name, None)
             self.value_ranges.pop(name, None)
             self.broken_files.pop(name, None)
         self.notices += [

@@ -1,13 +1,11 @@
 """Decodes a folder or archive in any of the catalog's formats."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from dlkd_core.catalog.dataset_formats import FOLDERS, detect_dataset_format
 from dlkd_core.common import import_target
 from dlkd_core.data.decoding.archive import is_tar, list_names, open_members
 from dlkd_core.data.decoding.decoded_dataset import DecodedDataset
-from dlkd_core.data.decoding.pixel_checks import describe_suspicious_images
 from dlkd_core.data.decoding.scan import DatasetScan
 from dlkd_core.data.read_options import ReadOptions
 from dlkd_core.errors import ArchiveRefused
@@ -19,12 +17,6 @@ def decode_dataset(path: Path, read_options: ReadOptions) -> DecodedDataset:
     Raises:
         DatasetError: the dataset is invalid. The message names the file or class.
     """
-    decoded = _decode(path, read_options)
-    notices = (*decoded.notices, *describe_suspicious_images(decoded))
-    return replace(decoded, notices=notices)
-
-
-def _decode(path: Path, read_options: ReadOptions) -> DecodedDataset:
     if is_tar(path):
         return _decode_tar(path, read_options)
     names = list_names(path, read_options.limits)

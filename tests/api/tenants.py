@@ -159,6 +159,8 @@ def _build_dataset(owner: str, digest: str) -> Dataset:
         size=6,
         packed_sha256=digest,
         samples_sha256=digest,
+        report=DATASET_REPORT,
+        examples_sha256=digest,
         status="ready",
         classes=["a", "b"],
         splits={"train": 8, "val": 4},

@@ -17,7 +17,7 @@ class ClassSizeOut(ResponseModel):
 
 
 class ClassBalanceOut(ResponseModel):
-    """Number of images of a split, and its largest and smallest class. Both are null without labels."""
+    """The size of a split and its largest and smallest class, which are null without labels."""
 
     images: int
     largest_class: ClassSizeOut | None

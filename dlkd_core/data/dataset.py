@@ -53,6 +53,8 @@ class ImageDataset:
         classes: class names in label order, empty if no image has a label.
         notices: messages for the user about how the dataset was read.
         resize: resize mode that was used for images whose size differed from `image_size`.
+        val_names: names of the evaluation images, as the user knows them, or empty if the dataset
+            was packed without them.
     """
 
     train: DatasetSplit
@@ -60,6 +62,7 @@ class ImageDataset:
     classes: tuple[str, ...]
     notices: tuple[str, ...] = ()
     resize: ResizeMode = DEFAULT_RESIZE
+    val_names: tuple[str, ...] = ()
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -82,7 +85,9 @@ class ImageDataset:
             "train": packed_file.StoredSplit(self.train.images, self.train.labels),
             "val": packed_file.StoredSplit(self.val.images, self.val.labels),
         }
-        metadata = packed_file.DatasetMetadata(self.classes, self.notices, self.resize)
+        metadata = packed_file.DatasetMetadata(
+            self.classes, self.notices, self.resize, self.val_names
+        )
         packed_file.write_packed(path, splits, metadata)
 
 
@@ -119,6 +124,7 @@ def build_dataset(
         decoded.classes,
         (*decoded.notices, *describe_findings(measures)),
         read_options.resize,
+        tuple(source.name for source in decoded.val.sources),
     )
 
 
@@ -141,6 +147,7 @@ def _load_packed(path: Path, read_options: ReadOptions) -> ImageDataset:
             metadata.classes,
             metadata.notices,
             metadata.resize,
+            metadata.val_names,
         )
     resized = read_options.allocate(
         {name: (len(split.labels), 3, side, side) for name, split in splits.items()}
@@ -153,4 +160,6 @@ def _load_packed(path: Path, read_options: ReadOptions) -> ImageDataset:
         _build_split(DecodedSplit(resized[name], split.labels.numpy()))
         for name, split in splits.items()
     )
-    return ImageDataset(train, val, metadata.classes, metadata.notices, read_options.resize)
+    return ImageDataset(
+        train, val, metadata.classes, metadata.notices, read_options.resize, metadata.val_names
+    )

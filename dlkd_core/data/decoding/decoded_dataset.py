@@ -134,7 +134,7 @@ def _hold_out(whole: DecodedSplit) -> dict[str, DecodedSplit]:
             whole.pixels,
             whole.labels[indices],
             indices,
-            [whole.sources[index] for index in indices],
+            [whole.sources[index] for index in indices.tolist()],
         )
         for split, indices in rows.items()
     }

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageMode, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageMode, ImageOps, UnidentifiedImageError
 
 from dlkd_core.data.read_options import DatasetLimits
 from dlkd_core.errors import ImageUnreadable
@@ -130,7 +130,7 @@ def _resize(image: Image.Image, size: tuple[int, int], mode: ResizeMode) -> Imag
 
 
 @contextmanager
-def _open_image(content: bytes, name: str, limits: DatasetLimits) -> Iterator[Image.Image]:
+def _open_image(content: bytes, name: str, limits: DatasetLimits) -> Iterator[ImageFile.ImageFile]:
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > limits.image_pixels:
@@ -147,7 +147,7 @@ def _open_image(content: bytes, name: str, limits: DatasetLimits) -> Iterator[Im
         raise ImageUnreadable(f"{name} cannot be decoded: {error}") from error
 
 
-def _count_channels_and_bits(image: Image.Image) -> tuple[int, int]:
+def _count_channels_and_bits(image: ImageFile.ImageFile) -> tuple[int, int]:
     """Return the number of channels and of bits per channel in the file.
 
     Pillow reads PNG and TIFF files with 16 bits and several channels as 8 bits. In these formats,

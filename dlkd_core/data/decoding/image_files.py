@@ -123,11 +123,15 @@ def _plan_rows(scan: DatasetScan, folders: tuple[str, ...]) -> _RowPlan:
 
 
 def _list_sources(plan: _RowPlan, scan: DatasetScan) -> dict[str, list[SourceImage]]:
-    """Return the sources of the images that were decoded, in the order of their rows."""
+    """Return the sources of the images that were decoded, in the order of their rows.
+
+    Bytes of a name that are not valid Unicode, which a tar can contain, become question marks.
+    """
     sources: dict[str, list[SourceImage]] = {split: [] for split in SPLITS}
     for name, (split, _) in plan.rows.items():
         if name not in scan.broken_files:
-            sources[split].append(SourceImage(display_name(name), scan.formats[name]))
+            text = display_name(name).encode("utf-8", "replace").decode()
+            sources[split].append(SourceImage(text, scan.formats[name]))
     return sources
 
 

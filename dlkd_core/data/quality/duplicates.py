@@ -1,5 +1,6 @@
 """Groups of images with the same pixels, and of images that look the same."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,10 +64,10 @@ def find_near_duplicates(measures: ImageMeasures) -> Duplicates:
     _, first = np.unique(2 * contents[shown] + in_val[shown], return_index=True)
     kept = np.sort(shown[first])
     hashes, nodes = np.unique(measures.hashes[kept], return_inverse=True)
-    components = _connect(hashes)[nodes]
+    looks = connect_close_hashes(hashes)[nodes]
     groups = [
         group
-        for group in _split_groups(kept, components)
+        for group in _split_groups(kept, looks)
         if (contents[group] != contents[group[0]]).any()
     ]
     # An exact copy in the other split is not a near-duplicate.
@@ -77,44 +78,54 @@ def find_near_duplicates(measures: ImageMeasures) -> Duplicates:
     return _summarize(measures, groups, across)
 
 
-def find_close_pairs(hashes: npt.NDArray[np.uint64]) -> Indices:
-    """Return the pairs of hashes that differ in at most three bits, as indices (pairs, 2).
+def connect_close_hashes(hashes: npt.NDArray[np.uint64]) -> Indices:
+    """Return the number of each hash's group. Hashes that differ in at most three bits share one.
 
     If two hashes differ in three of 64 bits, they agree in at least one of four bands of 16 bits
-    (Manku et al. 2007). For each band, the hashes are therefore sorted by this band, and only
-    hashes that agree in it are compared.
+    (Manku et al. 2007). For each band, only hashes that agree in it are therefore compared.
+
+    Args:
+        hashes: distinct hashes, (N,).
     """
-    pairs = [np.empty((0, 2), np.int64)]
+    groups = np.arange(len(hashes))
     for band in range(_BANDS):
-        rotated = _rotate_left(hashes, band * _BAND_BITS)
-        order = np.argsort(rotated)
-        ordered = rotated[order]
-        keys = ordered >> np.uint64(_HASH_BITS - _BAND_BITS)
-        positions = np.arange(len(hashes))
-        for offset in range(1, _MAX_COMPARISONS + 1):
-            positions = positions[positions + offset < len(hashes)]
-            positions = positions[keys[positions] == keys[positions + offset]]
-            if not len(positions):
-                break
-            distances = np.bitwise_count(ordered[positions] ^ ordered[positions + offset])
-            close = positions[distances <= _MAX_DISTANCE]
-            pairs.append(np.stack([order[close], order[close + offset]], axis=1))
-    return np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0)
+        found: list[Indices] = []
+        for pairs in _iter_close_pairs(hashes, band):
+            found.append(pairs[:, groups[pairs[0]] != groups[pairs[1]]])
+            # If very many images look alike, the pairs would not fit in memory.
+            if sum(new.shape[1] for new in found) > len(hashes):
+                groups = _connect(groups, np.concatenate(found, axis=1))
+                found = []
+        if found:
+            groups = _connect(groups, np.concatenate(found, axis=1))
+    return groups
 
 
-def _rotate_left(hashes: npt.NDArray[np.uint64], bits: int) -> npt.NDArray[np.uint64]:
-    if bits == 0:
-        return hashes
-    return (hashes << np.uint64(bits)) | (hashes >> np.uint64(_HASH_BITS - bits))
+def _iter_close_pairs(hashes: npt.NDArray[np.uint64], band: int) -> Iterator[Indices]:
+    """Yield the pairs (2, pairs) of close hashes that agree in a band, in several parts."""
+    keys = (hashes >> np.uint64(band * _BAND_BITS)).astype(np.uint16)
+    _, buckets, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    sizes = counts[buckets]
+    # Hashes of one bucket are adjacent, and those of the largest buckets come first. The hashes in
+    # buckets of at least some size are then a slice.
+    order = np.lexsort((hashes, keys, -sizes))
+    ordered, descending = hashes[order], -sizes[order]
+    for offset in range(1, _MAX_COMPARISONS + 1):
+        stop = int(np.searchsorted(descending, -offset))
+        if stop <= offset:
+            return
+        distances = np.bitwise_count(ordered[: stop - offset] ^ ordered[offset:stop])
+        close = np.flatnonzero(distances <= _MAX_DISTANCE)
+        yield np.stack([order[close], order[close + offset]])
 
 
-def _connect(hashes: npt.NDArray[np.uint64]) -> Indices:
-    """Return the number of each hash's connected component, where close hashes are connected."""
-    pairs = find_close_pairs(hashes)
-    ones = np.ones(len(pairs), np.bool_)
-    graph = coo_array((ones, (pairs[:, 0], pairs[:, 1])), shape=(len(hashes), len(hashes)))
-    _, components = connected_components(graph, directed=False)
-    return np.asarray(components, np.int64)
+def _connect(groups: Indices, pairs: Indices) -> Indices:
+    """Return the groups after those of each pair (2, pairs) are merged."""
+    count = len(groups)
+    ones = np.ones(pairs.shape[1], np.bool_)
+    graph = coo_array((ones, (groups[pairs[0]], groups[pairs[1]])), shape=(count, count))
+    _, merged = connected_components(graph, directed=False)
+    return np.asarray(merged, np.int64)[groups]
 
 
 def _number_contents(measures: ImageMeasures) -> Indices:

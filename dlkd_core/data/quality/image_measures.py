@@ -86,9 +86,8 @@ def measure_images(dataset: DecodedDataset) -> ImageMeasures:
 
 
 def _iter_chunks(split: DecodedSplit) -> Iterator[Pixels]:
-    """Yield the images of a split in order, at least one empty chunk."""
     count = max(1, _CHUNK_BYTES // prod(split.pixels.shape[1:]))
-    for start in range(0, max(1, len(split.labels)), count):
+    for start in range(0, len(split.labels), count):
         stop = start + count
         yield split.pixels[slice(start, stop) if split.rows is None else split.rows[start:stop]]
 
@@ -137,7 +136,8 @@ def _variance(values: Gray) -> npt.NDArray[np.float32]:
     flat = values.reshape(len(values), -1).astype(np.float32)
     mean = flat.mean(axis=1)
     squares = np.einsum("ij,ij->i", flat, flat) / flat.shape[1]
-    return np.maximum(squares - mean * mean, 0)
+    variance: npt.NDArray[np.float32] = np.maximum(squares - mean * mean, 0)
+    return variance
 
 
 def _hash_images(gray: Gray) -> npt.NDArray[np.uint64]:

@@ -27,13 +27,13 @@ def _describe_classes(report: DatasetReport, classes: Sequence[str]) -> list[str
     for split, balance in report.splits.items():
         line = f"{split}: {balance['images']:,} images"
         largest, smallest = balance["largest_class"], balance["smallest_class"]
-        if largest and smallest:
+        if balance["imbalance"] == 1:
+            line += f", {largest['images']:,} per class"
+        elif largest and smallest:
             line += (
                 f", from {smallest['images']:,} ({classes[smallest['label']]})"
                 f" to {largest['images']:,} ({classes[largest['label']]}) per class"
             )
-        if balance["imbalance"]:
-            line += f", imbalance {balance['imbalance']:.3g}"
         lines.append(line)
     if report.majority_top1 is not None:
         lines.append(f"majority class: {report.majority_top1:.2%} of the evaluation images")
@@ -64,7 +64,7 @@ def _build_findings_table(findings: Sequence[Finding]) -> Table:
     table = Table("finding", box=None)
     for heading in ("train", "val", "in both", "label conflicts"):
         table.add_column(heading, justify="right")
-    table.add_column("examples")
+    table.add_column("examples", overflow="fold")
     for finding in findings:
         names = [example["name"] for example in finding.examples]
         more = len(names) - _MAX_NAMES

@@ -250,7 +250,7 @@ def test_dataset_shows_samples_and_related_models(
         )
         health = page.get_by_role("region", name="Health")
         expect(health).to_contain_text("all classes have the same number of images")
-        expect(health).to_contain_text("3 × 8 bits (180)")
+        expect(health).to_contain_text("8 bits (180)")
         checks = page.get_by_role("region", name="Checks of the images")
         expect(checks.get_by_role("row", name="Exact duplicates 0 0 0 0")).to_be_visible()
         expect(page.get_by_text("According to the teacher of")).to_be_visible()

@@ -80,7 +80,7 @@ class Finding(ResponseModel):
 
 
 class LabelErrors(ResponseModel):
-    """Evaluation images that are probably mislabeled, according to the teacher of a job."""
+    """Evaluation images that may be mislabeled, according to the teacher of a job."""
 
     model_id: str
     images: int

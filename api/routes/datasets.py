@@ -102,7 +102,7 @@ def get_dataset_report(dataset_id: str, services: ServicesDep, caller: Caller) -
 
     It was made when the dataset was checked, and covers the balance of the classes, the image
     files, similar class names, duplicates, and images that show little. If a job has verified a
-    teacher on the dataset, it also has the evaluation images that are probably mislabeled.
+    teacher on the dataset, it also has the evaluation images that may be mislabeled.
     """
     with services.database.read() as session:
         report = dataset_reports.get_report(session, dataset_id)

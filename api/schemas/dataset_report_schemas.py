@@ -114,7 +114,7 @@ class ThumbnailsOut(ResponseModel):
 
 
 class LabelErrorOut(ResponseModel):
-    """An evaluation image whose label is probably wrong."""
+    """An evaluation image whose label may be wrong."""
 
     index: int = Field(description="Position in the val split, in the order of the file names.")
     name: str | None = Field(
@@ -130,16 +130,16 @@ class LabelErrorOut(ResponseModel):
 
 
 class LabelErrorsOut(ResponseModel):
-    """Evaluation images that are probably mislabeled, according to the teacher of a job.
+    """Evaluation images that may be mislabeled, according to the teacher of a job.
 
     They are found by confident learning (Northcutt et al. 2021). The better the teacher, the more
-    of them are real errors.
+    of these labels are wrong.
     """
 
     model_id: str = Field(description="The student of the latest job that verified a teacher.")
     job_id: str
     images: int = Field(description="Number of images that the teacher classified.")
-    count: int = Field(description="Number of images that are probably mislabeled.")
+    count: int = Field(description="Number of images that may be mislabeled.")
     examples: list[LabelErrorOut] = Field(
         description="Up to 24 of these images, the least likely labels first."
     )

@@ -79,7 +79,7 @@ def _build_findings_table(findings: Sequence[Finding]) -> Table:
 
 def _print_label_errors(found: LabelErrors, classes: Sequence[str]) -> None:
     console.print(
-        f"probable label errors: {found.count:,} of {found.images:,} evaluation images,"
+        f"possible label errors: {found.count:,} of {found.images:,} evaluation images,"
         f" according to the teacher of {found.model_id}",
         highlight=False,
         markup=False,

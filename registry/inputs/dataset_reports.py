@@ -46,7 +46,7 @@ def get_examples_digest(session: Session, dataset_id: str) -> str:
 def find_label_errors(
     session: Session, dataset_id: str, *, owner: str | None
 ) -> dict[str, Any] | None:
-    """Return the probable label errors that the latest job on the dataset found, with its model.
+    """Return the possible label errors that the latest job on the dataset found, with its model.
 
     Jobs without a teacher that classifies find none. Only models of `owner` are used, or of all
     owners if it is None.

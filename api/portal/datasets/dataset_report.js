@@ -2,10 +2,13 @@
 import { formatInteger, formatNumber, formatPercent, MISSING_TEXT } from "../lib/format.js";
 import { useFetch } from "../lib/hooks.js";
 import { resourceUrl } from "../lib/router.js";
-import { AsyncContent, DataTable, DescriptionList, Panel } from "../ui/components.js";
+import {
+  AsyncContent, DataTable, DescriptionList, ExpandableList, Panel,
+} from "../ui/components.js";
 import { html } from "../vendor/preact.js";
 import { SpriteRows } from "./sprite_rows.js";
 
+const VISIBLE_ERRORS = 10;
 const FINDING_NAMES = {
   exact_duplicates: "Exact duplicates",
   near_duplicates: "Near-duplicates",
@@ -96,20 +99,22 @@ const describeExample = ({ name, split, label }, classes) =>
 /** Evaluation images whose labels a teacher contradicts. */
 function LabelErrors({ found, dataset: { classes } }) {
   if (!found) return null;
-  const intro = html`<p class="panel-note">
-    According to the teacher of <a href=${resourceUrl("model", found.model_id)}>this model</a>,
-    ${` ${formatInteger(found.count)} of ${formatInteger(found.images)} `} evaluation images are
-    probably mislabeled. The better the teacher, the more of them are real errors.
-  </p>`;
   const rows = found.examples.map((error) => ({ id: error.index, ...error }));
-  return html`<${Panel} title="Probable label errors" flush>
-    ${intro}
-    ${rows.length > 0 && html`<${DataTable} label="Probable label errors" rows=${rows} columns=${[
-      ["Image", ({ name, index }) => name ?? `val[${index}]`],
-      ["Label", ({ label }) => classes[label]],
-      ["Probability", ({ confidence }) => formatPercent(confidence, 1), "number"],
-      ["Suggested label", (error) => classes[error.suggested_label]],
-      ["Probability", (error) => formatPercent(error.suggested_confidence, 1), "number"],
-    ]} />`}
+  const columns = [
+    ["Image", ({ name, index }) => name ?? `val[${index}]`],
+    ["Label", ({ label }) => classes[label]],
+    ["Probability", ({ confidence }) => formatPercent(confidence, 1), "number"],
+    ["Suggested label", (error) => classes[error.suggested_label]],
+    ["Probability", (error) => formatPercent(error.suggested_confidence, 1), "number"],
+  ];
+  return html`<${Panel} title="Possible label errors" label=${null} flush>
+    <p class="panel-note">
+      The teacher of <a href=${resourceUrl("model", found.model_id)}>this model</a> contradicts the
+      labels of ${formatInteger(found.count)} of ${formatInteger(found.images)} evaluation images.
+      The better the teacher, the more of these labels are wrong.
+    </p>
+    ${rows.length > 0 && html`<${ExpandableList} items=${rows} limit=${VISIBLE_ERRORS}
+      noun="images">${(visible) => html`<${DataTable} label="Possible label errors" rows=${visible}
+        columns=${columns} />`}</${ExpandableList}>`}
   </${Panel}>`;
 }

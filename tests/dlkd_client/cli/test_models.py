@@ -129,7 +129,7 @@ def test_the_report_of_a_dataset_is_shown(dataset: str, spec: str, worker: FakeW
     assert "channels: 3 x 8 bits (12)" in shown
     (row,) = [line.split() for line in shown.splitlines() if line.startswith(" exact")]
     assert row[:6] == ["exact", "duplicates", "1", "0", "0", "0"]
-    assert "probable label errors: 1 of 4 evaluation images" in shown
+    assert "possible label errors: 1 of 4 evaluation images" in shown
     (row,) = [line.split() for line in shown.splitlines() if "val/dog/0.png" in line]
     assert row == ["val/dog/0.png", "dog", "0.012", "cat", "0.98"]
 

@@ -1,4 +1,4 @@
-"""Tests for probable label errors, with probabilities computed by hand."""
+"""Tests for possible label errors, with probabilities computed by hand."""
 
 import pytest
 import torch

@@ -253,7 +253,7 @@ def test_dataset_shows_samples_and_related_models(
         expect(health).to_contain_text("8 bits (180)")
         checks = page.get_by_role("region", name="Checks of the images")
         expect(checks.get_by_role("row", name="Exact duplicates 0 0 0 0")).to_be_visible()
-        expect(page.get_by_text("According to the teacher of")).to_be_visible()
+        expect(page.get_by_text("of 60 evaluation images")).to_be_visible()
         jobs = page.get_by_role("region", name="Jobs on this dataset")
         expect(jobs.get_by_role("link", name="stripes by dlkd")).to_be_visible()
         expect(

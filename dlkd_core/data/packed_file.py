@@ -114,7 +114,10 @@ def _read_names(path: Path, header: dict[str, Any], data_offset: int) -> tuple[s
     start, end = header[_NAMES]["data_offsets"]
     with path.open("rb") as file:
         file.seek(data_offset + start)
-        return tuple(file.read(end - start).decode().split(_NAME_SEPARATOR))
+        content = file.read(end - start)
+    if len(content) < end - start:
+        raise ValueError("the names are incomplete")
+    return tuple(content.decode().split(_NAME_SEPARATOR))
 
 
 def _parse_metadata(values: Mapping[str, str], val_names: tuple[str, ...]) -> DatasetMetadata:

@@ -69,6 +69,37 @@ class Dataset(UploadedInput):
     image: dict[str, int] | None = None
 
 
+class Finding(ResponseModel):
+    """The images that one check found. `across_splits` is None except for duplicates."""
+
+    kind: str
+    train: int
+    val: int
+    across_splits: int | None = None
+    label_conflicts: int | None = None
+    examples: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class LabelErrors(ResponseModel):
+    """Evaluation images that may be mislabeled, according to the teacher of a job."""
+
+    model_id: str
+    images: int
+    count: int
+    examples: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class DatasetReport(ResponseModel):
+    """A report about the health of a dataset."""
+
+    splits: dict[str, dict[str, Any]]
+    majority_top1: float | None = None
+    files: dict[str, Any]
+    similar_classes: list[dict[str, Any]] = Field(default_factory=list)
+    findings: list[Finding]
+    label_errors: LabelErrors | None = None
+
+
 class Job(ResponseModel):
     id: str
     name: str = ""

@@ -124,12 +124,16 @@ class _AttemptRunner:
     def _store_files(self, result: TrainerResult) -> list[StoredFile]:
         """Upload the trainer's files and check each against the digest in the trainer's result."""
         if self._claim.kind == JobKind.CHECK_DATASET:
-            return [self._context.store.put_file(self.directory / name) for name in CHECK_FILES]
+            names = self._list_check_files()
+            return [self._context.store.put_file(self.directory / name) for name in names]
         stored = [self._context.store.put_file(Path(file.path)) for file in result.files]
         for file, stored_file in zip(result.files, stored, strict=True):
             if file.sha256 != stored_file.digest:
                 raise StoredFileCorrupt(f"{file.name} changed after its digest was computed.")
         return stored
+
+    def _list_check_files(self) -> list[str]:
+        return [name for name in CHECK_FILES if (self.directory / name).exists()]
 
     def _write_result(self, result: TrainerResult, stored: list[StoredFile]) -> PostCommitWork:
         """Record the attempt's result in one transaction."""
@@ -172,7 +176,7 @@ class _AttemptRunner:
         for file in stored:
             artifacts.record(session, self._context.store, file)
         if self._claim.kind != JobKind.DISTILL:
-            files = dict(zip(CHECK_FILES, stored, strict=True)) if stored else {}
+            files = dict(zip(self._list_check_files(), stored, strict=True)) if stored else {}
             return claims.finish_check(session, self._claim, report=result.report, files=files)
         rows = [
             ExportedFile(

@@ -31,6 +31,8 @@ ROUTE_ROLES: dict[str, Role] = {
     "GET /v1/datasets/{dataset_id}": _V,
     "DELETE /v1/datasets/{dataset_id}": _S,
     "GET /v1/datasets/{dataset_id}/samples": _V,
+    "GET /v1/datasets/{dataset_id}/report": _V,
+    "GET /v1/datasets/{dataset_id}/report/examples": _V,
     "OPTIONS /v1/uploads": _V,
     "POST /v1/uploads": _S,
     "GET /v1/uploads": _V,

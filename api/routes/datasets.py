@@ -9,19 +9,20 @@ from sqlalchemy.orm import Session
 from api.deps import Caller, IdempotencyKey, PageCursor, PageLimit, ServicesDep
 from api.responses import REVALIDATE, WEBP, not_modified, with_location
 from api.schemas.base import Page
+from api.schemas.dataset_report_schemas import DatasetReportOut
 from api.schemas.input_schemas import DatasetForm, DatasetOut
 from api.transactions import delete_with_files
 from api.uploads.archive_format import sniff_archive
 from api.uploads.form_parser import build_form_openapi, receive_form
 from api.uploads.upload_intake import register_upload
 from registry.db.input_tables import Dataset
-from registry.inputs import datasets, input_deletion
+from registry.inputs import dataset_reports, datasets, input_deletion
 
 PATH = "/v1/datasets"
 router = APIRouter(prefix=PATH, tags=["datasets"])
-_SAMPLES_RESPONSES: dict[int | str, dict[str, Any]] = {
+_IMAGE_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The sample image.",
+        "description": "The image.",
         "content": {WEBP: {"schema": {"type": "string", "format": "binary"}}},
     },
     304: {"description": "The image still matches the ETag."},
@@ -86,12 +87,48 @@ def get_dataset(dataset_id: str, services: ServicesDep) -> DatasetOut:
     operation_id="get_dataset_samples",
     summary="Get Sample Images",
     response_class=Response,
-    responses=_SAMPLES_RESPONSES,
+    responses=_IMAGE_RESPONSES,
 )
 def get_dataset_samples(request: Request, dataset_id: str, services: ServicesDep) -> Response:
     """Get a WebP image that shows a grid of sample images, grouped by class."""
     with services.database.read() as session:
         digest = datasets.get_samples_digest(session, dataset_id)
+    return _send_image(request, services, digest)
+
+
+@router.get("/{dataset_id}/report", operation_id="get_dataset_report")
+def get_dataset_report(dataset_id: str, services: ServicesDep, caller: Caller) -> DatasetReportOut:
+    """Get a report about the health of a dataset.
+
+    It was made when the dataset was checked, and covers the balance of the classes, the image
+    files, similar class names, duplicates, and images that show little. If a job has verified a
+    teacher on the dataset, it also has the evaluation images that may be mislabeled.
+    """
+    with services.database.read() as session:
+        report = dataset_reports.get_report(session, dataset_id)
+        label_errors = dataset_reports.find_label_errors(
+            session, dataset_id, owner=caller.visible_owner
+        )
+        return DatasetReportOut.model_validate({**report, "label_errors": label_errors})
+
+
+@router.get(
+    "/{dataset_id}/report/examples",
+    operation_id="get_dataset_report_examples",
+    summary="Get Example Images",
+    response_class=Response,
+    responses=_IMAGE_RESPONSES,
+)
+def get_dataset_report_examples(
+    request: Request, dataset_id: str, services: ServicesDep
+) -> Response:
+    """Get a WebP image that shows the examples of the report, with one row per finding."""
+    with services.database.read() as session:
+        digest = dataset_reports.get_examples_digest(session, dataset_id)
+    return _send_image(request, services, digest)
+
+
+def _send_image(request: Request, services: ServicesDep, digest: str) -> Response:
     headers = {"ETag": f'"{digest}"', "Cache-Control": REVALIDATE}
     return not_modified(request, headers) or Response(
         b"".join(services.store.read(digest)), headers=headers, media_type=WEBP

@@ -11,7 +11,7 @@ from dlkd_client._sync.resumable_upload import CHUNK_BYTES, upload_file
 from dlkd_client.concurrency import sleep
 from dlkd_client.errors import NotReady, WaitTimeout
 from dlkd_client.progress import ByteCallback
-from dlkd_client.responses import Dataset, Teacher, UploadedInput
+from dlkd_client.responses import Dataset, DatasetReport, Teacher, UploadedInput
 
 _Upload = TypeVar("_Upload", bound=UploadedInput)
 
@@ -75,6 +75,15 @@ class InputsAPI(BaseClient):
     def dataset(self, dataset_id: str) -> Dataset:
         """Return the dataset with the given id."""
         return self.get(f"/v1/datasets/{dataset_id}", Dataset)
+
+    def dataset_report(self, dataset_id: str) -> DatasetReport:
+        """Return the report about the health of a dataset.
+
+        Raises:
+            ProblemError: The dataset has not been checked yet, or an earlier version of the service
+                checked it.
+        """
+        return self.get(f"/v1/datasets/{dataset_id}/report", DatasetReport)
 
     def teachers(self) -> Iterator[Teacher]:
         """Yield all teachers, newest first."""

@@ -37,7 +37,9 @@ app.add_typer(doctor.app)
 app.add_typer(
     uploads.teacher_app, name="teacher", help="Upload, list and delete teacher checkpoints."
 )
-app.add_typer(uploads.dataset_app, name="dataset", help="Upload, list and delete datasets.")
+app.add_typer(
+    uploads.dataset_app, name="dataset", help="Upload, list, examine and delete datasets."
+)
 app.add_typer(serve.db_app, name="db", help="Manage the database of the service.")
 app.add_typer(
     admin.app,

@@ -16,6 +16,7 @@ from dlkd_client.cli.connection_settings import (
     UrlOption,
     connect,
 )
+from dlkd_client.cli.dataset_report import print_dataset_report
 from dlkd_client.cli.terminal import console, print_json, print_response
 from dlkd_client.client import Client
 from dlkd_client.progress import ProgressBars
@@ -164,6 +165,31 @@ def list_datasets(
     """List datasets, newest first."""
     with connect(url, key, data) as client:
         _print_uploads(client.datasets(), as_json=as_json)
+
+
+@dataset_app.command("report")
+def show_report(
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="ID of the dataset, such as dataset_...",
+            autocompletion=completion.complete_datasets,
+        ),
+    ],
+    url: UrlOption = None,
+    key: KeyOption = None,
+    data: DataOption = DEFAULT_DATA_DIR,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the health of a dataset: balance, duplicates, suspicious images and labels."""
+    with connect(url, key, data) as client:
+        report = client.dataset_report(dataset)
+        classes = client.dataset(dataset).classes or []
+    if as_json:
+        print_json(report)
+    else:
+        print_dataset_report(report, classes)
 
 
 @dataset_app.command("rm")

@@ -13,10 +13,10 @@ from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.data.dataset import DatasetSplit, ImageDataset
 
 SHEET_FILE = "samples.webp"
+SHEET_QUALITY = 90
 _COLUMNS = 12
 _MAX_ROWS = 100
 _MAX_TILE_SIDE = 64  # maximum length of a tile's longer side, in pixels
-_QUALITY = 90
 _UNLABELED_ROWS = 4
 
 
@@ -48,14 +48,12 @@ def write_contact_sheet(dataset: ImageDataset, folder: Path) -> dict[str, Any]:
     only_val_labeled = dataset.val.is_labeled and not dataset.train.is_labeled
     split = dataset.val if only_val_labeled else dataset.train
     rows = _choose_rows(split, len(dataset.classes))
-    height, width = _tile_size(dataset.image_size)
+    height, width = tile_size(dataset.image_size)
     sheet = Image.new("RGB", (_COLUMNS * width, len(rows) * height))
     for row, (_, indices) in enumerate(rows):
         for column, image in enumerate(split.images[indices]):
-            tile = Image.fromarray(_to_rgb(image).permute(1, 2, 0).cpu().numpy())
-            tile = tile.resize((width, height), Image.Resampling.BOX)
-            sheet.paste(tile, (column * width, row * height))
-    sheet.save(folder / SHEET_FILE, quality=_QUALITY)
+            sheet.paste(make_tile(image, (height, width)), (column * width, row * height))
+    sheet.save(folder / SHEET_FILE, quality=SHEET_QUALITY)
     return asdict(ContactSheet(_COLUMNS, width, height, [label for label, _ in rows]))
 
 
@@ -85,7 +83,15 @@ def _evenly_spaced(indices: Tensor, count: int) -> Tensor:
     return indices[(torch.arange(count) * len(indices)) // count]
 
 
-def _tile_size(image_size: tuple[int, int]) -> tuple[int, int]:
+def make_tile(image: Tensor, size: tuple[int, int]) -> Image.Image:
+    """Return an image (C, H, W) uint8 as a tile of the given height and width."""
+    height, width = size
+    tile = Image.fromarray(_to_rgb(image).permute(1, 2, 0).cpu().numpy())
+    return tile.resize((width, height), Image.Resampling.BOX)
+
+
+def tile_size(image_size: tuple[int, int]) -> tuple[int, int]:
+    """Return the height and width of the tiles of images of the given height and width."""
     factor = max(1.0, max(image_size) / _MAX_TILE_SIDE)
     height, width = (max(1, ceil(side / factor)) for side in image_size)
     return height, width

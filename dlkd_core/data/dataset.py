@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from dlkd_core.data import dataset_cache, packed_file
-from dlkd_core.data.decoding.decoded_dataset import DecodedSplit
+from dlkd_core.data.decoding.decoded_dataset import DecodedDataset, DecodedSplit
 from dlkd_core.data.decoding.image import resize_image
 from dlkd_core.data.formats.reader import decode_dataset
 from dlkd_core.data.host_images import HostImages, Images, convert_channels, move_images
+from dlkd_core.data.quality.findings import describe_findings
+from dlkd_core.data.quality.image_measures import ImageMeasures, measure_images
 from dlkd_core.data.read_options import DEFAULT_READ_OPTIONS, ReadOptions
 from dlkd_core.spec import DEFAULT_RESIZE, ResizeMode
 
@@ -57,6 +59,8 @@ class ImageDataset:
         resize: resize mode that was used for images whose size differed from `image_size`.
         test: labeled split on which the trained student is measured once, or None. It stays in
             memory or on disk when the dataset is moved to a device.
+        val_names: names of the evaluation images, as the user knows them, or empty if the dataset
+            was packed without them.
     """
 
     train: DatasetSplit
@@ -71,6 +75,8 @@ class ImageDataset:
         """The splits by name."""
         splits = {"train": self.train, "val": self.val}
         return splits if self.test is None else {**splits, "test": self.test}
+
+    val_names: tuple[str, ...] = ()
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -117,7 +123,9 @@ class ImageDataset:
             name: packed_file.StoredSplit(split.images, split.labels)
             for name, split in self.splits.items()
         }
-        metadata = packed_file.DatasetMetadata(self.classes, self.notices, self.resize)
+        metadata = packed_file.DatasetMetadata(
+            self.classes, self.notices, self.resize, self.val_names
+        )
         packed_file.write_packed(path, splits, metadata)
 
 
@@ -136,19 +144,27 @@ def open_dataset(path: Path, read_options: ReadOptions = DEFAULT_READ_OPTIONS) -
     if cached is not None:
         return _load_packed(cached, replace(read_options, image_size=None))
     decoded = decode_dataset(path, read_options)
-    dataset = ImageDataset(
-        _build_split(decoded.train),
-        _build_split(decoded.val),
-        decoded.classes,
-        decoded.notices,
-        read_options.resize,
-        _build_split(decoded.test) if decoded.test else None,
-    )
+    dataset = build_dataset(decoded, measure_images(decoded), read_options)
     if read_options.cache_dir is None or not dataset.on_disk:
         return dataset
     target = dataset_cache.cache_path(path, read_options.cache_dir, read_options)
     dataset.save(target)
     return _load_packed(target, replace(read_options, image_size=None))
+
+
+def build_dataset(
+    decoded: DecodedDataset, measures: ImageMeasures, read_options: ReadOptions
+) -> ImageDataset:
+    """Return a decoded dataset as tensors, with notices about what its measures show."""
+    return ImageDataset(
+        _build_split(decoded.train),
+        _build_split(decoded.val),
+        decoded.classes,
+        (*decoded.notices, *describe_findings(measures)),
+        read_options.resize,
+        _build_split(decoded.test) if decoded.test else None,
+        tuple(source.name for source in decoded.val.sources),
+    )
 
 
 def _build_split(decoded: DecodedSplit) -> DatasetSplit:
@@ -196,4 +212,5 @@ def _assemble(
         metadata.notices,
         resize,
         splits.get("test"),
+        metadata.val_names,
     )

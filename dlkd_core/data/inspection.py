@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from dlkd_core.data.contact_sheet import write_contact_sheet
-from dlkd_core.data.dataset import DatasetSplit, open_dataset
+from dlkd_core.data.dataset import DatasetSplit, build_dataset
+from dlkd_core.data.formats.reader import decode_dataset
+from dlkd_core.data.quality.dataset_report import build_dataset_report
+from dlkd_core.data.quality.image_measures import measure_images
 from dlkd_core.data.read_options import DEFAULT_READ_OPTIONS, ReadOptions
 
 PACKED_FILE = "packed.safetensors"
@@ -16,14 +19,17 @@ def inspect_dataset(
 ) -> dict[str, Any]:
     """Check a folder or archive and return a report.
 
-    Writes `packed.safetensors` and a contact sheet into `directory`. The report contains the
-    classes, the total number of images in each split, the number per class (0 if the split is
-    unlabeled), the image size, the layout of the contact sheet and the notices.
+    Writes `packed.safetensors`, a contact sheet and, if the checks found anything, thumbnails of
+    the findings into `directory`. The report contains the classes, the total number of images in
+    each split, the number per class (0 if the split is unlabeled), the image size, the layout of
+    the contact sheet, the notices and, as `report`, the dataset's health.
 
     Raises:
         DatasetError: the dataset is invalid. The message names the file or class.
     """
-    dataset = open_dataset(path, read_options)
+    decoded = decode_dataset(path, read_options)
+    measures = measure_images(decoded)
+    dataset = build_dataset(decoded, measures, read_options)
     dataset.save(directory / PACKED_FILE)
     height, width = dataset.image_size
     return {
@@ -35,6 +41,7 @@ def inspect_dataset(
         "samples": write_contact_sheet(dataset, directory),
         "image": {"channels": dataset.channels, "height": height, "width": width},
         "notices": list(dataset.notices),
+        "report": build_dataset_report(decoded, dataset, measures, directory),
     }
 
 

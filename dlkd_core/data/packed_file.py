@@ -25,6 +25,8 @@ from dlkd_core.spec import DEFAULT_RESIZE, ResizeMode
 
 _FORMAT = "dlkd-packed-1"
 _SPLITS = ("train", "val")  # in every file; a test split is optional
+_NAMES = "val.names"
+_NAME_SEPARATOR = "\0"  # no file name can contain it
 
 
 class StoredSplit(NamedTuple):
@@ -41,6 +43,7 @@ class DatasetMetadata:
     classes: tuple[str, ...]
     notices: tuple[str, ...] = ()
     resize: ResizeMode = DEFAULT_RESIZE
+    val_names: tuple[str, ...] = ()
 
 
 def write_packed(path: Path, splits: Mapping[str, StoredSplit], metadata: DatasetMetadata) -> None:
@@ -59,6 +62,7 @@ def write_packed(path: Path, splits: Mapping[str, StoredSplit], metadata: Datase
             for split in splits.values():
                 for chunk in iter_chunks(split.images):
                     file.write(chunk.contiguous().numpy().data)
+            file.write(_encode_names(metadata))
         partial.rename(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -75,7 +79,7 @@ def read_packed(path: Path, memory_budget: int) -> tuple[dict[str, StoredSplit],
     """
     try:
         header, data_offset = _read_header(path)
-        metadata = _parse_metadata(header["__metadata__"])
+        metadata = _parse_metadata(header["__metadata__"], _read_names(path, header, data_offset))
         names = (*_SPLITS, "test") if "test.images" in header else _SPLITS
         size = sum(prod(header[f"{name}.images"]["shape"]) for name in names)
         if size <= memory_budget:
@@ -100,11 +104,29 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     return header, data_offset
 
 
-def _parse_metadata(values: Mapping[str, str]) -> DatasetMetadata:
+def _encode_names(metadata: DatasetMetadata) -> bytes:
+    return _NAME_SEPARATOR.join(metadata.val_names).encode()
+
+
+def _read_names(path: Path, header: dict[str, Any], data_offset: int) -> tuple[str, ...]:
+    """Return the names of the evaluation images. They are a tensor, because they can be many."""
+    if _NAMES not in header:
+        return ()
+    start, end = header[_NAMES]["data_offsets"]
+    with path.open("rb") as file:
+        file.seek(data_offset + start)
+        content = file.read(end - start)
+    if len(content) < end - start:
+        raise ValueError("the names are incomplete")
+    return tuple(content.decode().split(_NAME_SEPARATOR))
+
+
+def _parse_metadata(values: Mapping[str, str], val_names: tuple[str, ...]) -> DatasetMetadata:
     return DatasetMetadata(
         classes=tuple(json.loads(values["classes"])),
         notices=tuple(json.loads(values["notices"])),
         resize=json.loads(values.get("resize", json.dumps(DEFAULT_RESIZE))),
+        val_names=val_names,
     )
 
 
@@ -152,4 +174,7 @@ def _build_header(splits: Mapping[str, StoredSplit], metadata: DatasetMetadata) 
                 "data_offsets": [offset, end],
             }
             offset = end
+    if metadata.val_names:
+        size = len(_encode_names(metadata))
+        header[_NAMES] = {"dtype": "U8", "shape": [size], "data_offsets": [offset, offset + size]}
     return header

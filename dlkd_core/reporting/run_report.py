@@ -1,6 +1,6 @@
 """The report of a run: the student, its metrics, teacher and baseline, and the lineage."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from dlkd_core.device import describe_device
 from dlkd_core.evaluation import measure_cost, measure_quality, predict, protocols
 from dlkd_core.evaluation.accuracy import score_logits
 from dlkd_core.evaluation.knn_quality import knn_quality, measure_knn_top1
+from dlkd_core.evaluation.label_errors import find_label_errors
 from dlkd_core.evaluation.paired_difference import compare_accuracy
 from dlkd_core.export import ExportContext, Student
 from dlkd_core.models import FeatureExtractor
@@ -18,6 +19,8 @@ from dlkd_core.teachers.onnx.onnx_teacher import OnnxTeacher
 from dlkd_core.teachers.student_inheritance import preview_inheritance
 from dlkd_core.training.loop import TrainingRun
 from dlkd_core.training.run_inputs import RunInputs
+
+_MAX_LABEL_ERRORS = 24
 
 
 def build_report(
@@ -60,6 +63,7 @@ def build_report(
             "test": _measure_on_test_split(inputs, context, training_run),
         },
         "warnings": list(inputs.teacher.verification.warnings) if inputs.teacher else [],
+        "label_errors": _label_errors(inputs),
         "lineage": _lineage(inputs, training_run),
     }
 
@@ -137,6 +141,26 @@ def _teacher_metrics(inputs: RunInputs, image: torch.Tensor) -> dict[str, Any] |
         "architecture": teacher.loaded.title,
         "network_losses": teacher.network_losses,
         "normalization": teacher.verification.normalization.model_dump(mode="json"),
+    }
+
+
+def _label_errors(inputs: RunInputs) -> dict[str, Any] | None:
+    """Return the evaluation images whose labels the teacher contradicts.
+
+    The result is None if there is no teacher that classifies, or if the images have no labels.
+    """
+    val = inputs.data.val
+    if inputs.teacher is None or inputs.teacher.loaded.num_classes == 0 or not val.is_labeled:
+        return None
+    found = find_label_errors(inputs.teacher.verification.logits, val.labels.cpu())
+    names = inputs.data.val_names
+    return {
+        "images": len(val),
+        "count": len(found),
+        "examples": [
+            {**asdict(error), "name": names[error.index] if names else None}
+            for error in found[:_MAX_LABEL_ERRORS]
+        ],
     }
 
 

@@ -77,6 +77,9 @@ class Dataset(InputColumns, Base):
     samples_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
     image: Mapped[dict[str, Any] | None]
     notices: Mapped[list[Any] | None]
+    # Large, and needed on the dataset's own page only
+    report: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
+    examples_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
 
 
 class Upload(Base):

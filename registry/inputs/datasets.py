@@ -13,7 +13,12 @@ from registry.db.input_tables import Dataset
 from registry.errors import NotFound
 from registry.inputs.input_creation import create_input
 from registry.storage.object_store import StoredFile
-from registry.uploads.upload_check_jobs import PACKED_FILE, SAMPLES_FILE, UploadStatus
+from registry.uploads.upload_check_jobs import (
+    EXAMPLES_FILE,
+    PACKED_FILE,
+    SAMPLES_FILE,
+    UploadStatus,
+)
 
 
 def create(
@@ -65,7 +70,7 @@ def list_page(
 
 
 def set_ready(dataset: Dataset, report: dict[str, Any], files: Mapping[str, StoredFile]) -> None:
-    """Store the result of the check: classes, splits, image size, notices and class counts.
+    """Store the result of the check: classes, splits, image size, notices, counts and report.
 
     `files` maps names to the files that the check produced. It always contains the packed file.
     """
@@ -75,7 +80,10 @@ def set_ready(dataset: Dataset, report: dict[str, Any], files: Mapping[str, Stor
     dataset.image = report["image"]
     dataset.notices = report.get("notices") or []
     dataset.class_counts = report.get("class_counts")
+    dataset.report = report.get("report")
     dataset.packed_sha256 = files[PACKED_FILE].digest
     if SAMPLES_FILE in files:
         dataset.samples = report.get("samples")
         dataset.samples_sha256 = files[SAMPLES_FILE].digest
+    if EXAMPLES_FILE in files:
+        dataset.examples_sha256 = files[EXAMPLES_FILE].digest

@@ -126,5 +126,5 @@ def _format_ids(ids: Sequence[str]) -> str:
 def _file_digests(row: Teacher | Dataset) -> list[str]:
     digests: list[str | None] = [row.sha256]
     if isinstance(row, Dataset):
-        digests += [row.packed_sha256, row.samples_sha256]
+        digests += [row.packed_sha256, row.samples_sha256, row.examples_sha256]
     return [digest for digest in dict.fromkeys(digests) if digest is not None]

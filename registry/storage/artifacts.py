@@ -153,6 +153,7 @@ def _referenced_digests() -> CompoundSelect[str, str]:
             select(Dataset.sha256, Dataset.id).where(Dataset.status != UploadStatus.INVALID),
             select(Dataset.packed_sha256, Dataset.id).where(Dataset.packed_sha256.is_not(None)),
             select(Dataset.samples_sha256, Dataset.id).where(Dataset.samples_sha256.is_not(None)),
+            select(Dataset.examples_sha256, Dataset.id).where(Dataset.examples_sha256.is_not(None)),
             select(ModelFile.sha256, ModelFile.model_id),
             select(Upload.digest, Upload.id).where(Upload.digest.is_not(None)),
             *(_input_digests(role) for role in INPUT_ROLES),

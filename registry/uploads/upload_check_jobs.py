@@ -15,7 +15,9 @@ from registry.jobs.queue_names import QueueName
 MAX_CHECK_ATTEMPTS = 3
 PACKED_FILE = "packed.safetensors"
 SAMPLES_FILE = "samples.webp"
-CHECK_FILES = (PACKED_FILE, SAMPLES_FILE)  # files that a dataset check produces
+EXAMPLES_FILE = "examples.webp"
+# Files that a dataset check produces. There are no examples if the check found nothing to show.
+CHECK_FILES = (PACKED_FILE, SAMPLES_FILE, EXAMPLES_FILE)
 
 
 class UploadStatus(StrEnum):

@@ -12,8 +12,9 @@ from registry.models import model_versions
 from registry.settings import Settings
 from registry.storage import artifacts
 from registry.storage.object_store import Store
-from registry.uploads.upload_check_jobs import CHECK_FILES
+from registry.uploads.upload_check_jobs import CHECK_FILES, EXAMPLES_FILE
 from registry.workers.capacity import QueueCapacity
+from tests.api.sample_reports import DATASET_REPORT
 
 # Begins like a file in the old format of torch.save, which was not yet a zip archive.
 CHECKPOINT = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + bytes(1000)
@@ -57,8 +58,9 @@ class FakeWorker:
             claims.advance_status(session, claim, JobStatus.RUNNING)
             claims.finish_check(session, claim, report=report)
 
-    def check_dataset(self) -> None:
-        report = {
+    def check_dataset(self, health_report: dict[str, Any] | None = DATASET_REPORT) -> None:
+        """Finish a check. Without a health report, it is as in an earlier version."""
+        result = {
             "classes": ["cat", "dog"],
             "splits": {"train": 8, "val": 4},
             "image": {"channels": 3, "height": 32, "width": 32},
@@ -66,13 +68,18 @@ class FakeWorker:
             "class_counts": {"train": [5, 3], "val": [2, 2]},
             "samples": SAMPLES,
         }
-        files = {name: self.store.put([name.encode()]) for name in CHECK_FILES}
+        names = set(CHECK_FILES)
+        if health_report is None:
+            names.remove(EXAMPLES_FILE)
+        else:
+            result["report"] = health_report
+        files = {name: self.store.put([name.encode()]) for name in names}
         claim = self.claim(QueueName.CHECKS)
         with self.database.write() as session:
             claims.advance_status(session, claim, JobStatus.RUNNING)
             for stored in files.values():
                 artifacts.record(session, self.store, stored)
-            claims.finish_check(session, claim, report=report, files=files)
+            claims.finish_check(session, claim, report=result, files=files)
 
     def fail_check(self, error: dict[str, Any]) -> None:
         claim = self.claim(QueueName.CHECKS)
@@ -80,7 +87,10 @@ class FakeWorker:
             claims.fail(session, claim, error=error)
 
     def finish_training(
-        self, claim: claims.Claim, content: bytes = b"weights of the student"
+        self,
+        claim: claims.Claim,
+        content: bytes = b"weights of the student",
+        label_errors: dict[str, Any] | None = None,
     ) -> str:
         """Finish the job with a single-file model and return the model's id."""
         stored = self.store.put([content])
@@ -96,6 +106,7 @@ class FakeWorker:
             "options": {},
             "image": {"height": 32, "width": 32},
             "normalization": None,
+            "label_errors": label_errors,
             "lineage": {"run": "0123"},
         }
         with self.database.write() as session:

@@ -24,6 +24,7 @@ from registry.uploads import resumable_uploads
 from registry.webhooks import subscriptions
 from registry.workers import membership
 from tests.api.bundle_builder import REPORT
+from tests.api.sample_reports import DATASET_REPORT
 
 CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 MINE, THEIRS = "team-mine", "team-theirs"
@@ -159,6 +160,8 @@ def _build_dataset(owner: str, digest: str) -> Dataset:
         size=6,
         packed_sha256=digest,
         samples_sha256=digest,
+        report=DATASET_REPORT,
+        examples_sha256=digest,
         status="ready",
         classes=["a", "b"],
         splits={"train": 8, "val": 4},

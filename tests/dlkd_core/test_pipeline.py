@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import onnx
@@ -44,6 +45,30 @@ def test_every_method_distills_a_teacher_and_measures_the_student(
     assert report["metrics"]["student"]["images"] == 60
     assert report["parameters"] < report["metrics"]["teacher"]["parameters"]
     assert report["metrics"]["student"]["latency_ms"] > 0
+
+
+def test_mislabeled_evaluation_images_are_reported_by_name(
+    make_spec: MakeSpec, teacher: Path, stripes: Path, tmp_path: Path
+) -> None:
+    with ZipFile(stripes) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    moved = files.pop("val/diagonal/007.png")
+    files["val/horizontal/moved.png"] = moved
+    with ZipFile(tmp_path / "mislabeled.zip", "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    spec = make_spec(
+        teacher={"path": teacher},
+        dataset={"path": tmp_path / "mislabeled.zip"},
+        method={"name": "kd"},
+        training={"epochs": 1},
+    )
+    found = run_to_report(spec, tmp_path / "out")["label_errors"]
+    assert found["images"] == 60
+    first = found["examples"][0]
+    assert (first["name"], first["index"]) == ("val/horizontal/moved.png", 39)
+    assert (first["label"], first["suggested_label"]) == (1, 0)
+    assert first["confidence"] < 0.1 < first["suggested_confidence"]
 
 
 def test_events_report_phases_steps_and_metrics_in_order(

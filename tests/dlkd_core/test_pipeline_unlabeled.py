@@ -105,6 +105,7 @@ def test_without_labels_the_student_is_compared_with_its_teacher_and_exported(
     )
     report, run_events = run_to_end(spec, tmp_path)
     assert report["classes"] == ["class_0", "class_1", "class_2"]
+    assert report["label_errors"] is None
     student, teacher_metrics = report["metrics"]["student"], report["metrics"]["teacher"]
     assert student["agreement"] > 0.8
     assert student["teacher_nll"] < 1.0986  # log(3), the loss of uniform predictions

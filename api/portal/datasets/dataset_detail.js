@@ -12,6 +12,7 @@ import {
 import { DeleteButton } from "../ui/delete_button.js";
 import { UploadStatus } from "../ui/file_upload.js";
 import { html, useEffect, useState } from "../vendor/preact.js";
+import { DatasetHealth } from "./dataset_report.js";
 import { SampleImages } from "./dataset_samples.js";
 
 const FORCE_OPTIONS = [{
@@ -36,7 +37,8 @@ export function Page({ id }) {
       ${dataset.status === UploadStatus.READY && html`
         <${DatasetTiles} dataset=${dataset} />
         <${SampleImages} dataset=${dataset} />
-        <${ClassCounts} dataset=${dataset} />`}
+        <${ClassCounts} dataset=${dataset} />
+        <${DatasetHealth} dataset=${dataset} />`}
       <${RelatedJobsAndModels} id=${id} />
       <${DatasetFacts} dataset=${dataset} />
     </div>`}</${AsyncContent}>`;

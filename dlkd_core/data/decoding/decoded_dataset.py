@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from dlkd_core.catalog.architectures.architecture import MAX_CHANNELS, MAX_CLASSES, RGB_CHANNELS
 from dlkd_core.data.decoding.folder_layout import SPLITS, choose_splits, unused_test_notice
-from dlkd_core.data.decoding.image import Pixels, resize_image
+from dlkd_core.data.decoding.image import ImageFormat, Pixels, resize_image
 from dlkd_core.data.read_options import ARRAYS_TOO_LARGE_HINT, ReadOptions
 from dlkd_core.errors import DatasetTooLarge, LayoutInvalid
 
@@ -17,6 +18,13 @@ Labels = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 HOLDOUT_FRACTION = 0.1
 NO_LABEL = -1
+
+
+class SourceImage(NamedTuple):
+    """Where an image is from: its name, as the user knows it, and the format of its file."""
+
+    name: str
+    format: ImageFormat
 
 
 @dataclass(frozen=True)
@@ -28,11 +36,13 @@ class DecodedSplit:
         labels: class indices (N,) int64, -1 for all images if the split has no labels.
         rows: indices of the split's images in `pixels`, (N,). If None, all images in `pixels`
             belong to the split.
+        sources: the source of each image, or empty if it is not known.
     """
 
     pixels: Pixels
     labels: Labels
     rows: Rows | None = None
+    sources: Sequence[SourceImage] = ()
 
 
 @dataclass(frozen=True)
@@ -107,7 +117,11 @@ def dataset_from_arrays(
     _check_same_size(pixels)
     _check_same_channels(pixels)
     splits = {
-        split: DecodedSplit(array, labels.get(split, np.full(len(array), NO_LABEL)))
+        split: DecodedSplit(
+            array,
+            labels.get(split, np.full(len(array), NO_LABEL)),
+            sources=_list_sources(images[split], split),
+        )
         for split, array in pixels.items()
     }
     all_notices = list(notices)
@@ -147,7 +161,12 @@ def _hold_out(whole: DecodedSplit) -> dict[str, DecodedSplit]:
     mask = choose_holdout(whole.labels)
     rows = {"train": np.flatnonzero(~mask), "val": np.flatnonzero(mask)}
     return {
-        split: DecodedSplit(whole.pixels, whole.labels[indices], indices)
+        split: DecodedSplit(
+            whole.pixels,
+            whole.labels[indices],
+            indices,
+            [whole.sources[index] for index in indices.tolist()],
+        )
         for split, indices in rows.items()
     }
 
@@ -230,6 +249,19 @@ def _check_same_channels(pixels: Mapping[str, Pixels]) -> None:
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{count} in {split}" for split, count in counts.items())
         raise LayoutInvalid(f"The splits have different numbers of channels: {listed}.")
+
+
+def _list_sources(array: npt.NDArray[np.generic], split: str) -> list[SourceImage]:
+    """Return the source of each image of an array whose shape has been checked."""
+    shape = array.shape[1:]
+    if len(shape) == 2:
+        height, width, channels = *shape, 1
+    elif _has_channels_last(array.shape):
+        height, width, channels = shape
+    else:
+        channels, height, width = shape
+    image_format = ImageFormat(height, width, channels, bits=8)
+    return [SourceImage(f"{split}[{row}]", image_format) for row in range(len(array))]
 
 
 def _resize_all(pixels: Pixels, read_options: ReadOptions) -> Pixels:

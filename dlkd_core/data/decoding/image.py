@@ -1,5 +1,6 @@
 """Decodes one image to a uint8 array. The format and the number of pixels are restricted."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -7,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageMode, ImageOps, UnidentifiedImageError
 
 from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.data.read_options import DatasetLimits
@@ -29,7 +30,22 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_GRAY_MODES = frozenset({"1", "L", "LA", "La"})
+_RAW_MODE_BITS = re.compile(r";(\d+)")
+_MAX_GRAY_CHANNELS = 2  # gray and transparency
+
+
+class ImageFormat(NamedTuple):
+    """The size of an image file, its channels and the bits per channel."""
+
+    height: int
+    width: int
+    channels: int
+    bits: int
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether the image has no colors."""
+        return self.channels <= _MAX_GRAY_CHANNELS
 
 
 class ValueRange(NamedTuple):
@@ -57,22 +73,12 @@ class ValueRange(NamedTuple):
         return 0.0, white
 
 
-class ImageHeader(NamedTuple):
-    """What is known about an image before it is decoded.
+def read_image_header(
+    content: bytes, name: str, limits: DatasetLimits
+) -> tuple[ImageFormat, ValueRange | None]:
+    """Read an image's format, with the EXIF orientation applied, and its value range.
 
-    Attributes:
-        size: Height and width, with the EXIF orientation applied.
-        is_gray: Whether the image has no colors.
-        value_range: Value range of an image with more than 8 bits, or None.
-    """
-
-    size: tuple[int, int]
-    is_gray: bool
-    value_range: ValueRange | None = None
-
-
-def read_image_header(content: bytes, name: str, limits: DatasetLimits) -> ImageHeader:
-    """Read an image's header, and its values if they have more than 8 bits.
+    The range is None for images with 8 bits or less, of which only the header is read.
 
     Raises:
         ImageUnreadable: the image cannot be decoded or has too many pixels.
@@ -81,13 +87,13 @@ def read_image_header(content: bytes, name: str, limits: DatasetLimits) -> Image
         # EXIF orientations 5 to 8 swap height and width.
         is_sideways = _read_orientation(image) >= 5
         size = (image.width, image.height) if is_sideways else (image.height, image.width)
-        is_gray = image.mode in _GRAY_MODES or _has_wide_values(image)
+        image_format = ImageFormat(*size, *_count_channels_and_bits(image))
         if not _has_wide_values(image):
-            return ImageHeader(size, is_gray)
+            return image_format, None
         values = np.asarray(image)
         if not np.isfinite(values).all():
             raise ImageUnreadable(f"{name} contains NaN or infinite values.")
-        return ImageHeader(size, is_gray, ValueRange(float(values.min()), float(values.max())))
+        return image_format, ValueRange(float(values.min()), float(values.max()))
 
 
 def decode_image(
@@ -142,7 +148,7 @@ def _resize(image: Image.Image, size: tuple[int, int], mode: ResizeMode) -> Imag
 
 
 @contextmanager
-def _open_image(content: bytes, name: str, limits: DatasetLimits) -> Iterator[Image.Image]:
+def _open_image(content: bytes, name: str, limits: DatasetLimits) -> Iterator[ImageFile.ImageFile]:
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
             _check_size(image, name, limits)
@@ -175,6 +181,23 @@ def _read_orientation(image: Image.Image) -> int:
     except Exception:  # noqa: BLE001 - Pillow's parser of metadata does not say what it raises
         return 1
     return orientation if orientation in range(1, 9) else 1
+
+
+def _count_channels_and_bits(image: ImageFile.ImageFile) -> tuple[int, int]:
+    """Return the number of channels and of bits per channel in the file.
+
+    Pillow reads PNG and TIFF files with 16 bits and several channels as 8 bits. In these formats,
+    the raw mode names the number of bits in the file, as in `RGB;16B`.
+    """
+    if image.palette is not None:
+        return len(image.palette.mode), 8
+    bits = 1 if image.mode == "1" else 8 * np.dtype(ImageMode.getmode(image.mode).typestr).itemsize
+    if image.format in ("PNG", "TIFF") and image.tile:
+        arguments = image.tile[0].args
+        raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments
+        if match := _RAW_MODE_BITS.search(str(raw_mode)):
+            bits = int(match[1])
+    return len(image.getbands()), bits
 
 
 def _has_wide_values(image: Image.Image) -> bool:

@@ -17,6 +17,7 @@ from dlkd_core.data.decoding.decoded_dataset import (
     DecodedSplit,
     Labels,
     Rows,
+    SourceImage,
     choose_holdout,
     holdout_notice,
     missing_label_notices,
@@ -80,6 +81,7 @@ def dataset_from_files(
     _decode_into(images, open_members(), plan, scan, read_options)
     rows = _decodable_rows(plan, scan, read_options.limits)
     train_labels = plan.labels["train"] if rows is None else plan.labels["train"][rows]
+    sources = _list_sources(plan, scan)
     names = folders if classes is None else tuple(classes[int(folder)] for folder in folders)
     all_notices = (
         *notices,
@@ -89,8 +91,8 @@ def dataset_from_files(
         *missing_label_notices(train_labels, names),
     )
     return DecodedDataset(
-        DecodedSplit(images["train"], train_labels, rows),
-        DecodedSplit(images["val"], plan.labels["val"]),
+        DecodedSplit(images["train"], train_labels, rows, sources["train"]),
+        DecodedSplit(images["val"], plan.labels["val"], sources=sources["val"]),
         names,
         all_notices,
         DecodedSplit(images["test"], plan.labels["test"]) if "test" in images else None,
@@ -127,6 +129,19 @@ def _plan_rows(scan: DatasetScan, folders: tuple[str, ...]) -> _RowPlan:
             [class_indices.get(scan.placements[name].label, NO_LABEL) for name in names], np.int64
         )
     return _RowPlan(rows, labels)
+
+
+def _list_sources(plan: _RowPlan, scan: DatasetScan) -> dict[str, list[SourceImage]]:
+    """Return the sources of the images that were decoded, in the order of their rows.
+
+    Bytes of a name that are not valid Unicode, which a tar can contain, become question marks.
+    """
+    sources: dict[str, list[SourceImage]] = {split: [] for split in SPLITS}
+    for name, (split, _) in plan.rows.items():
+        if name not in scan.broken_files:
+            text = display_name(name).encode("utf-8", "replace").decode()
+            sources[split].append(SourceImage(text, scan.formats[name]))
+    return sources
 
 
 def _decode_into(

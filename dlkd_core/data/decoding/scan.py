@@ -19,7 +19,7 @@ from dlkd_core.data.decoding.folder_layout import (
     plan_layout,
     unused_test_notice,
 )
-from dlkd_core.data.decoding.image import ValueRange, read_image_header
+from dlkd_core.data.decoding.image import ImageFormat, ValueRange, read_image_header
 from dlkd_core.data.decoding.label_tables import (
     ANNOTATIONS_FILE,
     TABLE_SUFFIXES,
@@ -61,8 +61,7 @@ class DatasetScan:
         side_files: paths of other files.
         tables: contents of those files that may list the images with their labels.
         hidden_files: number of files that are hidden or in hidden folders.
-        image_sizes: height and width of each readable image.
-        color_images: paths of the readable images that are not grayscale.
+        formats: format of each readable image.
         value_ranges: value range of each image with more than 8 bits.
         broken_files: error message of each unreadable image.
         placements: split and label of each image. Filled after the scan.
@@ -75,8 +74,7 @@ class DatasetScan:
     side_files: list[PurePosixPath] = field(default_factory=list)
     tables: dict[PurePosixPath, bytes] = field(default_factory=dict)
     hidden_files: int = 0
-    image_sizes: dict[PurePosixPath, Size] = field(default_factory=dict)
-    color_images: set[PurePosixPath] = field(default_factory=set)
+    formats: dict[PurePosixPath, ImageFormat] = field(default_factory=dict)
     value_ranges: dict[PurePosixPath, ValueRange] = field(default_factory=dict)
     broken_files: dict[PurePosixPath, str] = field(default_factory=dict)
     placements: dict[PurePosixPath, Placement] = field(default_factory=dict)
@@ -86,12 +84,13 @@ class DatasetScan:
     @property
     def size_counts(self) -> Counter[Size]:
         """Number of images per size (H, W)."""
-        return Counter(self.image_sizes.values())
+        return Counter((file.height, file.width) for file in self.formats.values())
 
     @property
     def channels(self) -> int:
         """Number of channels of the images: 1 if all of them are grayscale, and 3 otherwise."""
-        return RGB_CHANNELS if self.color_images or not self.image_sizes else 1
+        is_gray = self.formats and all(file.is_gray for file in self.formats.values())
+        return 1 if is_gray else RGB_CHANNELS
 
     @property
     def value_range(self) -> ValueRange | None:
@@ -125,12 +124,9 @@ class DatasetScan:
             )
         self.images.add(name)
         try:
-            header = read_image_header(read(), display_name(name), limits)
-            self.image_sizes[name] = header.size
-            if not header.is_gray:
-                self.color_images.add(name)
-            if header.value_range is not None:
-                self.value_ranges[name] = header.value_range
+            self.formats[name], value_range = read_image_header(read(), display_name(name), limits)
+            if value_range is not None:
+                self.value_ranges[name] = value_range
         except ImageUnreadable as error:
             self.broken_files[name] = error.message
 
@@ -208,8 +204,7 @@ class DatasetScan:
         """Remove images that do not belong to the dataset."""
         for name in names:
             self.images.discard(name)
-            self.image_sizes.pop(name, None)
-            self.color_images.discard(name)
+            self.formats.pop(name, None)
             self.value_ranges.pop(name, None)
             self.broken_files.pop(name, None)
 

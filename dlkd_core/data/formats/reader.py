@@ -1,14 +1,12 @@
 """Decodes a folder or archive in any of the catalog's formats."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from dlkd_core.catalog.dataset_formats import FOLDERS, detect_dataset_format
 from dlkd_core.common import clean_text, import_target
 from dlkd_core.data.decoding.archive import is_tar, list_names, open_members
 from dlkd_core.data.decoding.decoded_dataset import DecodedDataset
-from dlkd_core.data.decoding.pixel_checks import describe_suspicious_images
 from dlkd_core.data.decoding.scan import DatasetScan
 from dlkd_core.data.read_options import DatasetLimits, ReadOptions
 from dlkd_core.errors import ArchiveRefused, LayoutInvalid
@@ -24,8 +22,7 @@ def decode_dataset(path: Path, read_options: ReadOptions) -> DecodedDataset:
     """
     decoded = _decode(path, read_options)
     _check_class_names(decoded.classes, read_options.limits)
-    notices = (*decoded.notices, *describe_suspicious_images(decoded))
-    return replace(decoded, notices=notices)
+    return decoded
 
 
 def _check_class_names(classes: Sequence[str], limits: DatasetLimits) -> None:

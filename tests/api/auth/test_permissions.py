@@ -63,6 +63,8 @@ ROUTE_CASES: dict[str, RouteCase] = {
     "GET /v1/datasets/{dataset_id}": owned_row(_V, 200),
     "DELETE /v1/datasets/{dataset_id}": owned_row(_S, 204, job="failed", query="?force=true"),
     "GET /v1/datasets/{dataset_id}/samples": owned_row(_V, 200),
+    "GET /v1/datasets/{dataset_id}/report": owned_row(_V, 200),
+    "GET /v1/datasets/{dataset_id}/report/examples": owned_row(_V, 200),
     "OPTIONS /v1/uploads": RouteCase(_V, 204),
     "POST /v1/uploads": RouteCase(_S, 201, body={"headers": {**TUS_HEADERS, "Upload-Length": "4"}}),
     "GET /v1/uploads": RouteCase(_V, 200),

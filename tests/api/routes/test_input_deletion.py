@@ -21,8 +21,8 @@ def teacher(client: TestClient, worker: FakeWorker) -> str:
 def test_deleted_inputs_are_gone_with_their_files(
     client: TestClient, settings: Settings, teacher: str, dataset: str
 ) -> None:
-    # the checkpoint, the archive, the packed images and the samples
-    assert len(list_stored_files(settings)) == 4
+    # the checkpoint, the archive, the packed images, the samples and the examples
+    assert len(list_stored_files(settings)) == 5
     for kind, row_id in (("teachers", teacher), ("datasets", dataset)):
         path = f"/v1/{kind}/{row_id}"
         response = client.delete(path)

@@ -113,3 +113,30 @@ def test_inputs_in_a_lineage_are_deleted_by_force(two_models: list[str], dataset
     assert run_dlkd("dataset", "rm", dataset, "--force").exit_code == 0
     assert run_dlkd_json("dataset", "list") == []
     assert run_dlkd_json("show", two_models[0])["id"] == two_models[0]
+
+
+def test_the_report_of_a_dataset_is_shown(dataset: str, spec: str, worker: FakeWorker) -> None:
+    assert run_dlkd_json("dataset", "report", dataset)["label_errors"] is None
+    run_dlkd("submit", "-", stdin=spec)
+    error = {"index": 2, "name": "val/dog/0.png", "label": 1, "confidence": 0.012}
+    error |= {"suggested_label": 0, "suggested_confidence": 0.98}
+    found = {"images": 4, "count": 1, "examples": [error]}
+    worker.finish_training(worker.claim("train"), label_errors=found)
+    shown = run_dlkd("dataset", "report", dataset).stdout
+    assert "train: 8 images, from 3 (dog) to 5 (cat) per class" in shown
+    assert "majority class: 50.00% of the evaluation images" in shown
+    assert "similar classes: 'cat' and 'dog' (typo)" in shown
+    assert "channels: 3 x 8 bits (12)" in shown
+    (row,) = [line.split() for line in shown.splitlines() if line.startswith(" exact")]
+    assert row[:6] == ["exact", "duplicates", "1", "0", "0", "0"]
+    assert "possible label errors: 1 of 4 evaluation images" in shown
+    (row,) = [line.split() for line in shown.splitlines() if "val/dog/0.png" in line]
+    assert row == ["val/dog/0.png", "dog", "0.012", "cat", "0.98"]
+
+
+def test_a_dataset_without_a_report_is_an_error(dataset: str, tmp_path: Path) -> None:
+    added = run_dlkd("dataset", "add", str(tmp_path / "pets.zip"), "--no-wait").stdout.strip()
+    result = run_dlkd("dataset", "report", added)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "has no report" in result.stderr
+    assert dataset != added

@@ -248,6 +248,12 @@ def test_dataset_shows_samples_and_related_models(
         expect(page.get_by_role("region", name="Images per class")).to_contain_text(
             "40 training images per class"
         )
+        health = page.get_by_role("region", name="Health")
+        expect(health).to_contain_text("all classes have the same number of images")
+        expect(health).to_contain_text("8 bits (180)")
+        checks = page.get_by_role("region", name="Checks of the images")
+        expect(checks.get_by_role("row", name="Exact duplicates 0 0 0 0")).to_be_visible()
+        expect(page.get_by_text("of 60 evaluation images")).to_be_visible()
         jobs = page.get_by_role("region", name="Jobs on this dataset")
         expect(jobs.get_by_role("link", name="stripes by dlkd")).to_be_visible()
         expect(

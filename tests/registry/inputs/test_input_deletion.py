@@ -51,7 +51,7 @@ def expect_refusal(harness: RegistryHarness, row_id: str, *, force: bool = False
     return refusal.value
 
 
-@pytest.mark.parametrize(("kind", "files"), [("teacher", 1), ("dataset", 3)])
+@pytest.mark.parametrize(("kind", "files"), [("teacher", 1), ("dataset", 4)])
 def test_a_deleted_input_frees_its_files_and_quota(
     harness: RegistryHarness, kind: str, files: int
 ) -> None:

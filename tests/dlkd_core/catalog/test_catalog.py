@@ -156,13 +156,13 @@ def test_the_networks_of_timm_are_a_table_of_reasonable_size() -> None:
     assert (resnet["pretrained"], resnet["parameters"]) == (True, 13_946_176)
     assert (vit["image_size"], vit["max_size"]) == (224, None)
     assert "image_size" in table["image_size_schema"]["properties"]
-    assert len(json.dumps(catalog)) < 200_000
+    assert len(json.dumps(catalog)) < 220_000
 
 
 def test_the_schema_of_an_architecture_has_its_options() -> None:
     entries = {entry["name"]: entry for entry in describe_catalog()["architectures"]}
     assert entries["resnet20"]["schema"]["properties"]["shortcut"]["enum"] == ["conv", "pad"]
-    assert entries["vgg8"]["schema"]["properties"] == {}
+    assert list(entries["vgg8"]["schema"]["properties"]) == ["in_channels"]
     assert (entries["vit_b_16"]["min_size"], entries["vit_b_16"]["max_size"]) == (224, 224)
 
 

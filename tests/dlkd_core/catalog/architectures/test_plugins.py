@@ -83,7 +83,7 @@ print(json.dumps([entry["source"], options, min_size, "torch" in sys.modules]))
 def test_the_catalog_lists_an_installed_architecture_without_torch(tmp_path: Path) -> None:
     result = run_python(install_package(tmp_path), LIST_SCRIPT)
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout) == ["here", ["channels"], 6, False]
+    assert json.loads(result.stdout) == ["here", ["in_channels", "channels"], 6, False]
 
 
 TRAIN_SCRIPT = """

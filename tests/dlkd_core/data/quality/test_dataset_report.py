@@ -13,7 +13,7 @@ from dlkd_core.data.dataset import open_dataset
 from dlkd_core.data.inspection import inspect_dataset
 from dlkd_core.data.quality.example_sheet import EXAMPLES_FILE
 from dlkd_core.data.read_options import ReadOptions
-from tests.dlkd_core.data.sample_images import encode_png, random_images, tar_bytes, write_zip
+from tests.dlkd_core.data.sample_images import encode_png, random_images, write_zip
 
 
 def inspect(folder: Path, files: dict[str, bytes], **options: Any) -> dict[str, Any]:
@@ -222,21 +222,3 @@ def test_a_single_class_of_images_that_are_all_the_same(tmp_path: Path) -> None:
     assert len(exact["examples"]) == 6
     assert find(report, "near_duplicates")["examples"] == []
     assert find(report, "blurred")["examples"] == []
-
-
-def test_names_that_are_not_unicode_can_be_stored(tmp_path: Path) -> None:
-    images = [encode_png(image) for image in textured(6)]
-    names = [
-        "train/a/0.png",
-        "train/a/1.png",
-        "train/b/0.png",
-        "train/b/1.png",
-        "val/a/\udce4.png",
-        "val/b/0.png",
-    ]
-    content = tar_bytes(dict(zip(names, [*images[:5], images[0]], strict=True)))
-    (tmp_path / "set.tar").write_bytes(content)
-    report = inspect_dataset(tmp_path / "set.tar", tmp_path)["report"]
-    assert ("val/b/0.png", 0) in list_examples(find(report, "exact_duplicates"))
-    dataset = open_dataset(tmp_path / "packed.safetensors")
-    assert dataset.val_names == ("val/a/?.png", "val/b/0.png")

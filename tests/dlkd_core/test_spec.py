@@ -99,7 +99,24 @@ def error_pointers(error: ValidationError) -> list[str]:
         ),
         (
             {"teacher": {"id": "t", "normalization": {"mean": [0, 0], "std": [1, 1, 1]}}},
-            "/teacher/normalization/mean/2",
+            "/teacher/normalization",
+        ),
+        (
+            {"teacher": {"id": "t", "normalization": {"mean": [float("nan"), 0], "std": [1, 1]}}},
+            "/teacher/normalization/mean/0",
+        ),
+        (
+            {"teacher": {"id": "t", "normalization": {"mean": [0, 0], "std": [float("inf"), 1]}}},
+            "/teacher/normalization/std/0",
+        ),
+        (
+            {"teacher": {"id": "teacher_1", "class_map": [0, 10**9]}},
+            "/teacher/class_map/indices",
+        ),
+        ({"dataset": {"id": "dataset_1", "channels": 2}}, "/dataset/channels"),
+        (
+            {"student": {"architecture": "resnet8", "options": {"in_channels": 0}}},
+            "/student",
         ),
         ({"method": {"name": "magic"}}, "/method"),
         ({"method": {"name": "kd", "temperature": 0}}, "/method/kd/temperature"),

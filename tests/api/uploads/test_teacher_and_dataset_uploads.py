@@ -194,6 +194,13 @@ def test_a_body_that_is_not_a_form_is_rejected(client: TestClient) -> None:
     assert (response.status_code, response.json()["code"]) == (422, "form_invalid")
 
 
+def test_a_form_with_too_many_fields_is_rejected(client: TestClient) -> None:
+    body = "&".join(f"field{number}=1" for number in range(40))
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    response = client.post("/v1/teachers", content=body, headers=headers)
+    assert (response.status_code, response.json()["code"]) == (422, "form_invalid")
+
+
 def test_nothing_is_kept_of_a_truncated_form(client: TestClient, settings: Settings) -> None:
     response = client.post(
         "/v1/teachers",

@@ -61,7 +61,8 @@ def test_onnx_teacher_and_imagenet_teacher_distill_through_rest(
         "normalization": imagenet,
     }
     cases: list[tuple[str, str, dict[str, Any], str, float]] = [
-        ("cifar100_osinet.onnx", "cifar100_subset_png.zip", {}, "resnet8", 0.828),
+        # with the normalization of its training, which is found
+        ("cifar100_osinet.onnx", "cifar100_subset_png.zip", {}, "resnet8", 0.824),
         ("imagenet_squeezenet1_0.pth", "imagenette_subset.zip", ten_classes, "MobileNetV2", 0.97),
     ]
     with run_service(tmp_path / "data") as client:

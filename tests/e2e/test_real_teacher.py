@@ -52,7 +52,6 @@ def test_real_teacher_is_distilled_and_files_match_reported_accuracy(
 
 
 @pytest.mark.timeout(900)  # evaluates on images of 224 pixels
-@pytest.mark.timeout(900)
 def test_onnx_teacher_and_imagenet_teacher_distill_through_rest(
     shared_data: Path, tmp_path: Path
 ) -> None:

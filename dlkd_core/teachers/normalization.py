@@ -1,6 +1,7 @@
 """Detection of the input normalization with which a teacher was trained."""
 
-from math import sqrt
+from collections.abc import Mapping
+from math import inf, sqrt
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from dlkd_core.evaluation.knn_quality import select_rows, shuffle_rows
 from dlkd_core.spec import Normalization
 
 _SAMPLE_IMAGES = 512
+_CLEARLY_WORSE_AT = 2.0  # standard errors
 _BYTE_VALUES = 256
 
 # Names that reports use for normalizations that are not in `COMMON_NORMALIZATIONS`
@@ -78,14 +80,28 @@ def choose_best(losses: dict[str, Tensor]) -> str:
     `losses` holds, for each candidate, the losses on the same images. The first candidate is
     preferred so that chance does not decide between equally good ones.
     """
-    best = min(losses.values(), key=lambda loss: loss.mean().item())
-    return next(name for name, loss in losses.items() if not _is_clearly_worse(loss, best))
+    return keep_plausible(losses, _CLEARLY_WORSE_AT)[0]
 
 
-def _is_clearly_worse(losses: Tensor, best: Tensor) -> bool:
-    """Return whether the mean of `losses - best` exceeds twice its standard error."""
+def keep_plausible(losses: Mapping[str, Tensor], standard_errors: float) -> list[str]:
+    """Return the names whose mean loss is at most so many standard errors worse than the best.
+
+    The best one is always among them, even if no loss is finite.
+    """
+    best = min(losses.values(), key=lambda loss: loss.mean().nan_to_num(inf).item())
+    return [
+        name
+        for name, loss in losses.items()
+        if loss is best or _excess(loss, best) <= standard_errors
+    ]
+
+
+def _excess(losses: Tensor, best: Tensor) -> float:
+    """Return by how many standard errors the mean of `losses` is larger than that of `best`."""
     difference = losses - best
-    return bool(difference.mean() > 2 * difference.std() / sqrt(len(difference)))
+    mean = difference.mean().item()
+    standard_error = difference.std().item() / sqrt(len(difference))
+    return mean / standard_error if standard_error > 0 else (inf if mean > 0 else 0.0)
 
 
 def channel_statistics(split: DatasetSplit) -> Normalization:

@@ -5,9 +5,9 @@ the training: with it, batch normalizations see the statistics that they have st
 teacher fits the training images best.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import inf
 from statistics import fmean
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from dlkd_core.data.host_images import Images
 from dlkd_core.evaluation.accuracy import LogitsFn
 from dlkd_core.spec import Normalization
-from dlkd_core.teachers.normalization import DATA
+from dlkd_core.teachers.normalization import DATA, keep_plausible
 
 # A normalization is ruled out by losses that are this many standard errors worse than the best.
 _RULED_OUT_AT, _CLEARLY_WORSE_AT = 5.0, 3.0
@@ -30,6 +30,8 @@ _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 # Returns how much a network's stored statistics differ from those of images (N, C, H, W) uint8, or
 # None if it has no batch normalization.
 MismatchFn = Callable[[Normalization, Tensor], float | None]
+# Returns how badly candidates fit, by name. Empty if nothing but their losses can decide.
+MeasureFn = Callable[[Sequence[str]], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -45,22 +47,29 @@ class NormalizationChoice:
     reason: str = ""
 
 
-def choose_normalization(
-    losses: Mapping[str, Tensor], mismatches: Mapping[str, float]
-) -> NormalizationChoice:
+def choose_normalization(losses: Mapping[str, Tensor], measure: MeasureFn) -> NormalizationChoice:
     """Choose the normalization that fits best among those whose losses are not clearly worse.
 
     Args:
         losses: Losses of each candidate on the same training images, (N,).
-        mismatches: How badly each candidate fits, for example the difference to the stored
-            statistics. If empty, the first candidate is preferred.
+        measure: Measures how badly some of the candidates fit.
     """
-    accepted = keep_plausible(losses, _CLEARLY_WORSE_AT if mismatches else _WORSE_AT)
-    name = min(accepted, key=lambda name: mismatches.get(name, inf)) if mismatches else accepted[0]
-    means = ", ".join(f"{name} {losses[name].mean().item():.4g}" for name in accepted)
-    reason = f"The teacher's normalization is taken to be {name}."
+    accepted = keep_plausible(losses, _CLEARLY_WORSE_AT)
     if len(accepted) == 1:
+        return _explain(accepted[0], {})
+    mismatches = measure(accepted)
+    if mismatches:
+        name = min(accepted, key=lambda name: mismatches.get(name, inf))
+        return _explain(name, {name: losses[name] for name in accepted})
+    accepted = keep_plausible(losses, _WORSE_AT)
+    return _explain(accepted[0], {name: losses[name] for name in accepted})
+
+
+def _explain(name: str, accepted: Mapping[str, Tensor]) -> NormalizationChoice:
+    reason = f"The teacher's normalization is taken to be {name}."
+    if len(accepted) < 2:
         return NormalizationChoice(name, f"{reason} All others are clearly worse.")
+    means = ", ".join(f"{name} {losses.mean().item():.4g}" for name, losses in accepted.items())
     return NormalizationChoice(
         name, f"{reason} The mean losses of those that are possible are: {means}."
     )
@@ -69,12 +78,6 @@ def choose_normalization(
 def rule_out(losses: Mapping[str, Tensor]) -> list[str]:
     """Return the candidates that remain after the first losses, so that others cost no time."""
     return keep_plausible(losses, _RULED_OUT_AT)
-
-
-def keep_plausible(losses: Mapping[str, Tensor], standard_errors: float) -> list[str]:
-    """Return the names whose mean loss is at most so many standard errors worse than the best."""
-    best = min(losses.values(), key=lambda loss: loss.mean().item())
-    return [name for name, loss in losses.items() if _excess(loss, best) <= standard_errors]
 
 
 def find_published(candidates: Mapping[str, Normalization]) -> dict[str, float]:
@@ -141,11 +144,3 @@ def _compare_statistics(layer: Any, inputs: Tensor) -> float:
 
 def _values(normalization: Normalization) -> Tensor:
     return torch.tensor([*normalization.mean, *normalization.std])
-
-
-def _excess(losses: Tensor, best: Tensor) -> float:
-    """Return by how many standard errors the mean of `losses` is larger than that of `best`."""
-    difference = losses - best
-    mean = difference.mean().item()
-    standard_error = difference.std().item() / sqrt(len(difference))
-    return mean / standard_error if standard_error > 0 else (inf if mean > 0 else 0.0)

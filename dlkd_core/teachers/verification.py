@@ -1,6 +1,6 @@
 """Verification of a teacher before training, by its accuracy on the evaluation split."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import log, log1p
 from typing import NamedTuple
@@ -163,15 +163,19 @@ def _choose_by_training_images(
     possible = rule_out({name: trial.losses for name, trial in trials.items()})
     sample = sample_split(data.train)
     labels = sample.labels.cpu()
-    losses, mismatches = {}, {}
-    for name in possible:
+    losses = {}
+    for name in possible if len(possible) > 1 else ():
         own_logits = predict(logits(candidates[name]), sample.images)
         mapped = map_logits(own_logits, data.classes, trials[name].class_map)
         losses[name] = cross_entropy(mapped.double(), labels, reduction="none")
-        difference = mismatch and mismatch(candidates[name], sample_images(sample.images))
-        if difference is not None:
-            mismatches[name] = difference
-    return choose_normalization(losses, mismatches or find_published(candidates))
+
+    def measure(names: Sequence[str]) -> Mapping[str, float]:
+        images = sample_images(sample.images)
+        found = {name: mismatch(candidates[name], images) for name in names} if mismatch else {}
+        known = {name: value for name, value in found.items() if value is not None}
+        return known or find_published(candidates)
+
+    return choose_normalization(losses or {name: trials[name].losses for name in possible}, measure)
 
 
 def _check_chance(

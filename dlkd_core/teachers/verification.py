@@ -163,8 +163,10 @@ def _choose_by_training_images(
     possible = rule_out({name: trial.losses for name, trial in trials.items()})
     sample = sample_split(data.train)
     labels = sample.labels.cpu()
+    if len(possible) == 1:
+        return choose_normalization({name: trials[name].losses for name in possible}, lambda _: {})
     losses = {}
-    for name in possible if len(possible) > 1 else ():
+    for name in possible:
         own_logits = predict(logits(candidates[name]), sample.images)
         mapped = map_logits(own_logits, data.classes, trials[name].class_map)
         losses[name] = cross_entropy(mapped.double(), labels, reduction="none")
@@ -175,7 +177,7 @@ def _choose_by_training_images(
         known = {name: value for name, value in found.items() if value is not None}
         return known or find_published(candidates)
 
-    return choose_normalization(losses or {name: trials[name].losses for name in possible}, measure)
+    return choose_normalization(losses, measure)
 
 
 def _check_chance(

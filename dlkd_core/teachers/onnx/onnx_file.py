@@ -2,13 +2,13 @@
 
 import tempfile
 from pathlib import Path, PurePosixPath
-from zipfile import BadZipFile, ZipFile, is_zipfile
+from zipfile import ZipFile, is_zipfile
 
 import onnx
 from google.protobuf.message import DecodeError
 
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
-from dlkd_core.zip_members import find_member_problem
+from dlkd_core.zip_members import ZIP_ERRORS, find_member_problem
 
 MAX_MODEL_BYTES = 2**31 - 1  # limit of protobuf, and thus of a session that is created from bytes
 _EXTERNAL = onnx.TensorProto.EXTERNAL
@@ -25,7 +25,7 @@ def find_zipped_graph(path: Path) -> str | None:
     try:
         with ZipFile(path) as archive:
             names = [name for name in archive.namelist() if _is_graph(name)]
-    except (BadZipFile, NotImplementedError):
+    except ZIP_ERRORS:
         return None  # damaged: the reader of PyTorch archives says how
     if len(names) > 1:
         raise CheckpointRefused(
@@ -84,7 +84,7 @@ def _extract(path: Path, folder: Path) -> None:
                 if problem:
                     raise CheckpointRefused(f"{member.filename} {problem}.")
                 archive.extract(member, folder)  # removes drives, leading slashes and ".."
-    except (BadZipFile, NotImplementedError, EOFError, OSError) as error:
+    except ZIP_ERRORS as error:
         raise CheckpointUnreadable(f"The archive cannot be read: {error}.") from error
 
 

@@ -69,12 +69,8 @@ def run_session(
         CheckpointRefused: The run takes longer than `max_seconds`.
     """
     options = onnxruntime.RunOptions()
-    timer = Timer(max_seconds or 0, setattr, (options, "terminate", True))
-    timer.daemon = True
-    if max_seconds is not None:
-        timer.start()
     try:
-        with _translate_errors():
+        with _terminate_after(max_seconds, options), _translate_errors():
             arrays: Arrays = session.run(names, {image: batch}, options)
     except GraphFailed as error:
         if options.terminate:
@@ -84,9 +80,22 @@ def run_session(
                 hint="Send a graph without loops, or a smaller network.",
             ) from error
         raise
+    return arrays
+
+
+@contextmanager
+def _terminate_after(seconds: float | None, options: onnxruntime.RunOptions) -> Iterator[None]:
+    """Terminate a run if it takes longer. Without a limit, no timer is made."""
+    if seconds is None:
+        yield
+        return
+    timer = Timer(seconds, setattr, (options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
     finally:
         timer.cancel()
-    return arrays
 
 
 @contextmanager

@@ -1,10 +1,18 @@
 """Number of channels of a job's images. This module does not import torch."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.errors import ImagesDoNotFit
 
 GRAY_CHANNELS = 1
 _CONVERTIBLE = {GRAY_CHANNELS, RGB_CHANNELS}
+
+
+def input_channels(options: Mapping[str, Any]) -> int:
+    """Return the number of channels of the images that a network with these options takes."""
+    return int(options.get("in_channels", RGB_CHANNELS))
 
 
 def resolve_channels(requested: int | None, in_dataset: int, of_teacher: int | None) -> int:

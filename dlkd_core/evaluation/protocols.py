@@ -11,6 +11,7 @@ from torch import Tensor
 from dlkd_core.catalog.evaluation_protocols import EvaluationProtocol
 from dlkd_core.common import import_target
 from dlkd_core.data import ImageDataset, ReadOptions, open_dataset
+from dlkd_core.data.host_images import convert_channels
 from dlkd_core.data.read_options import DEFAULT_READ_OPTIONS
 from dlkd_core.errors import SpecError
 from dlkd_core.evaluation.features import DatasetFeatures, extract_features
@@ -42,6 +43,8 @@ def check_protocols(
                     pointer=f"{pointer}/dataset/path",
                 )
             protocol_data = _open_transfer_dataset(protocol.dataset, reading)
+            # Images that cannot be converted are an error now, not after the training.
+            convert_channels(protocol_data.train.images[:1], data.channels)
         if not (protocol_data.train.is_labeled and protocol_data.val.is_labeled):
             raise SpecError(
                 f"The protocol {protocol.name} needs images with labels.",

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
+from dlkd_core.catalog.channels import input_channels
 from dlkd_core.models import Network, build_network
 from dlkd_core.spec import DEFAULT_RESIZE, Normalization, ResizeMode
 
@@ -41,7 +41,7 @@ class Student:
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of the images."""
         height, width = self.size
-        return self.options.get("in_channels", RGB_CHANNELS), height, width
+        return input_channels(self.options), height, width
 
     def build_network(self) -> Network:
         """Build a new network with these weights, on the CPU, in evaluation mode."""

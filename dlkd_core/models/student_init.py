@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from dlkd_core.catalog import find_architecture
-from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
+from dlkd_core.catalog.channels import input_channels
 from dlkd_core.errors import SpecError
 from dlkd_core.models.meta_network import build_meta_network
 from dlkd_core.models.network import Network, build_network
@@ -24,7 +24,7 @@ def complete_options(student: StudentSpec, shape: ImageShape) -> dict[str, Any]:
     channels, *size = shape
     architecture = find_architecture(student.architecture)
     options = architecture.with_images(student.options, (size[0], size[1]), channels)
-    built_for = options.get("in_channels", RGB_CHANNELS)
+    built_for = input_channels(options)
     if built_for != channels:
         raise SpecError(
             f"The student takes images with {built_for} channels, but those of the job have"

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
+from dlkd_core.catalog.channels import input_channels
 from dlkd_core.errors import KeysDoNotFit
 from dlkd_core.models import FeatureExtractor, Network
 from dlkd_core.models.feature_extractor import HeadlessFeatureExtractor
@@ -93,7 +94,7 @@ class LoadedTeacher:
     @property
     def channels(self) -> int:
         """Number of channels of the images that the teacher takes."""
-        return int(self.options.get("in_channels", RGB_CHANNELS))
+        return input_channels(self.options)
 
     @property
     def title(self) -> str:

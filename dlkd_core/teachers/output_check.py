@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from dlkd_core.catalog import find_architecture
-from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.catalog.architectures.timm_architectures import TIMM_MODEL_INFO, TIMM_PREFIX
 from dlkd_core.catalog.architectures.torchvision_architectures import TORCHVISION_ARCHITECTURES
+from dlkd_core.catalog.channels import input_channels
 from dlkd_core.errors import CheckpointRefused
 from dlkd_core.models import FeatureExtractor, Network
 
@@ -36,7 +36,7 @@ def check_outputs(
             or an output contains NaN or infinity.
     """
     side = default_image_side(architecture, options)
-    channels = options.get("in_channels", RGB_CHANNELS)
+    channels = input_channels(options)
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(_BATCH_SIZE, channels, side, side, generator=generator)
     try:

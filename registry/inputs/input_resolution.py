@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from dlkd_core.catalog import find_architecture
 from dlkd_core.catalog.architectures.alike_networks import find_alike_networks
 from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
-from dlkd_core.catalog.channels import resolve_channels
+from dlkd_core.catalog.channels import input_channels, resolve_channels
 from dlkd_core.errors import ImagesDoNotFit
 from dlkd_core.spec import (
     AUTO_CLASS_MAP,
@@ -241,7 +241,7 @@ def _check_sizes(spec: JobSpec, teacher: InputFacts | None, dataset: Dataset) ->
 
 
 def _check_channels(spec: JobSpec, teacher: InputFacts | None, in_dataset: int) -> None:
-    of_teacher = (teacher["options"] or {}).get("in_channels", RGB_CHANNELS) if teacher else None
+    of_teacher = input_channels(teacher["options"] or {}) if teacher else None
     try:
         channels = resolve_channels(spec.dataset.channels, in_dataset, of_teacher)
     except ImagesDoNotFit as error:

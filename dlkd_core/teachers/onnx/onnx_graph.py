@@ -266,12 +266,12 @@ def add_feature_maps(graph: OnnxGraph, shape: Sequence[int]) -> OnnxGraph:
 
 
 def expose_outputs(graph: OnnxGraph) -> OnnxGraph:
-    """Return the graph with its logits, features and feature maps among its outputs.
+    """Add the logits, features and feature maps to the outputs of the graph's model.
 
+    The model is changed in place, because a copy would take as much memory as its weights.
     Quantized features are converted to floats.
     """
-    model = onnx.ModelProto()
-    model.CopyFrom(graph.model)
+    model = graph.model
     producers = _find_producers(model)
     consumers = (
         node
@@ -286,7 +286,7 @@ def expose_outputs(graph: OnnxGraph) -> OnnxGraph:
             helper.make_node("DequantizeLinear", list(consumer.input[:3]), [features])
         )
     present = {value.name for value in model.graph.output}
-    exposed = replace(graph, model=model, features=features)
+    exposed = replace(graph, features=features)
     model.graph.output.extend(
         helper.make_empty_tensor_value_info(name)
         for name in dict.fromkeys(exposed.names)

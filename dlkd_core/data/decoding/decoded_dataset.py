@@ -114,8 +114,7 @@ def dataset_from_arrays(
         split: _resize_all(_channels_first(array, split), read_options)
         for split, array in images.items()
     }
-    _check_same_size(pixels)
-    _check_same_channels(pixels)
+    _check_same_shape(pixels)
     splits = {
         split: DecodedSplit(
             array,
@@ -201,13 +200,17 @@ def _check_memory(images: Mapping[str, npt.NDArray[np.generic]], read_options: R
         )
 
 
-def _check_same_size(pixels: Mapping[str, Pixels]) -> None:
-    sizes = {split: array.shape[2:] for split, array in pixels.items()}
-    if len(set(sizes.values())) > 1:
-        found = ", ".join(f"{h} x {w} in {split}" for split, (h, w) in sizes.items())
+def _check_same_shape(pixels: Mapping[str, Pixels]) -> None:
+    """Check that the images of all splits have the same size and number of channels."""
+    shapes = {split: array.shape[1:] for split, array in pixels.items()}
+    if len(set(shapes.values())) > 1:
+        found = ", ".join(
+            f"{height} x {width} with {channels} channels in {split}"
+            for split, (channels, height, width) in shapes.items()
+        )
         raise LayoutInvalid(
-            f"The images of the splits have different sizes: {found}.",
-            hint="Resize all images to one size before saving them.",
+            f"The images of the splits have different sizes or channels: {found}.",
+            hint="Give all images one size and one number of channels before saving them.",
         )
 
 
@@ -242,13 +245,6 @@ def _has_channels_last(shape: tuple[int, ...]) -> bool:
     if (first in common) != (last in common):
         return last in common
     return last < min(first, height)
-
-
-def _check_same_channels(pixels: Mapping[str, Pixels]) -> None:
-    counts = {split: array.shape[1] for split, array in pixels.items()}
-    if len(set(counts.values())) > 1:
-        listed = ", ".join(f"{count} in {split}" for split, count in counts.items())
-        raise LayoutInvalid(f"The splits have different numbers of channels: {listed}.")
 
 
 def _list_sources(array: npt.NDArray[np.generic], split: str) -> list[SourceImage]:

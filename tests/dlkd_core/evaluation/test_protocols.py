@@ -4,17 +4,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from dlkd_client.local.digits_dataset import write_digits
 from dlkd_core.data.dataset import DatasetSplit, ImageDataset
-from dlkd_core.errors import DatasetError, SpecError
+from dlkd_core.errors import DatasetError, ImagesDoNotFit, SpecError
 from dlkd_core.evaluation import protocols
 from dlkd_core.events import CHECKPOINT_FILE, RunFinished
 from dlkd_core.pipeline import run
 from dlkd_core.spec import DistillationSpec, JobSpec
 
+SPLITS = ("train", "val")
 BOTH_PROTOCOLS = [{"name": "knn", "k": 5}, {"name": "linear_probe"}]
 
 
@@ -142,6 +144,16 @@ def test_protocols_that_cannot_run_are_refused_before_training(
             tmp_path / "out",
             stripes,
             evaluation=[{"name": "transfer", "dataset": {"path": tmp_path / "broken.zip"}}],
+        )
+    assert not (tmp_path / "out" / CHECKPOINT_FILE).exists()
+    five_channels = {f"{split}_images": np.zeros((4, 8, 8, 5), np.uint8) for split in SPLITS}
+    labels = {f"{split}_labels": np.arange(4) % 2 for split in SPLITS}
+    np.savez(tmp_path / "five.npz", **five_channels, **labels)
+    with pytest.raises(ImagesDoNotFit, match="5 channels"):
+        run_to_report(
+            tmp_path / "out",
+            stripes,
+            evaluation=[{"name": "transfer", "dataset": {"path": tmp_path / "five.npz"}}],
         )
     assert not (tmp_path / "out" / CHECKPOINT_FILE).exists()
     images = torch.zeros(4, 3, 8, 8, dtype=torch.uint8)

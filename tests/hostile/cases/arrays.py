@@ -123,7 +123,6 @@ def _images() -> Iterator[Case]:
         "test-beside-val",
         _npz(test),
         READY,
-        mentions="8 images of the test split are not used",
     )
 
 

@@ -34,7 +34,7 @@ class ColumnarFile(Protocol):
 class _ParquetFile:
     def __init__(self, file: IO[bytes], name: PurePosixPath) -> None:
         self._name = name
-        with _read_errors(name):
+        with read_errors(name):
             self._file = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
             self.schema = self._file.schema_arrow
 
@@ -42,7 +42,7 @@ class _ParquetFile:
         return int(self._file.metadata.num_rows)
 
     def iter_batches(self, columns: Sequence[str]) -> Iterator[Any]:
-        with _read_errors(self._name):
+        with read_errors(self._name):
             yield from self._file.iter_batches(_BATCH_ROWS, columns=list(columns))
 
 
@@ -51,16 +51,16 @@ class _ArrowFile:
 
     def __init__(self, file: IO[bytes], name: PurePosixPath) -> None:
         self._file, self._name = file, name
-        with _read_errors(name):
+        with read_errors(name):
             self._is_stream = file.read(len(_ARROW_FILE_MAGIC)) != _ARROW_FILE_MAGIC
             self.schema = self._open().schema
 
     def count_rows(self) -> int:
-        with _read_errors(self._name):
+        with read_errors(self._name):
             return sum(len(batch) for batch in self._read())
 
     def iter_batches(self, columns: Sequence[str]) -> Iterator[Any]:
-        with _read_errors(self._name):
+        with read_errors(self._name):
             for batch in self._read():
                 selected = batch.select(list(columns))
                 selected.validate(full=True)  # the offsets in an upload may point anywhere
@@ -95,7 +95,8 @@ def open_columnar_file(file: IO[bytes], name: PurePosixPath) -> ColumnarFile:
 
 
 @contextmanager
-def _read_errors(name: PurePosixPath) -> Iterator[None]:
+def read_errors(name: PurePosixPath) -> Iterator[None]:
+    """Raise `ArchiveUnreadable` for what pyarrow raises for a damaged file."""
     try:
         yield
     except _ERRORS as error:

@@ -34,6 +34,7 @@ from dlkd_core.data.formats.columnar_files import (
     COLUMNAR_SUFFIXES,
     ColumnarFile,
     open_columnar_file,
+    read_errors,
 )
 from dlkd_core.data.read_options import ReadOptions
 from dlkd_core.errors import ArchiveRefused, LayoutInvalid
@@ -66,7 +67,8 @@ def read(path: Path, read_options: ReadOptions) -> DecodedDataset:
             continue
         names = names or _class_names(table.schema, labels)
         for batch in table.iter_batches([labels]):
-            values = [value for value in batch.column(0).to_pylist() if value is not None]
+            with read_errors(name):  # words may not be valid UTF-8
+                values = [value for value in batch.column(0).to_pylist() if value is not None]
             words.update(value for value in values if isinstance(value, str))
             largest = max(largest, *(int(v) for v in values if not isinstance(v, str)), NO_LABEL)
     if words and largest > NO_LABEL:

@@ -150,7 +150,6 @@ def _columns() -> Iterator[Case]:
         "split-column-with-test",
         _csv(*tests, header="file,label,split"),
         READY,
-        mentions="4 images of the test split",
     )
 
 

@@ -1,4 +1,4 @@
-"""Memory limits of this machine, container and process.
+"""Memory limits of this machine, container and process, and the errors of running into them.
 
 This module does not import torch.
 """
@@ -9,11 +9,20 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
+from dlkd_core.errors import OutOfMemory
+
 # Images may use this fraction of the available memory. The rest is left for the networks,
 # prefetched batches and other processes.
 _USABLE_FRACTION = 0.5
 _MEMINFO_FILE = Path("/proc/meminfo")
 _CGROUP_LIMIT_FILE = Path("/sys/fs/cgroup/memory.max")
+_OUT_OF_MEMORY_MESSAGES = (
+    "can't allocate memory",
+    "out of memory",
+    "bad_alloc",
+    "Cannot allocate memory",
+    "could not create a primitive",  # oneDNN
+)
 
 
 def memory_budget() -> int:
@@ -45,3 +54,23 @@ def _memory_limits() -> Iterator[int]:
     soft_limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
     if soft_limit != resource.RLIM_INFINITY:
         yield soft_limit
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out. Libraries in C++ raise RuntimeError."""
+    return isinstance(error, MemoryError) or any(
+        message in str(error) for message in _OUT_OF_MEMORY_MESSAGES
+    )
+
+
+def raise_if_out_of_memory(error: Exception, name: str) -> None:
+    """Raise `OutOfMemory` if memory ran out while `name` was read or run.
+
+    Readers call this before they blame the file, because some libraries do not say what they raise
+    for a damaged file.
+    """
+    if is_out_of_memory(error):
+        raise OutOfMemory(
+            f"There is not enough memory for {name}.",
+            hint="Send a smaller file, or give the worker more memory.",
+        ) from error

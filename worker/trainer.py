@@ -24,6 +24,7 @@ from dlkd_core.distributed.process_group import broadcast_message, read_world
 from dlkd_core.errors import DistillationError, OutOfMemory
 from dlkd_core.events import CHECKPOINT_FILE
 from dlkd_core.export.import_check import check_files
+from dlkd_core.memory_limits import is_out_of_memory
 from dlkd_core.pipeline import run
 from dlkd_core.teachers.loading import inspect_teacher
 from dlkd_core.teachers.teacher_cache import TeacherCacheFile
@@ -36,14 +37,6 @@ from worker.protocol import (
     request_adapter,
 )
 from worker.torchrun import exit_with_parent
-
-_OUT_OF_MEMORY_MESSAGES = (
-    "can't allocate memory",
-    "out of memory",
-    "bad_alloc",
-    "Cannot allocate memory",
-    "could not create a primitive",  # oneDNN
-)
 
 # torch's errors contain one of these names if another process of the run has died.
 _PEER_LOST_MESSAGES = ("gloo", "NCCL")
@@ -132,7 +125,7 @@ def _run_request(request: TrainerRequest, stop: Flag) -> Iterator[events.Event]:
 
 def _describe_error(error: Exception) -> dict[str, object]:
     text = str(error).partition("\n")[0]
-    if any(message in str(error) for message in _OUT_OF_MEMORY_MESSAGES):
+    if is_out_of_memory(error):
         return OutOfMemory(text).to_dict()
     if any(message in str(error) for message in _PEER_LOST_MESSAGES):
         return {

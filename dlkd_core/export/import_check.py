@@ -18,6 +18,7 @@ from dlkd_core.errors import DistillationError, ModelUnfit
 from dlkd_core.evaluation.accuracy import LogitsFn
 from dlkd_core.export.safetensors_exporter import read_student
 from dlkd_core.export.tolerance import LogitTolerance
+from dlkd_core.memory_limits import raise_if_out_of_memory
 from dlkd_core.models.network import count_parameters
 from dlkd_core.reporting.reported_model import ReportedFile, ReportedModel
 from dlkd_core.teachers.onnx.onnx_reader import read_graph
@@ -52,6 +53,7 @@ def check_files(reported: ReportedModel, files: Sequence[ReportedFile]) -> dict[
         except DistillationError:
             raise
         except Exception as error:  # an untrusted file can fail in any way
+            raise_if_out_of_memory(error, file.name)
             raise ModelUnfit(
                 f"{file.name} cannot be loaded and run: {type(error).__name__}: {error}"
             ) from error

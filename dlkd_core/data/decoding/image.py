@@ -13,6 +13,7 @@ from PIL import Image, ImageFile, ImageMode, ImageOps, UnidentifiedImageError
 from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.data.read_options import DatasetLimits
 from dlkd_core.errors import ImageUnreadable
+from dlkd_core.memory_limits import raise_if_out_of_memory
 from dlkd_core.spec import DEFAULT_RESIZE, ResizeMode
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
@@ -160,6 +161,7 @@ def _open_image(content: bytes, name: str, limits: DatasetLimits) -> Iterator[Im
     except ImageUnreadable:
         raise
     except Exception as error:  # Pillow's readers do not say what they raise for damaged files
+        raise_if_out_of_memory(error, name)
         reason = str(error) or type(error).__name__
         raise ImageUnreadable(f"{name} cannot be decoded: {reason}") from error
 

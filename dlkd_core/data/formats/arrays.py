@@ -19,6 +19,7 @@ from dlkd_core.data.decoding.decoded_dataset import DecodedDataset, Labels, data
 from dlkd_core.data.decoding.folder_layout import SPLITS, SplitName
 from dlkd_core.data.read_options import DatasetLimits, ReadOptions
 from dlkd_core.errors import ArchiveRefused, ArchiveUnreadable, LayoutInvalid
+from dlkd_core.memory_limits import raise_if_out_of_memory
 from dlkd_core.zip_members import ZIP_ERRORS
 
 # Array names used by common archives: MedMNIST and this project's documentation, then Keras
@@ -106,6 +107,7 @@ def _numpy_errors(name: PurePosixPath) -> Iterator[None]:
     try:
         yield
     except _NUMPY_ERRORS as error:
+        raise_if_out_of_memory(error, str(name))
         raise ArchiveUnreadable(
             f"{name} cannot be read: {error}",
             hint="Save the arrays with numpy.savez. Object arrays are not supported.",

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dlkd_core.errors import ArchiveUnreadable
+from dlkd_core.memory_limits import raise_if_out_of_memory
 
 _BATCH_ROWS = 64  # small, because photographs are large
 _BUFFER_BYTES = 1 << 20
@@ -100,6 +101,7 @@ def read_errors(name: PurePosixPath) -> Iterator[None]:
     try:
         yield
     except _ERRORS as error:
+        raise_if_out_of_memory(error, str(name))
         raise ArchiveUnreadable(
             f"{name} cannot be read: {error}", hint="Write the file again."
         ) from error

@@ -12,6 +12,7 @@ import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from dlkd_core.errors import CheckpointRefused
+from dlkd_core.memory_limits import raise_if_out_of_memory
 
 CHECK_SECONDS = 10.0  # for one batch during the check; a graph can contain a loop without end
 Arrays = list[npt.NDArray[np.generic]]
@@ -103,5 +104,6 @@ def _translate_errors() -> Iterator[None]:
     try:
         yield
     except _ERRORS as error:
+        raise_if_out_of_memory(error, "the ONNX graph")
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise GraphFailed(reason or type(error).__name__) from error

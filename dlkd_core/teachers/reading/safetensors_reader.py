@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
+from dlkd_core.memory_limits import raise_if_out_of_memory
 from dlkd_core.safetensors_header import read_header
 from dlkd_core.teachers.reading.checkpoint_limits import (
     CHECKPOINT_LIMITS,
@@ -59,6 +60,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except Exception as error:
+        raise_if_out_of_memory(error, "the checkpoint")
         # A hostile header can fail in any way: impossible dimensions, metadata that is not text.
         raise _damaged_error(str(error)) from error
 

@@ -14,6 +14,7 @@ import torch
 from torch.serialization import safe_globals
 
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
+from dlkd_core.memory_limits import raise_if_out_of_memory
 from dlkd_core.teachers.reading.checkpoint_limits import CHECKPOINT_LIMITS
 from dlkd_core.zip_members import ZIP_ERRORS
 
@@ -56,6 +57,7 @@ def read_torch(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise _unpickling_error(str(error)) from error
     except Exception as error:  # a damaged or hostile file can fail in any way
+        raise_if_out_of_memory(error, "the checkpoint")
         raise CheckpointUnreadable(
             "The file starts like a torch.save file but cannot be read to the end: "
             f"{_first_sentence(error)}."

@@ -43,7 +43,7 @@ test: $(READY)  ## run all tests except the end-to-end tests
 	$(BIN)/python -m pytest -m "not e2e" -n 2 --dist worksteal -q
 
 e2e: $(READY) system  ## run the end-to-end tests: real processes and real data
-	$(BIN)/python -m pytest -m e2e -v
+	$(BIN)/python -m pytest -m e2e -n 2 --dist loadfile -v
 
 demo: $(READY)  ## distill a teacher and compare; TEACHER=file DATA=zip STUDENT=name for your own
 	@$(BIN)/python -m dlkd_client.local.demo $(if $(TEACHER),--teacher "$(TEACHER)") $(if $(DATA),--data "$(DATA)") $(if $(STUDENT),--student "$(STUDENT)") \

@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import closing
+from importlib import import_module
 from threading import Event as Flag
 from threading import Thread
 from typing import IO
@@ -49,6 +50,10 @@ class LineReader:
         self._descriptor = descriptor
         self._buffer = b""
 
+    def is_ready(self) -> bool:
+        """Return whether input or the end of the file is waiting to be read."""
+        return bool(select.select([self._descriptor], [], [], 0)[0])
+
     def read_line(self, timeout: float | None = None) -> bytes | None:
         """Return the next line, or None at the end of the file or after `timeout` seconds."""
         while b"\n" not in self._buffer:
@@ -68,6 +73,10 @@ def main() -> int:
     world = read_world()
     if world.size > 1:
         exit_with_parent()
+    if not lines.is_ready():
+        # torch imports this when it creates an optimizer, which takes seconds. A trainer that
+        # waits for its job does so beforehand.
+        import_module("torch._dynamo")
     request_line = broadcast_message(lines.read_line, world)
     if request_line is None:
         return 0  # the worker shut down before it needed this trainer

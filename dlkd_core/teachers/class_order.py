@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 _FOLDS = 2
@@ -56,6 +55,8 @@ def find_class_order(logits: Tensor, labels: Tensor, classes: int) -> ClassOrder
 
 def _assign(answers: Tensor, labels: Tensor, classes: int, own_classes: int) -> Tensor:
     """Return the teacher class of each class, (classes,), that maximizes the number of hits."""
+    from scipy.optimize import linear_sum_assignment  # SciPy takes half a second to import
+
     counts = torch.zeros(classes, own_classes, dtype=torch.int64)
     counts.index_put_((labels, answers), torch.ones((), dtype=torch.int64), accumulate=True)
     _, columns = linear_sum_assignment(counts.numpy(), maximize=True)

@@ -1,6 +1,8 @@
 """Tests for the real trainer process on small images."""
 
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +68,13 @@ def test_a_trainer_that_gets_no_request_exits_cleanly(start_trainer: StartTraine
     trainer._stdin.close()
     assert trainer.next_line(120) is None
     assert trainer._process.wait() == 0
+
+
+def test_a_trainer_imports_slow_libraries_only_where_they_are_needed() -> None:
+    slow = ["scipy", "sympy", "timm", "torch._dynamo", "torchvision"]
+    code = f"import sys, worker.trainer; print(sorted(set(sys.modules) & set({slow})))"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    assert output.decode().strip() == "[]"
 
 
 def test_a_trainer_kills_itself_when_its_input_ends(

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dlkd_core.catalog.methods.base_method import ViewKind
-from dlkd_core.data.augmentation.auto_augment import apply_policy
 from dlkd_core.data.augmentation.moco_crops import PLAIN_AREA, make_moco_views, resized_crop
 from dlkd_core.errors import SpecError
 from dlkd_core.training_spec import AugmentationPolicy
@@ -78,6 +77,9 @@ def make_views(images: Tensor, augmentation: Augmentation, generator: torch.Gene
         return views if views.is_floating_point() else views.float().div_(255)
     if views.is_floating_point():
         views = (views * 255).round_().to(torch.uint8)
+    # Imports torchvision, which takes seconds and is otherwise only needed for its networks.
+    from dlkd_core.data.augmentation.auto_augment import apply_policy
+
     return apply_policy(views, augmentation.policy, generator).float().div_(255)
 
 

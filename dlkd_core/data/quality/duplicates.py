@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from dlkd_core.data.quality.image_measures import ImageMeasures
 
@@ -121,6 +119,10 @@ def _iter_close_pairs(hashes: npt.NDArray[np.uint64], band: int) -> Iterator[Ind
 
 def _connect(groups: Indices, pairs: Indices) -> Indices:
     """Return the groups after those of each pair (2, pairs) are merged."""
+    # SciPy takes half a second to import, and most datasets have no duplicates.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     count = len(groups)
     ones = np.ones(pairs.shape[1], np.bool_)
     graph = coo_array((ones, (groups[pairs[0]], groups[pairs[1]])), shape=(count, count))

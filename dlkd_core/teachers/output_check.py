@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dlkd_core.catalog import find_architecture
 from dlkd_core.catalog.architectures.timm_architectures import TIMM_MODEL_INFO, TIMM_PREFIX
 from dlkd_core.catalog.architectures.torchvision_architectures import TORCHVISION_ARCHITECTURES
+from dlkd_core.catalog.architectures.transformers_networks import is_transformers_network
 from dlkd_core.catalog.channels import input_channels
 from dlkd_core.errors import CheckpointRefused
 from dlkd_core.models import FeatureExtractor, Network
@@ -64,9 +65,11 @@ def check_outputs(
 
 def default_image_side(architecture: str, options: Mapping[str, Any]) -> int:
     """Return the side length, in pixels, of the images for which a network was published."""
-    entry = find_architecture(architecture)
     if options.get("image_size"):
         return int(options["image_size"])
+    if is_transformers_network(architecture):
+        return _TORCHVISION_SIDE
+    entry = find_architecture(architecture)
     if architecture.startswith(TIMM_PREFIX):
         return TIMM_MODEL_INFO[architecture.removeprefix(TIMM_PREFIX)].image_size
     is_small = architecture not in _TORCHVISION_NAMES or options.get("stem") == "cifar"

@@ -8,6 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from dlkd_core.catalog import find_architecture
+from dlkd_core.catalog.architectures.transformers_networks import (
+    describe_size_mismatch,
+    is_transformers_network,
+)
 from dlkd_core.common import compute_sha256
 from dlkd_core.data.dataset import ImageDataset
 from dlkd_core.errors import ClassesDoNotFit, ImagesDoNotFit, SpecError
@@ -169,8 +173,11 @@ def _load(teacher: TeacherFile, data: ImageDataset) -> tuple[LoadedTeacher, str]
 def _check_image_size(loaded: LoadedTeacher, data: ImageDataset) -> None:
     if not loaded.architecture:
         return
-    entry = find_architecture(loaded.architecture)
-    mismatch = entry.describe_size_mismatch(loaded.options, data.image_size)
+    if is_transformers_network(loaded.architecture):
+        mismatch = describe_size_mismatch(loaded.architecture, loaded.options, data.image_size)
+    else:
+        entry = find_architecture(loaded.architecture)
+        mismatch = entry.describe_size_mismatch(loaded.options, data.image_size)
     if mismatch:
         raise ImagesDoNotFit(
             f"{mismatch}.",

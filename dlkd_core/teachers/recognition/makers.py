@@ -26,8 +26,10 @@ _MAKERS = (
             r"attention\.(attention|self)\.(query|key|value)\.|\.convolution\.weight$"
             r"|(^|\.)embeddings\.(patch_embeddings|cls_token|position_embeddings)"
         ),
-        "Export it with `optimum-cli export onnx --model FOLDER --task image-classification OUT`"
-        " (the package optimum), and upload OUT/model.onnx.",
+        "The weights alone do not say how the network computes. Zip the folder that save_pretrained"
+        " wrote (config.json beside model.safetensors, and preprocessor_config.json if it is there),"
+        " and upload the zip archive; or export it to ONNX with `optimum-cli export onnx --model"
+        " FOLDER --task image-classification OUT` (the package optimum), and upload OUT/model.onnx.",
     ),
     Maker(
         "Ultralytics YOLO",

@@ -99,9 +99,9 @@ class _OutputHook:
 
 
 def first_tensor(output: Any) -> Tensor | None:
-    """Return a module's output, or the first part of it if it returns several, as transformers does.
+    """Return a module's output, or the first one of several, or None if that is no tensor.
 
-    Returns None if that is no tensor.
+    The blocks of transformers return several.
     """
     first = output[0] if isinstance(output, tuple) and output else output
     return first if isinstance(first, Tensor) else None

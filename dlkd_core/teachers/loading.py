@@ -24,8 +24,13 @@ from dlkd_core.teachers.output_check import check_outputs
 from dlkd_core.teachers.reading.checkpoint_reader import detect_file_format, read_checkpoint
 from dlkd_core.teachers.reading.file_format import CheckpointFormat
 from dlkd_core.teachers.recognition.recognizer import RecognizedModel, check_class_count, recognize
-from dlkd_core.teachers.transformers.network_folder import is_network_folder
-from dlkd_core.teachers.transformers.transformers_teacher import read_transformers_teacher
+from dlkd_core.teachers.transformers.network_folder import (
+    NetworkFolder,
+    is_network_folder,
+    read_network_folder,
+)
+from dlkd_core.teachers.transformers.timm_folder import is_timm_folder, read_timm_folder
+from dlkd_core.teachers.transformers.transformers_teacher import build_transformers_teacher
 
 
 class TeacherSource(Protocol):
@@ -130,12 +135,13 @@ def load_teacher_file(
             not match the arguments (see `recognize`).
     """
     file_format = detect_file_format(path)
-    if is_network_folder(path):
-        return _load_transformers(path, architecture, num_classes)
-    if file_format == CheckpointFormat.ONNX or find_zipped_graph(path):
+    folder = read_network_folder(path) if is_network_folder(path) else None
+    if folder and not is_timm_folder(folder):
+        return _load_transformers(folder, architecture, num_classes)
+    if folder is None and (file_format == CheckpointFormat.ONNX or find_zipped_graph(path)):
         output = (options or {}).get("output")
         return _load_graph(path, architecture, num_classes, features, output)
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_timm_folder(folder) if folder else read_checkpoint(path)
     recognized = recognize(
         checkpoint.tensors,
         architecture=architecture,
@@ -157,9 +163,9 @@ def load_teacher_file(
 
 
 def _load_transformers(
-    path: Path, architecture: str | None, num_classes: int | None
+    folder: NetworkFolder, architecture: str | None, num_classes: int | None
 ) -> LoadedTeacher:
-    teacher = read_transformers_teacher(path)
+    teacher = build_transformers_teacher(folder)
     if architecture not in {None, teacher.architecture}:
         raise KeysDoNotFit(
             f"The file is the folder of a {teacher.architecture}, which defines its own network and"

@@ -24,12 +24,14 @@ _MAKERS = (
         "Hugging Face transformers",
         re.compile(
             r"attention\.(attention|self)\.(query|key|value)\.|\.convolution\.weight$"
-            r"|(^|\.)embeddings\.(patch_embeddings|cls_token|position_embeddings)"
+            r"|(^|\.)embeddings\.(patch_embeddings?|cls_token|position_embeddings)"
+            r"|^(poolformer|swiftformer|mobilevitv2|textnet|cvt)\."
         ),
         "The weights alone do not say how the network computes. Zip the folder that save_pretrained"
-        " wrote (config.json beside model.safetensors, and preprocessor_config.json if it is there),"
-        " and upload the zip archive; or export it to ONNX with `optimum-cli export onnx --model"
-        " FOLDER --task image-classification OUT` (the package optimum), and upload OUT/model.onnx.",
+        " has written (config.json, model.safetensors and, if there is one,"
+        " preprocessor_config.json), and upload the zip archive. Or export the network with"
+        " `optimum-cli export onnx --model FOLDER --task image-classification OUT` (the package"
+        " optimum), and upload OUT/model.onnx.",
     ),
     Maker(
         "Ultralytics YOLO",

@@ -1,1 +1,1 @@
-"""Networks of Hugging Face transformers as teachers, from the folder that `save_pretrained` writes."""
+"""Networks of Hugging Face transformers as teachers, from a zip of their folder."""

@@ -85,11 +85,12 @@ def _find_class(kind: str | None, config: Mapping[str, Any], values: dict[str, A
             f"The file is a network of Hugging Face transformers ({kind}), and the package"
             " transformers is not installed here."
         )
-    import transformers
+    import transformers as library
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES as CLASSIFIERS,
     )
 
+    transformers: Any = library  # much of it has no types
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     names = CLASSIFIERS.get(kind or "")
@@ -102,8 +103,8 @@ def _find_class(kind: str | None, config: Mapping[str, Any], values: dict[str, A
         )
     known = (names,) if isinstance(names, str) else names
     declared = config.get("architectures")
-    wanted = declared[0] if isinstance(declared, list) and declared else None
-    network_class = getattr(transformers, wanted if wanted in known else known[0])
+    wanted = [name for name in known if isinstance(declared, list) and name in declared]
+    network_class = getattr(transformers, (*wanted, *known)[0])
     with _refuse_failures(f"transformers cannot read the config.json of this {kind}"):
         return network_class, network_class.config_class.from_dict(values)
 

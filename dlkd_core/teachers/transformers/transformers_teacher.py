@@ -2,11 +2,9 @@
 
 from copy import deepcopy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
 from dlkd_core.catalog.architectures.transformers_networks import TRANSFORMERS_PREFIX
@@ -19,7 +17,7 @@ from dlkd_core.teachers.reading.file_format import CheckpointFormat
 from dlkd_core.teachers.transformers import network_config, preprocessor
 from dlkd_core.teachers.transformers.layer_search import find_layers
 from dlkd_core.teachers.transformers.network_builder import BuiltNetwork, build_from_folder
-from dlkd_core.teachers.transformers.network_folder import NetworkFolder, read_network_folder
+from dlkd_core.teachers.transformers.network_folder import NetworkFolder
 from dlkd_core.teachers.transformers.transformers_network import TransformersNetwork
 
 _BATCH_SIZE = 2
@@ -37,7 +35,6 @@ class TransformersTeacher:
         num_classes: Number of classes, or 0 if the file has no classifier.
         class_names: Names of the classes, or nothing if the file has placeholders.
         normalization: The input normalization that the file states.
-        side: Height and width of images to check it with.
         notices: Messages for the user.
     """
 
@@ -48,20 +45,17 @@ class TransformersTeacher:
     num_classes: int
     class_names: tuple[str, ...]
     normalization: Normalization | None
-    side: int
     notices: tuple[str, ...]
 
 
-def read_transformers_teacher(path: Path) -> TransformersTeacher:
-    """Read, build and run a network once. `path` is a zip archive of its folder.
+def build_transformers_teacher(folder: NetworkFolder) -> TransformersTeacher:
+    """Build the network of a folder, and run it once.
 
     Raises:
-        CheckpointUnreadable: See `read_network_folder`.
         CheckpointRefused: The folder or its configuration is refused, or the network does not run.
         KeysDoNotFit: The weights do not belong to the configuration.
         LibraryMissing: transformers is not installed.
     """
-    folder = read_network_folder(path)
     built = build_from_folder(folder)
     architecture = f"{TRANSFORMERS_PREFIX}{network_config.model_type(folder.config)}"
     channels = network_config.input_channels(folder.config)
@@ -82,7 +76,6 @@ def read_transformers_teacher(path: Path) -> TransformersTeacher:
         num_classes=classes,
         class_names=names if len(names) == classes else (),
         normalization=preprocessor.read_normalization(folder.preprocessor, channels),
-        side=sides[0],
         notices=tuple(_describe(folder, built, network, architecture, headless=headless)),
     )
 
@@ -156,8 +149,7 @@ def _random_images(channels: int, side: int) -> torch.Tensor:
 
 
 def _count_classes(network: Network) -> int:
-    layer = network.module.get_submodule(network.classifier)
-    return int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)  # type: ignore[union-attr]
+    return len(network.module.get_parameter(f"{network.classifier}.weight"))
 
 
 def _describe(
@@ -194,7 +186,7 @@ def _describe(
             )
     if not network.blocks:
         notices.append(
-            "No block of the network returns feature maps, so methods that need them cannot be used."
+            "No block of the network returns feature maps. Methods that need them cannot be used."
         )
     if built.ignored:
         notices.append(f"Ignored tensors: {summarize_names(built.ignored)}.")

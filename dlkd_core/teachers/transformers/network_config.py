@@ -13,8 +13,10 @@ from dlkd_core.errors import CheckpointRefused
 _MAX_DEPTH = 6
 _MAX_VALUE = 1_000_000
 _MAX_ITEMS = 1000
-_MAX_IMAGE_SIDE = 1024
-_MAX_PATCHES = 16_384
+_MAX_PATCHES = 4096
+_MAX_LEVIT_SIDE = 64  # LeViT compares every pair of patches in Python while it is built
+# Limits of entries whose names contain these words
+_LIMITS = {"image_size": 1024, "window_size": 64, "padding": 16}
 _DEFAULT_SIDE = 224
 # The class names have their own checks.
 _CLASS_KEYS = ("id2label", "label2id")
@@ -49,21 +51,27 @@ def clean_config(config: Mapping[str, Any]) -> dict[str, Any]:
         )
     cleaned: dict[str, Any] = _remove_entries(config, 0)
     for name, value in _iter_numbers(cleaned, ""):
-        limit = _MAX_IMAGE_SIDE if "image_size" in name else _MAX_VALUE
+        limit = next((limit for word, limit in _LIMITS.items() if word in name), _MAX_VALUE)
         if not -limit <= value <= limit:
             raise _too_large_error(f"{name} is {value}", limit)
-    sides = image_sides(config)
-    patch = _nested(config, "patch_size")
-    if isinstance(patch, int) and patch > 0 and (max(sides) // patch) ** 2 > _MAX_PATCHES:
-        raise _too_large_error(
-            f"the images have {(max(sides) // patch) ** 2} patches", _MAX_PATCHES
-        )
+    _check_patches(config)
     if not 1 <= input_channels(config) <= MAX_CHANNELS:
         raise _too_large_error(f"num_channels is {input_channels(config)}", MAX_CHANNELS)
     labels = config.get("id2label")
     if isinstance(labels, Mapping) and len(labels) > MAX_CLASSES:
         raise _too_large_error(f"there are {len(labels)} classes", MAX_CLASSES)
     return cleaned
+
+
+def _check_patches(config: Mapping[str, Any]) -> None:
+    side, patch = max(image_sides(config)), _nested(config, "patch_size")
+    if isinstance(patch, int) and patch > 0 and (side // patch) ** 2 > _MAX_PATCHES:
+        raise _too_large_error(f"the images have {(side // patch) ** 2} patches", _MAX_PATCHES)
+    if model_type(config) == "levit":
+        stride = config.get("stride", 2)
+        is_number = isinstance(stride, int) and stride > 0
+        if not is_number or side / stride**4 > _MAX_LEVIT_SIDE:
+            raise _too_large_error(f"the stride of levit is {stride}", _MAX_LEVIT_SIDE)
 
 
 def image_sides(config: Mapping[str, Any]) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from dlkd_core.spec import Normalization
 
 _BYTE_SCALE = 1 / 255
+_MAX_NUMBER = 1e6  # JSON knows integers that are no floats
 
 
 def read_normalization(preprocessor: Mapping[str, Any], channels: int) -> Normalization | None:
@@ -29,7 +30,7 @@ def read_normalization(preprocessor: Mapping[str, Any], channels: int) -> Normal
             mean=tuple((value + offset) / factor for value in means),
             std=tuple(value**power / factor for value in stds),
         )
-    except (ValidationError, OverflowError):
+    except ValidationError:
         return None
 
 
@@ -59,4 +60,5 @@ def _per_channel(value: Any, channels: int) -> tuple[float, ...] | None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and -_MAX_NUMBER < value < _MAX_NUMBER

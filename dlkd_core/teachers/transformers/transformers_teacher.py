@@ -161,8 +161,7 @@ def _describe(
     headless: bool,
 ) -> list[str]:
     notices = []
-    declared = folder.config.get("architectures")
-    title = declared[0] if isinstance(declared, list) and declared else architecture
+    title = type(built.module).__name__
     sides = network_config.image_sides(folder.config)
     notices.append(
         f"The network is {title} of transformers, for images of {sides[0]} x {sides[1]} pixels."

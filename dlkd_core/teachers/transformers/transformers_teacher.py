@@ -76,7 +76,7 @@ def build_transformers_teacher(folder: NetworkFolder) -> TransformersTeacher:
         num_classes=classes,
         class_names=names if len(names) == classes else (),
         normalization=preprocessor.read_normalization(folder.preprocessor, channels),
-        notices=tuple(_describe(folder, built, network, architecture, headless=headless)),
+        notices=tuple(_describe(folder, built, network, headless=headless)),
     )
 
 
@@ -156,7 +156,6 @@ def _describe(
     folder: NetworkFolder,
     built: BuiltNetwork,
     network: Network,
-    architecture: str,
     *,
     headless: bool,
 ) -> list[str]:

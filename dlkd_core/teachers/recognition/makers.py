@@ -29,8 +29,8 @@ _MAKERS = (
         ),
         "The weights alone do not say how the network computes. Zip the folder that save_pretrained"
         " has written (config.json, model.safetensors and, if there is one,"
-        " preprocessor_config.json), and upload the zip archive. Or export the network to"
-        " ONNX with `optimum-cli export onnx --model FOLDER --task image-classification OUT` (the package"
+        " preprocessor_config.json), and upload the zip archive. Or export the network to ONNX with"
+        " `optimum-cli export onnx --model FOLDER --task image-classification OUT` (the package"
         " optimum), and upload OUT/model.onnx.",
     ),
     Maker(

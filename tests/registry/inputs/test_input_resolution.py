@@ -113,6 +113,7 @@ def test_images_that_are_too_large_for_an_architecture_are_refused(
         ("vgg8", "resnet56", "vgg8 cannot inherit the weights of resnet56"),
         ("resnet8", "resnet18", "resnet8 cannot inherit the weights of resnet18"),
         ("resnet8", None, "The teacher is an ONNX graph"),
+        ("resnet18", "transformers/resnet", "cannot inherit the weights of transformers/resnet"),
     ],
 )
 def test_a_student_inherits_weights_only_from_a_teacher_of_its_family(

@@ -115,10 +115,12 @@ def _check_archive(path: Path) -> None:
 
 def _suggest_member(members: Iterable[zipfile.ZipInfo]) -> str | None:
     """Return a hint to upload the weights in an archive, or None if it contains none."""
-    if any(PurePosixPath(member.filename).name == "config.json" for member in members):
-        return _FOLDER_HINT
-    weights = [item.filename for item in members if item.filename.endswith(_WEIGHT_SUFFIXES)]
-    return f"Unpack the archive and upload {weights[0]}." if weights else None
+    names = [member.filename for member in members]
+    weights = [name for name in names if name.endswith(_WEIGHT_SUFFIXES)]
+    if weights:
+        return f"Unpack the archive and upload {weights[0]}."
+    has_config = any(PurePosixPath(name).name == "config.json" for name in names)
+    return _FOLDER_HINT if has_config else None
 
 
 def _unpickling_error(message: str) -> CheckpointRefused | CheckpointUnreadable:

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from dlkd_core.catalog import find_architecture
 from dlkd_core.catalog.architectures.timm_architectures import TIMM_MODEL_INFO, TIMM_PREFIX
 from dlkd_core.catalog.architectures.torchvision_architectures import TORCHVISION_ARCHITECTURES
-from dlkd_core.catalog.architectures.transformers_networks import is_transformers_network
 from dlkd_core.catalog.channels import input_channels
 from dlkd_core.errors import CheckpointRefused
 from dlkd_core.models import FeatureExtractor, Network
+from dlkd_core.teachers.transformers.transformers_network import TransformersNetwork
 
 _BATCH_SIZE = 2
 _MEAN, _STD = 0.5, 0.25
@@ -36,7 +36,11 @@ def check_outputs(
         CheckpointRefused: The network cannot be run, its logits have another shape than expected,
             or an output contains NaN or infinity.
     """
-    side = default_image_side(architecture, options)
+    module = network.module
+    if isinstance(module, TransformersNetwork):
+        side = module.sides[0]
+    else:
+        side = default_image_side(architecture, options)
     channels = input_channels(options)
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(_BATCH_SIZE, channels, side, side, generator=generator)
@@ -54,7 +58,7 @@ def check_outputs(
             f" {(_BATCH_SIZE, num_classes)}."
         )
     if not all(map(_is_finite, (logits, outputs.features, *outputs.feature_maps))):
-        layer = _find_first_bad_layer(network.module, (images - _MEAN) / _STD)
+        layer = _find_first_bad_layer(module, (images - _MEAN) / _STD)
         raise CheckpointRefused(
             f"The outputs of {architecture} for images of {side} x {side} pixels contain NaN or"
             f" infinity, first in the output of {layer}.",
@@ -65,11 +69,9 @@ def check_outputs(
 
 def default_image_side(architecture: str, options: Mapping[str, Any]) -> int:
     """Return the side length, in pixels, of the images for which a network was published."""
+    entry = find_architecture(architecture)
     if options.get("image_size"):
         return int(options["image_size"])
-    if is_transformers_network(architecture):
-        return _TORCHVISION_SIDE
-    entry = find_architecture(architecture)
     if architecture.startswith(TIMM_PREFIX):
         return TIMM_MODEL_INFO[architecture.removeprefix(TIMM_PREFIX)].image_size
     is_small = architecture not in _TORCHVISION_NAMES or options.get("stem") == "cifar"

@@ -24,7 +24,7 @@ class TransformersNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.model = model
-        self._sides, self._flips_channels = sides, flips_channels
+        self.sides, self._flips_channels = sides, flips_channels
         self._interpolates = "interpolate_pos_encoding" in signature(model.forward).parameters
 
     def forward(self, images: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ class TransformersNetwork(nn.Module):
             ImagesDoNotFit: The network does not run on images of this size.
         """
         pixels = images.flip(1) if self._flips_channels else images
-        is_own_size = tuple(images.shape[2:]) == self._sides
+        is_own_size = tuple(images.shape[2:]) == self.sides
         interpolation = (
             {"interpolate_pos_encoding": True} if self._interpolates and not is_own_size else {}
         )
@@ -47,7 +47,7 @@ class TransformersNetwork(nn.Module):
             raise ImagesDoNotFit(
                 f"The teacher does not run on images of {height} x {width} pixels: "
                 f"{str(error).partition(chr(10))[0][:200]}.",
-                hint=f"Set dataset.image_size to {self._sides[0]}, for which it was built.",
+                hint=f"Set dataset.image_size to {self.sides[0]}, for which it was built.",
                 pointer="/teacher",
             ) from error
         return logits

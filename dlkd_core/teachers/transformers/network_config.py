@@ -86,6 +86,11 @@ def image_sides(config: Mapping[str, Any]) -> tuple[int, int]:
     return height, width
 
 
+def stated_side(config: Mapping[str, Any]) -> int | None:
+    """Return the side of the images for which the network was built, if the file states it."""
+    return image_sides(config)[0] if _nested(config, "image_size") else None
+
+
 def input_channels(config: Mapping[str, Any]) -> int:
     """Return the number of channels of the images that the network takes."""
     channels = _nested(config, "num_channels")

@@ -161,10 +161,9 @@ def _describe(
 ) -> list[str]:
     notices = []
     title = type(built.module).__name__
-    sides = network_config.image_sides(folder.config)
-    notices.append(
-        f"The network is {title} of transformers, for images of {sides[0]} x {sides[1]} pixels."
-    )
+    side = network_config.stated_side(folder.config)
+    size = f", built for images of {side} x {side} pixels" if side else ""
+    notices.append(f"The network is {title} of transformers{size}.")
     if headless:
         notices.append(
             "The file holds no classifier. The student learns from the features, which are the"

@@ -14,6 +14,7 @@ DistillationError
 │   ├── KeysDoNotFit
 │   ├── ClassesDoNotFit
 │   ├── ImagesDoNotFit
+│   ├── LibraryMissing          an optional package that reads this kind of file
 │   └── TeacherAtChance
 ├── DatasetError                the images
 │   ├── ArchiveUnreadable
@@ -147,6 +148,14 @@ class ImagesDoNotFit(TeacherError):
     code = "images_do_not_fit"
     default_hint = (
         "Use images of the teacher's size, or export the teacher with dynamic height and width."
+    )
+
+
+class LibraryMissing(TeacherError):
+    code = "library_missing"
+    default_hint = (
+        "Install it on the worker (pip install 'dlkd[transformers]'), or export the network to ONNX"
+        " and upload the ONNX file."
     )
 
 

@@ -1,7 +1,8 @@
 # A worker. torch includes the CUDA libraries. To use GPUs, the host needs the NVIDIA driver and the
-# NVIDIA Container Toolkit. For OpenTelemetry traces, build with --build-arg EXTRAS=worker,otel.
+# NVIDIA Container Toolkit. For OpenTelemetry traces, build with
+# --build-arg EXTRAS=worker,transformers,otel.
 FROM python:3.13-slim
-ARG EXTRAS=worker
+ARG EXTRAS=worker,transformers
 COPY requirements.lock pyproject.toml README.md LICENSE /src/
 COPY api /src/api
 COPY worker /src/worker

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from dlkd_core.catalog.architectures.transformers_networks import is_transformers_network
 from dlkd_core.spec import DistillationSpec
 from registry.attempts.claims import Claim
 from registry.errors import StoredFileMissing
@@ -117,17 +118,19 @@ def _build_teacher(
 ) -> dict[str, Any]:
     """Build the teacher spec for the core from the results of the check and the job's request.
 
-    The architecture is left to the run if the check has found several and the job requests none.
+    The architecture is left to the run if the check has found several and the job requests none,
+    and if the file itself defines a network that is not in the catalog.
     """
     options = {name: requested.get(name) for name in ("normalization", "class_map", "features")}
     if path is None:
         return {**options, "pretrained": recognized["pretrained"]}
     is_ambiguous = bool(recognized.get("alternatives"))
+    found = recognized["architecture"]
+    is_left = is_ambiguous or is_transformers_network(found or "")
     return {
         **options,
         "path": path,
-        "architecture": requested.get("architecture")
-        or (None if is_ambiguous else recognized["architecture"]),
+        "architecture": requested.get("architecture") or (None if is_left else found),
         "options": {} if is_ambiguous else recognized.get("options") or {},
         "normalization": options["normalization"] or recognized.get("normalization"),
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import isqrt
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -91,9 +92,19 @@ class _OutputHook:
     def __init__(self, captured: _Captured, name: str) -> None:
         self.captured, self.name = captured, name
 
-    def __call__(self, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if self.captured.tensors is not None:
-            self.captured.tensors[self.name] = output
+    def __call__(self, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Any) -> None:
+        tensor = first_tensor(output)
+        if self.captured.tensors is not None and tensor is not None:
+            self.captured.tensors[self.name] = tensor
+
+
+def first_tensor(output: Any) -> Tensor | None:
+    """Return a module's output, or the first one of several, or None if that is no tensor.
+
+    The blocks of transformers return several.
+    """
+    first = output[0] if isinstance(output, tuple) and output else output
+    return first if isinstance(first, Tensor) else None
 
 
 class _InputHook:

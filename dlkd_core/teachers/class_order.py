@@ -1,5 +1,6 @@
 """The order of a teacher's classes, found by the best one-to-one assignment to the dataset's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,6 +52,30 @@ def find_class_order(logits: Tensor, labels: Tensor, classes: int) -> ClassOrder
         hits[inside] = answers[inside] == found[labels[inside]]
     class_map = _assign(answers, labels, classes, logits.shape[1])
     return ClassOrder(tuple(class_map.tolist()), hits)
+
+
+def match_class_names(own: Sequence[str], classes: Sequence[str]) -> tuple[int, ...] | None:
+    """Return the teacher's class index for each class of the dataset, found by the classes' names.
+
+    Case, and the difference between spaces, hyphens and underscores, do not count.
+
+    Args:
+        own: Names of the teacher's classes.
+        classes: Names of the dataset's classes.
+
+    Returns:
+        The indices, or None if a class is missing or a name is not unique.
+    """
+    positions = {_comparable(name): index for index, name in enumerate(own)}
+    wanted = [_comparable(name) for name in classes]
+    is_clear = len(positions) == len(own) and len(set(wanted)) == len(wanted)
+    if not wanted or not is_clear or not positions.keys() >= set(wanted):
+        return None
+    return tuple(positions[name] for name in wanted)
+
+
+def _comparable(name: str) -> str:
+    return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())
 
 
 def _assign(answers: Tensor, labels: Tensor, classes: int, own_classes: int) -> Tensor:

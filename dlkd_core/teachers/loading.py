@@ -24,6 +24,13 @@ from dlkd_core.teachers.output_check import check_outputs
 from dlkd_core.teachers.reading.checkpoint_reader import detect_file_format, read_checkpoint
 from dlkd_core.teachers.reading.file_format import CheckpointFormat
 from dlkd_core.teachers.recognition.recognizer import RecognizedModel, check_class_count, recognize
+from dlkd_core.teachers.transformers.network_folder import (
+    NetworkFolder,
+    is_network_folder,
+    read_network_folder,
+)
+from dlkd_core.teachers.transformers.timm_folder import is_timm_folder, read_timm_folder
+from dlkd_core.teachers.transformers.transformers_teacher import build_transformers_teacher
 
 
 class TeacherSource(Protocol):
@@ -68,16 +75,18 @@ class LoadedTeacher:
     Attributes:
         source: Builds the runnable teacher.
         format: File format, or "pretrained" for weights that were loaded by name.
-        architecture: Name in the catalog, or None for an ONNX graph.
+        architecture: Name in the catalog, `transformers/` and a kind of network, or None for an
+            ONNX graph.
         options: Complete architecture options.
         num_classes: Number of classes, or 0 for a network without a classifier.
         parameters: Number of parameters.
         notices: Messages for the user.
         alternatives: Names of other networks that the weights fit but that compute differently (see
             `recognize`).
-        normalization: Input normalization published with the pretrained weights. It is None for
-            teachers that are loaded from a file.
+        normalization: Input normalization published with the weights. Of the teachers that are
+            loaded from a file, only networks of transformers may have one.
         takes_bytes: Whether the teacher takes images from 0 to 255 and normalizes them itself.
+        class_names: Names of the teacher's classes, or nothing if they are not known.
     """
 
     source: TeacherSource
@@ -90,6 +99,7 @@ class LoadedTeacher:
     alternatives: tuple[str, ...] = ()
     normalization: Normalization | None = None
     takes_bytes: bool = False
+    class_names: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -110,7 +120,7 @@ def load_teacher_file(
     num_classes: int | None = None,
     features: str | None = None,
 ) -> LoadedTeacher:
-    """Load a checkpoint or an ONNX graph. Omitted arguments are detected.
+    """Load a checkpoint, an ONNX graph or a folder of transformers. Omitted arguments are detected.
 
     Args:
         path: File to load.
@@ -125,10 +135,13 @@ def load_teacher_file(
             not match the arguments (see `recognize`).
     """
     file_format = detect_file_format(path)
-    if file_format == CheckpointFormat.ONNX or find_zipped_graph(path):
+    folder = read_network_folder(path) if is_network_folder(path) else None
+    if folder and not is_timm_folder(folder):
+        return _load_transformers(folder, architecture, num_classes)
+    if folder is None and (file_format == CheckpointFormat.ONNX or find_zipped_graph(path)):
         output = (options or {}).get("output")
         return _load_graph(path, architecture, num_classes, features, output)
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_timm_folder(folder) if folder else read_checkpoint(path)
     recognized = recognize(
         checkpoint.tensors,
         architecture=architecture,
@@ -146,6 +159,32 @@ def load_teacher_file(
         parameters=source.parameters,
         notices=recognized.notices,
         alternatives=recognized.alternatives,
+    )
+
+
+def _load_transformers(
+    folder: NetworkFolder, architecture: str | None, num_classes: int | None
+) -> LoadedTeacher:
+    teacher = build_transformers_teacher(folder)
+    if architecture not in {None, teacher.architecture}:
+        raise KeysDoNotFit(
+            f"The file is the folder of a {teacher.architecture}, which defines its own network and"
+            f" cannot be loaded as {architecture}.",
+            hint="Omit the architecture.",
+            pointer="/teacher/architecture",
+        )
+    check_class_count(teacher.num_classes, num_classes)
+    source = NetworkSource(teacher.network, headless=teacher.num_classes == 0)
+    return LoadedTeacher(
+        source=source,
+        format=teacher.format,
+        architecture=teacher.architecture,
+        options=teacher.options,
+        num_classes=teacher.num_classes,
+        parameters=source.parameters,
+        notices=teacher.notices,
+        normalization=teacher.normalization,
+        class_names=teacher.class_names,
     )
 
 

@@ -12,6 +12,7 @@ from dlkd_core.catalog.architectures.torchvision_architectures import TORCHVISIO
 from dlkd_core.catalog.channels import input_channels
 from dlkd_core.errors import CheckpointRefused
 from dlkd_core.models import FeatureExtractor, Network
+from dlkd_core.teachers.transformers.transformers_network import TransformersNetwork
 
 _BATCH_SIZE = 2
 _MEAN, _STD = 0.5, 0.25
@@ -35,7 +36,11 @@ def check_outputs(
         CheckpointRefused: The network cannot be run, its logits have another shape than expected,
             or an output contains NaN or infinity.
     """
-    side = default_image_side(architecture, options)
+    module = network.module
+    if isinstance(module, TransformersNetwork):
+        side = module.sides[0]
+    else:
+        side = default_image_side(architecture, options)
     channels = input_channels(options)
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(_BATCH_SIZE, channels, side, side, generator=generator)
@@ -53,7 +58,7 @@ def check_outputs(
             f" {(_BATCH_SIZE, num_classes)}."
         )
     if not all(map(_is_finite, (logits, outputs.features, *outputs.feature_maps))):
-        layer = _find_first_bad_layer(network.module, (images - _MEAN) / _STD)
+        layer = _find_first_bad_layer(module, (images - _MEAN) / _STD)
         raise CheckpointRefused(
             f"The outputs of {architecture} for images of {side} x {side} pixels contain NaN or"
             f" infinity, first in the output of {layer}.",

@@ -1,13 +1,17 @@
 """Verified teachers: loaded, checked on the evaluation split, and ready for training."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from dlkd_core.catalog import find_architecture
+from dlkd_core.catalog.architectures.transformers_networks import (
+    describe_size_mismatch,
+    is_transformers_network,
+)
 from dlkd_core.common import compute_sha256
 from dlkd_core.data.dataset import ImageDataset
 from dlkd_core.errors import ClassesDoNotFit, ImagesDoNotFit, SpecError
@@ -17,6 +21,7 @@ from dlkd_core.evaluation.knn_quality import knn_quality
 from dlkd_core.models import FeatureExtractor
 from dlkd_core.network_outputs import Outputs
 from dlkd_core.spec import Normalization, TeacherFile
+from dlkd_core.teachers.class_order import match_class_names
 from dlkd_core.teachers.knn_verification import verify_by_neighbors
 from dlkd_core.teachers.loading import LoadedTeacher, NetworkSource, load_teacher_file
 from dlkd_core.teachers.network_choice import choose_network
@@ -132,6 +137,7 @@ def load_teacher(teacher: TeacherFile, data: ImageDataset, device: torch.device)
         return measure_mismatch(extractor, extractor.logits, images)
 
     loaded, digest = _load(teacher, data)
+    loaded, teacher = _match_classes_by_name(loaded, teacher, data)
     network_losses: dict[str, float] = {}
     if teacher.path and loaded.alternatives:
         chosen = choose_network(loaded, teacher.path, verify_network, measure_network)
@@ -166,11 +172,29 @@ def _load(teacher: TeacherFile, data: ImageDataset) -> tuple[LoadedTeacher, str]
     return loaded, compute_sha256(teacher.path)
 
 
+def _match_classes_by_name(
+    loaded: LoadedTeacher, teacher: TeacherFile, data: ImageDataset
+) -> tuple[LoadedTeacher, TeacherFile]:
+    """Set the class map that the names of the teacher's classes state, unless one is requested."""
+    found = match_class_names(loaded.class_names, data.classes)
+    if teacher.class_map is not None or found in {None, tuple(range(loaded.num_classes))}:
+        return loaded, teacher
+    notice = (
+        "The classes of the teacher's file are those of the dataset in another order. Their names"
+        f" give class_map {list(found or ())}."
+    )
+    loaded = replace(loaded, notices=(*loaded.notices, notice))
+    return loaded, teacher.model_copy(update={"class_map": found})
+
+
 def _check_image_size(loaded: LoadedTeacher, data: ImageDataset) -> None:
     if not loaded.architecture:
         return
-    entry = find_architecture(loaded.architecture)
-    mismatch = entry.describe_size_mismatch(loaded.options, data.image_size)
+    if is_transformers_network(loaded.architecture):
+        mismatch = describe_size_mismatch(loaded.architecture, loaded.options, data.image_size)
+    else:
+        entry = find_architecture(loaded.architecture)
+        mismatch = entry.describe_size_mismatch(loaded.options, data.image_size)
     if mismatch:
         raise ImagesDoNotFit(
             f"{mismatch}.",

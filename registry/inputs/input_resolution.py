@@ -12,6 +12,10 @@ from sqlalchemy.orm import Session
 from dlkd_core.catalog import find_architecture
 from dlkd_core.catalog.architectures.alike_networks import find_alike_networks
 from dlkd_core.catalog.architectures.architecture import RGB_CHANNELS
+from dlkd_core.catalog.architectures.transformers_networks import (
+    describe_size_mismatch,
+    is_transformers_network,
+)
 from dlkd_core.catalog.channels import input_channels, resolve_channels
 from dlkd_core.errors import ImagesDoNotFit
 from dlkd_core.spec import (
@@ -257,6 +261,11 @@ def _check_channels(spec: JobSpec, teacher: InputFacts | None, in_dataset: int) 
 
 
 def _check_size(name: str, options: InputFacts, size: tuple[int, int], pointer: str) -> None:
+    if is_transformers_network(name):
+        mismatch = describe_size_mismatch(name, options, size)
+        if mismatch:
+            raise ImageSizeUnsupported(f"{mismatch}.", pointer=pointer)
+        return
     architecture = find_architecture(name)
     mismatch = architecture.describe_size_mismatch(options, size)
     if mismatch:
@@ -278,7 +287,8 @@ def _check_inheritance(spec: JobSpec, teacher: InputFacts) -> None:
             "The teacher is an ONNX graph, and students cannot inherit the weights of a graph.",
             pointer="/student/init",
         )
-    if not find_architecture(student.architecture).may_inherit_from(find_architecture(name)):
+    own = find_architecture(student.architecture)
+    if is_transformers_network(name) or not own.may_inherit_from(find_architecture(name)):
         raise WeightsMismatch(
             f"{student.architecture} cannot inherit the weights of {name}, which belongs to another"
             " family of networks.",

@@ -15,6 +15,7 @@ from tests.hostile.cases import (
     parquet_files,
     safetensors_files,
     tar_files,
+    transformers_folders,
     webdatasets,
 )
 
@@ -22,6 +23,7 @@ _GROUPS = (
     checkpoints,
     safetensors_files,
     onnx_graphs,
+    transformers_folders,
     archives,
     tar_files,
     image_files,

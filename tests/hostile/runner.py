@@ -57,7 +57,10 @@ class Outcome:
 
 def run_cases(cases: Iterable[Case]) -> Iterator[Outcome]:
     """Run the cases one after another and yield their outcomes."""
+    cases = list(cases)
     _load_libraries()
+    if any(case.kind == "transformers" for case in cases):
+        import_target("transformers:ResNetForImageClassification")
     with tempfile.TemporaryDirectory() as folder:
         for number, case in enumerate(cases):
             root = Path(folder, str(number))

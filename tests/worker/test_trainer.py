@@ -13,6 +13,7 @@ from dlkd_core.events import (
     Event,
     PhaseStarted,
     RunFailed,
+    RunFinished,
     StepFinished,
     event_adapter,
 )
@@ -21,6 +22,12 @@ from registry.access.permissions import Principal
 from registry.jobs.queue_names import QueueName
 from registry.models import model_versions
 from tests.dlkd_core.run_helpers import train_stripes_teacher
+from tests.dlkd_core.teachers.transformers.network_folders import (
+    CLASSES,
+    build_network,
+    save_files,
+    write_zip,
+)
 from tests.dlkd_core.weight_caches import (
     TIMM,
     TORCHVISION,
@@ -150,6 +157,22 @@ def test_a_user_error_is_reported_with_its_code_and_a_traceback_in_the_log(
     assert trainer._process.wait() == 0
     trainer.end()
     assert "Traceback (most recent call last):" in trainer.log_tail()
+
+
+def test_the_folder_of_a_transformers_network_is_checked(
+    start_trainer: StartTrainer, tmp_path: Path
+) -> None:
+    files = save_files(build_network("vit"), tmp_path / "network")
+    # The service stores an upload under a name that does not tell what it is.
+    path = write_zip(tmp_path / "0.pt", {f"vit/{name}": files[name] for name in files})
+    trainer = start_trainer(TRAINER_COMMAND)
+    trainer.send_request(
+        UploadCheckRequest(kind="check_teacher", path=path, directory=tmp_path, silence_seconds=60)
+    )
+    _, last = read_events(trainer)
+    assert isinstance(last, RunFinished)
+    facts = {name: last.report[name] for name in ("architecture", "num_classes", "options")}
+    assert facts == {"architecture": "transformers/vit", "num_classes": CLASSES, "options": {}}
 
 
 def test_an_unexpected_error_is_reported_as_retryable(

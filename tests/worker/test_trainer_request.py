@@ -123,6 +123,21 @@ def test_a_teacher_has_the_recognized_architecture_and_the_options_of_the_job(
     assert teacher_spec.path.parent == tmp_path / "attempt" / "inputs"
 
 
+def test_the_network_of_a_transformers_teacher_is_left_to_its_file(
+    harness: WorkerHarness, tmp_path: Path
+) -> None:
+    teacher = harness.upload_teacher(b"weights of the teacher")
+    harness.pass_check(architecture="transformers/vit", options={})
+    harness.submit(teacher={"id": teacher})
+    context = harness.create_context()
+    request = build_request(context, harness.claim_job(context), tmp_path / "attempt", (0,))
+    assert isinstance(request, DistillRequest)
+    teacher_spec = request.spec.teacher
+    assert teacher_spec is not None
+    assert (teacher_spec.architecture, teacher_spec.options) == (None, {})
+    assert teacher_spec.path.read_bytes() == b"weights of the teacher"
+
+
 def test_a_pretrained_teacher_is_named_without_a_file(
     harness: WorkerHarness, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ const POLL_MS = 700;
 /** What each collection takes: file extensions, and the label of the drop zone. */
 const COLLECTIONS = {
   teachers: {
-    accept: ".pth,.pt,.th,.safetensors,.onnx,.bin,.ckpt",
+    accept: ".pth,.pt,.th,.safetensors,.onnx,.bin,.ckpt,.zip",
     label: "Upload a checkpoint: a state dict (.pt, .pth), safetensors or ONNX",
   },
   datasets: {

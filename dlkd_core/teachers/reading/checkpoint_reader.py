@@ -58,6 +58,23 @@ def read_checkpoint(path: Path) -> Checkpoint:
         CheckpointRefused: Reading would execute code, or the file holds anything other than dense,
             finite weights.
     """
+    file_format, tensors, saved = _read_file(path)
+    return Checkpoint(file_format, strip_prefixes(tensors), find_declared_names(saved))
+
+
+def read_tensors(path: Path) -> tuple[CheckpointFormat, dict[str, Tensor]]:
+    """Read the weights in a file like `read_checkpoint`, with the names that the file gives them.
+
+    Raises:
+        CheckpointUnreadable: See `read_checkpoint`.
+        CheckpointRefused: See `read_checkpoint`.
+    """
+    file_format, tensors, _ = _read_file(path)
+    return file_format, tensors
+
+
+def _read_file(path: Path) -> tuple[CheckpointFormat, dict[str, Tensor], Any]:
+    """Return a file's format, its weights, and all that it holds or its metadata."""
     file_format = detect_file_format(path)
     if file_format == CheckpointFormat.ONNX:
         raise CheckpointRefused(
@@ -77,7 +94,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     _check_extent(tensors, path.stat().st_size)
     merged = merge_reparametrizations(tensors)
     _check_finite(merged)
-    return Checkpoint(file_format, strip_prefixes(merged), find_declared_names(saved))
+    return file_format, merged, saved
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -30,6 +30,10 @@ _SAFE_GLOBALS: list[Any] = [
 ]
 _WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".onnx")
 _YOLO_HINT = "Export it with `yolo export model=FILE format=onnx`, and upload the ONNX file."
+_FOLDER_HINT = (
+    "For a network of Hugging Face transformers, zip config.json with model.safetensors or"
+    " pytorch_model.bin in the same folder."
+)
 _SAVE_STATE_DICT_HINT = (
     "Save only the weights with torch.save(model.state_dict(), ...) and send that file."
 )
@@ -111,8 +115,12 @@ def _check_archive(path: Path) -> None:
 
 def _suggest_member(members: Iterable[zipfile.ZipInfo]) -> str | None:
     """Return a hint to upload the weights in an archive, or None if it contains none."""
-    weights = [item.filename for item in members if item.filename.endswith(_WEIGHT_SUFFIXES)]
-    return f"Unpack the archive and upload {weights[0]}." if weights else None
+    names = [member.filename for member in members]
+    weights = [name for name in names if name.endswith(_WEIGHT_SUFFIXES)]
+    if weights:
+        return f"Unpack the archive and upload {weights[0]}."
+    has_config = any(PurePosixPath(name).name == "config.json" for name in names)
+    return _FOLDER_HINT if has_config else None
 
 
 def _unpickling_error(message: str) -> CheckpointRefused | CheckpointUnreadable:

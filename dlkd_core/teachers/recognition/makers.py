@@ -24,10 +24,14 @@ _MAKERS = (
         "Hugging Face transformers",
         re.compile(
             r"attention\.(attention|self)\.(query|key|value)\.|\.convolution\.weight$"
-            r"|(^|\.)embeddings\.(patch_embeddings|cls_token|position_embeddings)"
+            r"|(^|\.)embeddings\.(patch_embeddings?|cls_token|position_embeddings)"
+            r"|^(poolformer|swiftformer|mobilevitv2|textnet|cvt)\."
         ),
-        "Export it with `optimum-cli export onnx --model FOLDER --task image-classification OUT`"
-        " (the package optimum), and upload OUT/model.onnx.",
+        "The weights alone do not say how the network computes. Zip the folder that save_pretrained"
+        " has written (config.json, model.safetensors and, if there is one,"
+        " preprocessor_config.json), and upload the zip archive. Or export the network to ONNX with"
+        " `optimum-cli export onnx --model FOLDER --task image-classification OUT` (the package"
+        " optimum), and upload OUT/model.onnx.",
     ),
     Maker(
         "Ultralytics YOLO",

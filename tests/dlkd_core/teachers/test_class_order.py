@@ -8,7 +8,7 @@ from dlkd_core.data import ImageDataset
 from dlkd_core.data.dataset import DatasetSplit
 from dlkd_core.errors import ClassesDoNotFit
 from dlkd_core.spec import Normalization
-from dlkd_core.teachers.class_order import find_class_order
+from dlkd_core.teachers.class_order import find_class_order, match_class_names
 from dlkd_core.teachers.verification import Verification, verify
 
 CLASSES = 12
@@ -85,3 +85,20 @@ def test_a_correct_order_is_accepted_however_weak_the_teacher_is(accuracy: float
     verification = verify_teacher(list(range(CLASSES)), accuracy, None)
     assert verification.warnings == ()
     assert verification.class_map is None
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        (("dog", "cat"), (1, 0)),
+        (("bird", "Dog", "CAT "), (2, 1)),
+        (("dog", "bird"), None),
+        (("dog", "cat", "Cat"), None),
+        ((), None),
+    ],
+)
+def test_classes_are_matched_by_their_names(
+    own: tuple[str, ...], expected: tuple[int, ...] | None
+) -> None:
+    assert match_class_names(own, ("cat", "dog")) == expected
+    assert match_class_names(("polar_bear", "fire truck"), ("fire-truck", "polar bear")) == (1, 0)

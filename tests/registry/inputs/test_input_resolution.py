@@ -113,6 +113,7 @@ def test_images_that_are_too_large_for_an_architecture_are_refused(
         ("vgg8", "resnet56", "vgg8 cannot inherit the weights of resnet56"),
         ("resnet8", "resnet18", "resnet8 cannot inherit the weights of resnet18"),
         ("resnet8", None, "The teacher is an ONNX graph"),
+        ("resnet18", "transformers/resnet", "cannot inherit the weights of transformers/resnet"),
     ],
 )
 def test_a_student_inherits_weights_only_from_a_teacher_of_its_family(
@@ -271,3 +272,17 @@ def test_a_registered_model_is_a_teacher_through_its_safetensors_file(
     assert job.inputs["teacher"]["architecture"] == "resnet8"
     assert job.inputs["teacher"]["num_classes"] == 2
     assert job.inputs["teacher"]["normalization"]["mean"] == [0.5] * 3
+
+
+@pytest.mark.parametrize(("options", "is_taken"), [({}, True), ({"image_size": 224}, False)])
+def test_a_transformers_teacher_for_one_image_size_refuses_others(
+    harness: RegistryHarness, options: dict[str, Any], *, is_taken: bool
+) -> None:
+    teacher = harness.add_ready_teacher(architecture="transformers/levit", options=options)
+    spec = {"dataset": {"id": harness.add_ready_dataset()}, "teacher": {"id": teacher}}
+    if is_taken:
+        assert harness.get_job(harness.submit(**spec)).status == "queued"
+        return
+    with pytest.raises(UnprocessableRequest, match="built for images of 224 x 224") as refused:
+        harness.submit(**spec)
+    assert (refused.value.code, refused.value.pointer) == ("image_size_unfit", "/teacher/id")

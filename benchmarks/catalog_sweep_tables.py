@@ -14,7 +14,7 @@ from docs.generators.markdown_tables import markdown_table
 
 PAGE = Path("docs/architectures.md")
 _GENERATED = re.compile(r"(<!-- begin: sweep -->\n).*(<!-- end: sweep -->)", re.DOTALL)
-_TOLERANCE = 1e-4
+TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class SweepResult:
     @property
     def is_ok(self) -> bool:
         """Whether the network is recognized and its logits are equal, if it was run."""
-        return self.is_listed and (self.difference is None or self.difference < _TOLERANCE)
+        return self.is_listed and (self.difference is None or self.difference < TOLERANCE)
 
     @property
     def family(self) -> str:

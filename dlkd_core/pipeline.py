@@ -33,6 +33,7 @@ from dlkd_core.export import ExportContext, Student, export_all
 from dlkd_core.losses import build_objective
 from dlkd_core.losses.base_loss import LossContext
 from dlkd_core.models import FeatureExtractor
+from dlkd_core.models.memory_layout import use_channels_last
 from dlkd_core.models.student_init import complete_options, exposes_blocks, init_student
 from dlkd_core.network_outputs import Outputs, OutputShapes
 from dlkd_core.reporting.model_card import UNTRAINED_CLASSIFIER_NOTICE
@@ -343,8 +344,9 @@ def _build_student(inputs: RunInputs, data: ImageDataset) -> FeatureExtractor:
     if inputs.teacher and inputs.spec.student.init == StudentInit.TEACHER:
         inherit_weights(network, inputs.spec.student.architecture, inputs.teacher)
         normalization = inputs.teacher.verification.normalization
-    student = FeatureExtractor(network, normalization.mean, normalization.std)
-    return student.to(inputs.device).to(memory_format=torch.channels_last)
+    student = FeatureExtractor(network, normalization.mean, normalization.std).to(inputs.device)
+    use_channels_last(student)
+    return student
 
 
 @torch.no_grad()

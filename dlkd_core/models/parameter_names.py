@@ -38,8 +38,13 @@ _OLD_DENSENET_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.")
 
 
 def canonical_name(name: str) -> str:
-    """Return the common name of a weight that code bases name differently."""
-    return _OLD_DENSENET_NAME.sub(r"\1\2.", name.replace(".shortcut.", ".downsample."))
+    """Return the common name of a weight that code bases name differently.
+
+    `module` is left out, because it is also left out of the names in files, where DataParallel adds
+    it.
+    """
+    name = name.replace(".module.", ".").replace(".shortcut.", ".downsample.")
+    return _OLD_DENSENET_NAME.sub(r"\1\2.", name)
 
 
 def is_auxiliary(name: str) -> bool:

@@ -28,6 +28,7 @@ from dlkd_core.network_outputs import Outputs
 
 _MAX_CLASSIFIERS = 2
 _PROBE_SIDES = (8, 16, 32, 48, 64, 96, 112, 128, 160, 192, 224, 256, 288)
+_LARGE_SIDE = 64  # no network turns such an image into a single token
 # errors that networks raise if they do not support an image size or the meta device
 _PROBE_ERRORS = (
     RuntimeError,
@@ -110,10 +111,12 @@ def _runs_at_other_sizes(network: Network, small_side: int, side: int) -> bool:
     """Return whether a network built for side length `side` also runs at two other side lengths.
 
     One of them is `small_side`. Running at a single other side length proves nothing, because a
-    position table may match it by coincidence.
+    position table may match it by coincidence. The other one is much larger, because a single
+    token matches every position table and two small images may both become one.
     """
+    large_side = max(2 * small_side, _LARGE_SIDE)
     return _runs_at(network, small_side) and any(
-        _runs_at(network, other) for other in _PROBE_SIDES if small_side < other != side
+        _runs_at(network, other) for other in _PROBE_SIDES if large_side <= other != side
     )
 
 

@@ -13,6 +13,7 @@ from dlkd_core.catalog.channels import input_channels
 from dlkd_core.errors import KeysDoNotFit
 from dlkd_core.models import FeatureExtractor, Network
 from dlkd_core.models.feature_extractor import HeadlessFeatureExtractor
+from dlkd_core.models.memory_layout import use_channels_last
 from dlkd_core.models.network import count_parameters
 from dlkd_core.models.uninitialized_network import build_uninitialized_network
 from dlkd_core.spec import Normalization
@@ -63,7 +64,8 @@ class NetworkSource:
         self, normalization: Normalization, device: torch.device
     ) -> FeatureExtractor:
         """Wrap the network. Several wrappers of the same network can be used at the same time."""
-        self.network.module.to(device).to(memory_format=torch.channels_last)
+        self.network.module.to(device)
+        use_channels_last(self.network.module)
         extractor = HeadlessFeatureExtractor if self.headless else FeatureExtractor
         return extractor(self.network, normalization.mean, normalization.std).eval().to(device)
 

@@ -17,6 +17,9 @@ SAMPLE = {
     "timm/test_vit": "timm/test_vit",
     "timm/test_resnet": "timm/test_resnet",
     "timm/lcnet_035": "timm/lcnet_035",
+    "timm/iformer_t": "timm/iformer_t",  # has blocks named `module`
+    "timm/coat_lite_tiny": "timm/coat_lite_tiny",  # its layers share weights
+    "timm/ghostnetv3_050": "timm/ghostnetv3_050",  # amplifies rounding
     "timm/tf_mobilenetv3_small_075": "timm/mobilenetv3_small_075",
     "timm/vit_tiny_patch16_224": "timm/deit_tiny_patch16_224",
     "timm/xcit_nano_12_p16_384": "timm/xcit_nano_12_p16_224",

@@ -32,8 +32,6 @@ from dlkd_core.teachers.recognition.fingerprints import (
 
 _CLASSES = 2
 _MAX_SIDE = 128  # for networks that accept any image size, to save time
-# These networks have position tables, so that they run only at their published size.
-_PUBLISHED_SIZE_ONLY = (f"{TIMM_PREFIX}vitamin",)
 # Larger networks are not run. Each of them is listed as if it computed differently.
 _MAX_PARAMETERS = 500_000_000
 # Relative difference of outputs that are still equal. Different kernels for the same function
@@ -82,7 +80,7 @@ def choose_image_side(name: str) -> int:
     if not name.startswith(TIMM_PREFIX):
         return max(entry.min_size, _MAX_SIDE)
     info = TIMM_MODEL_INFO[name.removeprefix(TIMM_PREFIX)]
-    if info.size_policy == SizePolicy.ANY and not name.startswith(_PUBLISHED_SIZE_ONLY):
+    if info.size_policy == SizePolicy.ANY:
         return max(info.min_size, min(info.image_size, _MAX_SIDE))
     return info.image_size
 

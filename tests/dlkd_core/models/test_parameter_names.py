@@ -16,6 +16,7 @@ def test_different_names_of_one_layer_become_one() -> None:
     )
     old, new = "denseblock1.denselayer2.norm.1.weight", "denseblock1.denselayer2.norm1.weight"
     assert canonical_name(f"features.{old}") == canonical_name(f"features.{new}")
+    assert canonical_name("blocks.0.module.weight") == "blocks.0.weight"
 
 
 @pytest.mark.parametrize("name", ["layer1.0.conv1.weight", "shortcut", "features.norm.1.weight"])

@@ -63,6 +63,7 @@ def test_networks_without_a_classifier_or_with_many_are_left_out() -> None:
         "levit_128s",
         "pit_ti_distilled_224",
         "vit_small_patch14_dinov2",
+        "vitamin_small_224",
     ],
 )
 def test_the_facts_of_a_network_are_those_of_running_it(name: str) -> None:

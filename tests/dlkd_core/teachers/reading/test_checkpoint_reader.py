@@ -116,6 +116,16 @@ def test_many_tensors_that_share_a_few_values_are_refused(tmp_path: Path) -> Non
         read_checkpoint(file)
 
 
+def test_weights_that_layers_share_are_read(tmp_path: Path) -> None:
+    shared = torch.rand(10_000)
+    names = ("blocks.0.weight", "blocks.1.weight", "blocks.2.weight")
+    file = save_torch(tmp_path / "a.pth", dict.fromkeys(names, shared))
+    assert file.stat().st_size < 2 * shared.nbytes
+    tensors = read_checkpoint(file).tensors
+    assert list(tensors) == list(names)
+    assert all(torch.equal(tensor, shared) for tensor in tensors.values())
+
+
 def test_a_transposed_or_sliced_tensor_is_accepted(tmp_path: Path) -> None:
     tensors = read_checkpoint(
         save_torch(tmp_path / "a.pth", {"a": torch.rand(8, 4).T, "b": torch.rand(100)[10:20]})

@@ -6,7 +6,7 @@ fifty times as long for small images.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import blake2b
 from math import prod
@@ -92,12 +92,11 @@ def measure_images(dataset: DecodedDataset) -> ImageMeasures:
         np.concatenate(parts) for parts in zip(*chunks, strict=True)
     ]
     labels = np.concatenate([split.labels for split in splits])
-    test_digests = None
-    if dataset.test is not None:
-        test_digests = np.concatenate(
-            [_digest_images(chunk) for chunk in _iter_chunks(dataset.test)]
-        )
-    return ImageMeasures(len(dataset.train.labels), labels, *measures, test_digests=test_digests)
+    measured = ImageMeasures(len(dataset.train.labels), labels, *measures)
+    if dataset.test is None:
+        return measured
+    digests = [_digest_images(chunk) for chunk in _iter_chunks(dataset.test)]
+    return replace(measured, test_digests=np.concatenate(digests))
 
 
 def _iter_chunks(split: DecodedSplit) -> Iterator[Pixels]:

@@ -93,6 +93,7 @@ class DatasetReport(ResponseModel):
     """A report about the health of a dataset."""
 
     splits: dict[str, dict[str, Any]]
+    test_duplicates: int | None = None
     majority_top1: float | None = None
     files: dict[str, Any]
     similar_classes: list[dict[str, Any]] = Field(default_factory=list)

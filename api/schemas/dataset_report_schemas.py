@@ -148,7 +148,14 @@ class LabelErrorsOut(ResponseModel):
 class DatasetReportOut(ResponseModel):
     """A report about the health of a dataset."""
 
-    splits: dict[str, ClassBalanceOut] = Field(description="The train and val splits.")
+    splits: dict[str, ClassBalanceOut] = Field(
+        description="The train and val splits, and the test split if there is one."
+    )
+    test_duplicates: int | None = Field(
+        default=None,
+        description="Number of test images that are also in the train or val split, with the same "
+        "pixels. Null without a test split, and in older reports.",
+    )
     majority_top1: float | None = Field(
         description="Top-1 accuracy on the val split, from 0 to 1, of always answering with the "
         "most common class of the train split. Null if the val split has no labels."

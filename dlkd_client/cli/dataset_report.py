@@ -35,6 +35,8 @@ def _describe_classes(report: DatasetReport, classes: Sequence[str]) -> list[str
                 f" to {largest['images']:,} ({classes[largest['label']]}) per class"
             )
         lines.append(line)
+    if report.test_duplicates is not None:
+        lines.append(f"test images in other splits: {report.test_duplicates:,}")
     if report.majority_top1 is not None:
         lines.append(f"majority class: {report.majority_top1:.2%} of the evaluation images")
     for pair in report.similar_classes:

@@ -22,6 +22,7 @@ DATASET_REPORT: dict[str, Any] = {
         "train": _BALANCE,
         "val": {"images": 4, "largest_class": None, "smallest_class": None, "imbalance": None},
     },
+    "test_duplicates": 2,
     "majority_top1": 0.5,
     "files": {
         "width": _SIDES,

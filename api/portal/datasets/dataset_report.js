@@ -46,6 +46,10 @@ function ReportFacts({ report: { splits, files, ...report }, dataset: { classes 
   return html`<${DescriptionList} items=${[
     ["Imbalance, train", formatImbalance(splits.train.imbalance)],
     ["Imbalance, val", formatImbalance(splits.val.imbalance)],
+    ...(splits.test ? [
+      ["Imbalance, test", formatImbalance(splits.test.imbalance)],
+      ["Test images in other splits", formatInteger(report.test_duplicates)],
+    ] : []),
     ["Accuracy of the most common class", formatPercent(report.majority_top1)],
     ["Widths of the files", formatSides(files.width)],
     ["Heights of the files", formatSides(files.height)],

@@ -1,6 +1,7 @@
 """Decodes one image to a uint8 array. The format and the number of pixels are restricted."""
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -49,6 +50,21 @@ class ImageFormat(NamedTuple):
         return self.channels <= _MAX_GRAY_CHANNELS
 
 
+class ImageHeader(NamedTuple):
+    """What is known about an image before it is decoded.
+
+    Args:
+        format: size and channels, with the EXIF orientation applied.
+        value_range: range of the values, or None for images with 8 bits or less, of which only the
+            header is read.
+        has_damaged_orientation: whether the EXIF orientation cannot be read.
+    """
+
+    format: ImageFormat
+    value_range: "ValueRange | None"
+    has_damaged_orientation: bool
+
+
 class ValueRange(NamedTuple):
     """The values of images with more than 8 bits."""
 
@@ -74,27 +90,25 @@ class ValueRange(NamedTuple):
         return 0.0, white
 
 
-def read_image_header(
-    content: bytes, name: str, limits: DatasetLimits
-) -> tuple[ImageFormat, ValueRange | None]:
-    """Read an image's format, with the EXIF orientation applied, and its value range.
-
-    The range is None for images with 8 bits or less, of which only the header is read.
+def read_image_header(content: bytes, name: str, limits: DatasetLimits) -> ImageHeader:
+    """Read an image's format, and the range of its values if it has more than 8 bits.
 
     Raises:
         ImageUnreadable: the image cannot be decoded or has too many pixels.
     """
     with _open_image(content, name, limits) as image:
+        orientation = _read_orientation(image)
         # EXIF orientations 5 to 8 swap height and width.
-        is_sideways = _read_orientation(image) >= 5
+        is_sideways = orientation is not None and orientation >= 5
         size = (image.width, image.height) if is_sideways else (image.height, image.width)
         image_format = ImageFormat(*size, *_count_channels_and_bits(image))
         if not _has_wide_values(image):
-            return image_format, None
+            return ImageHeader(image_format, None, orientation is None)
         values = np.asarray(image)
         if not np.isfinite(values).all():
             raise ImageUnreadable(f"{name} contains NaN or infinite values.")
-        return image_format, ValueRange(float(values.min()), float(values.max()))
+        value_range = ValueRange(float(values.min()), float(values.max()))
+        return ImageHeader(image_format, value_range, orientation is None)
 
 
 def decode_image(
@@ -113,7 +127,7 @@ def decode_image(
         ImageUnreadable: the image cannot be decoded or has too many pixels.
     """
     with _open_image(content, name, limits) as opened:
-        transposition = _TRANSPOSITIONS.get(_read_orientation(opened))
+        transposition = _TRANSPOSITIONS.get(_read_orientation(opened) or 1)
         upright = opened if transposition is None else opened.transpose(transposition)
         image = _to_rgb(upright, value_range)
     channels, *sides = shape
@@ -176,13 +190,29 @@ def _check_size(image: Image.Image, name: str, limits: DatasetLimits) -> None:
         )
 
 
-def _read_orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation from 1 to 8. It is 1 if the metadata is missing or damaged."""
+def _read_orientation(image: Image.Image) -> int | None:
+    """Return the EXIF orientation from 1 to 8, or None if it is damaged.
+
+    An orientation that is missing or 0, which some cameras write, counts as 1.
+    """
     try:
-        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 - Pillow's parser of metadata does not say what it raises
-        return 1
-    return orientation if orientation in range(1, 9) else 1
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 0)
+        if orientation == 0:
+            return None if _is_exif_cut_off(image) else 1
+    except Exception as error:  # noqa: BLE001 - Pillow's parser does not say what it raises
+        raise_if_out_of_memory(error, "the metadata of an image")
+        return None
+    return orientation if orientation in range(1, 9) else None
+
+
+def _is_exif_cut_off(image: Image.Image) -> bool:
+    """Return whether the EXIF data ends too early. Pillow only warns about this, and only once."""
+    if not image.info.get("exif"):
+        return False
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        Image.Exif().load(image.info["exif"])
+    return bool(found)
 
 
 def _count_channels_and_bits(image: ImageFile.ImageFile) -> tuple[int, int]:

@@ -244,6 +244,13 @@ def _scan_notices(scan: DatasetScan, size: Size, read_options: ReadOptions) -> I
     )
     if enlarged:
         yield f"{enlarged} images were enlarged more than {_MAX_ENLARGEMENT:g} times."
+    damaged = len(scan.damaged_orientations - scan.broken_files.keys())
+    if damaged:
+        subject = "1 image has" if damaged == 1 else f"{damaged} images have"
+        yield (
+            f"{subject} an EXIF orientation that cannot be read, and may be rotated or mirrored."
+            " The pixels were used as they are stored."
+        )
     if value_range := scan.value_range:
         black, white = value_range.limits
         yield (

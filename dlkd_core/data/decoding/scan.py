@@ -63,6 +63,7 @@ class DatasetScan:
         hidden_files: number of files that are hidden or in hidden folders.
         formats: format of each readable image.
         value_ranges: value range of each image with more than 8 bits.
+        damaged_orientations: images whose EXIF orientation cannot be read.
         broken_files: error message of each unreadable image.
         placements: split and label of each image. Filled after the scan.
         is_indexed: whether the paths were made by the reader of a table, in the form
@@ -76,6 +77,7 @@ class DatasetScan:
     hidden_files: int = 0
     formats: dict[PurePosixPath, ImageFormat] = field(default_factory=dict)
     value_ranges: dict[PurePosixPath, ValueRange] = field(default_factory=dict)
+    damaged_orientations: set[PurePosixPath] = field(default_factory=set)
     broken_files: dict[PurePosixPath, str] = field(default_factory=dict)
     placements: dict[PurePosixPath, Placement] = field(default_factory=dict)
     is_indexed: bool = False
@@ -124,9 +126,12 @@ class DatasetScan:
             )
         self.images.add(name)
         try:
-            self.formats[name], value_range = read_image_header(read(), display_name(name), limits)
-            if value_range is not None:
-                self.value_ranges[name] = value_range
+            header = read_image_header(read(), display_name(name), limits)
+            self.formats[name] = header.format
+            if header.value_range is not None:
+                self.value_ranges[name] = header.value_range
+            if header.has_damaged_orientation:
+                self.damaged_orientations.add(name)
         except ImageUnreadable as error:
             self.broken_files[name] = error.message
 
@@ -206,6 +211,7 @@ class DatasetScan:
             self.images.discard(name)
             self.formats.pop(name, None)
             self.value_ranges.pop(name, None)
+            self.damaged_orientations.discard(name)
             self.broken_files.pop(name, None)
 
 

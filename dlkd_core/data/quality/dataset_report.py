@@ -34,9 +34,9 @@ def build_dataset_report(
     similar = find_similar_names(dataset.classes)
     return {
         "splits": {
-            "train": _describe_balance(dataset.train, num_classes),
-            "val": _describe_balance(dataset.val, num_classes),
+            name: _describe_balance(split, num_classes) for name, split in dataset.splits.items()
         },
+        "test_duplicates": measures.num_test_duplicates,
         "majority_top1": _majority_top1(dataset),
         "files": _describe_files(
             [image.format for split in (decoded.train, decoded.val) for image in split.sources]

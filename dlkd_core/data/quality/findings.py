@@ -68,7 +68,7 @@ def find_issues(dataset: DecodedDataset, measures: ImageMeasures) -> list[Findin
 
 
 def describe_findings(measures: ImageMeasures) -> list[str]:
-    """Return the notices about evaluation images in the training split and about empty images."""
+    """Return the notices about images that are in several splits and about empty images."""
     total = len(measures.labels)
     leaked = find_exact_duplicates(measures).across_splits
     black, white, constant = (
@@ -79,6 +79,12 @@ def describe_findings(measures: ImageMeasures) -> list[str]:
         notices.append(
             f"{leaked} of {total - measures.num_train} evaluation images are also in the training"
             " split, with the same pixels. The measured accuracies are therefore too high."
+        )
+    if measures.num_test_duplicates and measures.test_digests is not None:
+        notices.append(
+            f"{measures.num_test_duplicates} of {len(measures.test_digests)} test images are also"
+            " in the train or val split, with the same pixels. The test accuracies are therefore"
+            " too high."
         )
     if black:
         notices.append(f"{black} of {total} images are almost black.")

@@ -6,7 +6,7 @@ fifty times as long for small images.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import blake2b
 from math import prod
@@ -43,6 +43,7 @@ class ImageMeasures:
         sharpness: variance of the Laplacian divided by the variance of the image, both of the gray
             values, (N,) float32. An image that is smaller than 3 x 3 pixels has NaN.
         hashes: perceptual hash, (N,) uint64.
+        test_digests: digests of the pixels of the test split, (M,) bytes, or None without one.
     """
 
     num_train: int
@@ -52,6 +53,14 @@ class ImageMeasures:
     largest: npt.NDArray[np.uint8]
     sharpness: npt.NDArray[np.float32]
     hashes: npt.NDArray[np.uint64]
+    test_digests: npt.NDArray[np.bytes_] | None = None
+
+    @property
+    def num_test_duplicates(self) -> int | None:
+        """Number of test images that are also in another split, or None without a test split."""
+        if self.test_digests is None:
+            return None
+        return int(np.isin(self.test_digests, self.digests).sum())
 
     @property
     def black(self) -> Mask:
@@ -76,14 +85,18 @@ class ImageMeasures:
 
 
 def measure_images(dataset: DecodedDataset) -> ImageMeasures:
-    """Measure every image of both splits."""
+    """Measure every image of both splits. Of the test images, only the digests are computed."""
     splits = (dataset.train, dataset.val)
     chunks = [_measure_chunk(chunk) for split in splits for chunk in _iter_chunks(split)]
     measures: list[npt.NDArray[Any]] = [
         np.concatenate(parts) for parts in zip(*chunks, strict=True)
     ]
     labels = np.concatenate([split.labels for split in splits])
-    return ImageMeasures(len(dataset.train.labels), labels, *measures)
+    measured = ImageMeasures(len(dataset.train.labels), labels, *measures)
+    if dataset.test is None:
+        return measured
+    digests = [_digest_images(chunk) for chunk in _iter_chunks(dataset.test)]
+    return replace(measured, test_digests=np.concatenate(digests))
 
 
 def _iter_chunks(split: DecodedSplit) -> Iterator[Pixels]:
@@ -93,13 +106,17 @@ def _iter_chunks(split: DecodedSplit) -> Iterator[Pixels]:
         yield split.pixels[slice(start, stop) if split.rows is None else split.rows[start:stop]]
 
 
+def _digest_images(images: Pixels) -> npt.NDArray[np.bytes_]:
+    digests = [blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+    return np.array(digests, "S16")
+
+
 def _measure_chunk(images: Pixels) -> tuple[npt.NDArray[Any], ...]:
     """Return the digests, smallest and largest values, sharpness and hashes of a chunk."""
-    digests = [blake2b(image.tobytes(), digest_size=16).digest() for image in images]
     values = images.reshape(len(images), -1)
     gray = _to_gray(images)
     return (
-        np.array(digests, "S16"),
+        _digest_images(images),
         values.min(axis=1),
         values.max(axis=1),
         _measure_sharpness(gray),

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from dlkd_core.models.meta_network import build_meta_network
 from dlkd_core.models.parameter_names import classifier_weights, is_auxiliary, layer_weights
-from dlkd_core.teachers.recognition.fingerprints import Fingerprint, compute_digest
+from dlkd_core.teachers.recognition.channel_search import find_variant
+from dlkd_core.teachers.recognition.fingerprints import Fingerprint
 
 _MAX_PREFIX_DEPTH = 3  # maximum number of name components in a prefix
 _MIN_TENSORS = 8  # minimum number of tensors under a prefix
@@ -130,7 +131,7 @@ def _match_family(
                 if name.partition(".")[0] in parts and name not in head and not is_auxiliary(name)
             }
             shapes = {name: tuple(tensor.shape) for name, tensor in layers.items()}
-            variant = group.get(compute_digest(shapes, classifier))
+            variant = find_variant(shapes, classifier, group)
             if variant:
                 return variant, layers
     return None

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from dlkd_core.catalog import find_architecture
 from dlkd_core.catalog.architectures.alike_networks import find_alike_networks
-from dlkd_core.catalog.architectures.architecture import MAX_CHANNELS, RGB_CHANNELS
 from dlkd_core.errors import ArchitectureUnknown, ClassesDoNotFit, KeysDoNotFit, SpecError
 from dlkd_core.models.meta_network import build_meta_network
 from dlkd_core.models.parameter_names import (
@@ -22,6 +21,7 @@ from dlkd_core.models.parameter_names import (
 )
 from dlkd_core.teachers.recognition import fingerprints
 from dlkd_core.teachers.recognition.backbone_search import Backbone, find_backbone
+from dlkd_core.teachers.recognition.channel_search import find_variant, possible_stems
 from dlkd_core.teachers.recognition.declared_network import (
     describe_alternatives,
     describe_declaration,
@@ -98,7 +98,7 @@ def check_class_count(actual: int, expected: int | None) -> None:
 
 
 def _search_catalog(tensors: Mapping[str, Tensor]) -> RecognizedModel:
-    variant_and_classifier = _find_variant(tensors) or _find_other_channels(tensors)
+    variant_and_classifier = _find_variant(tensors)
     if variant_and_classifier is None:
         backbone = find_backbone(tensors, fingerprints.all_fingerprints())
         if backbone is None:
@@ -144,7 +144,7 @@ def _match_named(
     if options:
         choices = [_validate_options(architecture, options)]
     else:
-        counts = dict.fromkeys(channels for _, channels in _possible_stems(_shapes(tensors)))
+        counts = dict.fromkeys(channels for _, channels in possible_stems(_shapes(tensors)))
         choices = fingerprints.list_variants(architecture)
         choices += [{**choice, "in_channels": count} for choice in choices for count in counts]
     candidates = [_try_variant(tensors, architecture, choice) for choice in choices]
@@ -208,45 +208,16 @@ def _from_backbone(backbone: Backbone) -> RecognizedModel:
     return replace(model, tensors={**model.tensors, **head}, notices=(backbone.describe(),))
 
 
-def _find_other_channels(tensors: Mapping[str, Tensor]) -> tuple[Fingerprint, str] | None:
-    """Return the variant for RGB images that this one would be with three input channels.
-
-    Its options state the number of channels in the file.
-    """
-    shapes = _shapes(tensors)
-    for name, channels in _possible_stems(shapes):
-        outputs, _, *kernel = shapes[name]
-        found = _find_variant_of_shapes(tensors, {**shapes, name: (outputs, RGB_CHANNELS, *kernel)})
-        if found:
-            variant, classifier = found
-            options = {**variant.options, "in_channels": channels}
-            return replace(variant, options=options), classifier
-    return None
-
-
-def _possible_stems(shapes: Mapping[str, Shape]) -> list[tuple[str, int]]:
-    """Return the convolutions that may take images, with their number of input channels.
-
-    There are none if a convolution takes RGB images.
-    """
-    counts = {name: shape[1] for name, shape in shapes.items() if len(shape) == 4}
-    if RGB_CHANNELS in counts.values():
-        return []
-    return [(name, count) for name, count in counts.items() if count <= MAX_CHANNELS]
-
-
 def _find_variant(tensors: Mapping[str, Tensor]) -> tuple[Fingerprint, str] | None:
-    """Return the variant with exactly these names and shapes, and the file's classifier name."""
-    return _find_variant_of_shapes(tensors, _shapes(tensors))
+    """Return the variant with exactly these names and shapes, and the file's classifier name.
 
-
-def _find_variant_of_shapes(
-    tensors: Mapping[str, Tensor], shapes: Mapping[str, Shape]
-) -> tuple[Fingerprint, str] | None:
+    The number of input channels may differ, see `channel_search`.
+    """
     # Reversed, so that the first of several equal digests wins.
     by_digest = {variant.digest: variant for variant in reversed(fingerprints.all_fingerprints())}
+    shapes = _shapes(tensors)
     for classifier in _possible_classifiers(tensors):
-        variant = by_digest.get(fingerprints.compute_digest(shapes, classifier))
+        variant = find_variant(shapes, classifier, by_digest)
         if variant is not None:
             return variant, classifier
     return None

@@ -122,6 +122,40 @@ def test_the_exif_orientation_is_applied(tmp_path: Path) -> None:
     assert dataset.train.images[3, 0, 0].tolist() == [210, 180, 150, 120, 90, 60, 30, 0]
 
 
+def _encode_with_exif(exif: bytes) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(stream, "JPEG", exif=exif)
+    return stream.getvalue()
+
+
+def _orientation_exif(value: int, *, length: int | None = None) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return exif.tobytes()[:length]
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_damaged_exif_orientations_are_counted(tmp_path: Path) -> None:
+    exifs = {
+        "upright": _orientation_exif(1),
+        "unset": _orientation_exif(0),
+        "outside": _orientation_exif(77),
+        "truncated": _orientation_exif(6, length=18),
+        "not_tiff": b"Exif\x00\x00" + bytes(range(64)),
+    }
+    files = {f"train/cat/{name}.jpg": _encode_with_exif(exif) for name, exif in exifs.items()}
+    dataset = open_dataset(write_zip(tmp_path / "a.zip", valid_files() | files))
+    notices = [notice for notice in dataset.notices if "EXIF" in notice]
+    assert len(notices) == 1
+    assert notices[0].startswith("3 images have an EXIF orientation that cannot be read")
+
+
+def test_images_without_exif_damage_have_no_notice(tmp_path: Path) -> None:
+    files = {"train/cat/9.jpg": _encode_with_exif(_orientation_exif(6))}
+    dataset = open_dataset(write_zip(tmp_path / "a.zip", valid_files() | files))
+    assert not [notice for notice in dataset.notices if "EXIF" in notice]
+
+
 @pytest.mark.parametrize(
     ("removed", "message"),
     [

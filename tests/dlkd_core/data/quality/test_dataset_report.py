@@ -148,6 +148,32 @@ def test_the_balance_of_classes_and_the_majority_baseline(tmp_path: Path) -> Non
     assert not (tmp_path / EXAMPLES_FILE).exists()
 
 
+def test_test_images_in_other_splits_are_counted(tmp_path: Path) -> None:
+    images = textured(10)
+    files = {f"train/cat/{row}.png": images[row] for row in range(3)}
+    files |= {f"train/dog/{row}.png": images[3 + row] for row in range(2)}
+    files |= {"val/cat/0.png": images[5], "val/dog/0.png": images[6]}
+    files |= {"test/cat/0.png": images[7], "test/cat/1.png": images[8], "test/dog/0.png": images[9]}
+    clean = {name: encode_png(image) for name, image in files.items()}
+    report = inspect(tmp_path, clean)
+    assert report["test_duplicates"] == 0
+    assert report["splits"]["test"] == {
+        "images": 3,
+        "largest_class": {"label": 0, "images": 2},
+        "smallest_class": {"label": 1, "images": 1},
+        "imbalance": 2,
+    }
+
+    leaks = {"test/cat/a.png": images[0], "test/dog/b.png": images[6], "test/dog/c.png": images[0]}
+    leaky = clean | {name: encode_png(image) for name, image in leaks.items()}
+    assert inspect(tmp_path, leaky)["test_duplicates"] == 3
+    notices = open_dataset(tmp_path / "set.zip").notices
+    assert any(notice.startswith("3 of 6 test images are also in the train") for notice in notices)
+
+    without_test = {name: file for name, file in clean.items() if not name.startswith("test")}
+    assert inspect(tmp_path, without_test)["test_duplicates"] is None
+
+
 def test_sizes_channels_and_bits_are_those_of_the_files(tmp_path: Path) -> None:
     def encode(image: Image.Image, file_format: str = "PNG") -> bytes:
         stream = io.BytesIO()

@@ -74,6 +74,7 @@ def test_every_recipe_is_run() -> None:
     assert RECIPES.keys() - {""} == PACKAGES.keys() == OUTPUTS.keys()
 
 
+@pytest.mark.e2e  # slow, because every recipe starts a process that imports large libraries
 @pytest.mark.parametrize("recipe", PACKAGES)
 def test_exported_network_computes_the_same(tmp_path: Path, recipe: str) -> None:
     comparison = COMPARISON.format(output=OUTPUTS[recipe])

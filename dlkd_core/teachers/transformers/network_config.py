@@ -13,7 +13,14 @@ from dlkd_core.errors import CheckpointRefused
 _MAX_DEPTH = 6
 _MAX_VALUE = 1_000_000
 _MAX_ITEMS = 1000
-_MAX_PATCHES = 4096
+_MAX_PATCHES = 4096  # patches that are all compared with each other
+_MAX_LOCAL_PATCHES = 1 << 16
+# In these kinds, no layer compares all patches: they have windows or convolutions, or their patches
+# are those of smaller maps.
+_LOCAL_KINDS = {
+    *("convnext", "convnextv2", "dinat", "focalnet", "mobilevit", "mobilevitv2", "poolformer"),
+    *("swin", "swinv2"),
+}
 _MAX_LEVIT_SIDE = 64  # LeViT compares every pair of patches in Python while it is built
 # Limits of entries whose names contain these words
 _LIMITS = {"image_size": 1024, "window_size": 64, "padding": 16}
@@ -65,8 +72,9 @@ def clean_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_patches(config: Mapping[str, Any]) -> None:
     side, patch = max(image_sides(config)), _nested(config, "patch_size")
-    if isinstance(patch, int) and patch > 0 and (side // patch) ** 2 > _MAX_PATCHES:
-        raise _too_large_error(f"the images have {(side // patch) ** 2} patches", _MAX_PATCHES)
+    limit = _MAX_LOCAL_PATCHES if model_type(config) in _LOCAL_KINDS else _MAX_PATCHES
+    if isinstance(patch, int) and patch > 0 and (side // patch) ** 2 > limit:
+        raise _too_large_error(f"the images have {(side // patch) ** 2} patches", limit)
     if model_type(config) == "levit":
         stride = config.get("stride", 2)
         is_number = isinstance(stride, int) and stride > 0

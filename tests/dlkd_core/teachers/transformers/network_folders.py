@@ -35,6 +35,19 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
         "MobileNetV2ForImageClassification",
         {"depth_multiplier": 0.35, "image_size": 64},
     ),
+    "efficientnet": (
+        "EfficientNetForImageClassification",
+        {"width_coefficient": 0.25, "depth_coefficient": 0.25, "hidden_dim": 320, "image_size": 64},
+    ),
+    "mobilevit": (
+        "MobileViTForImageClassification",
+        {"hidden_sizes": [8, 16, 24], "neck_hidden_sizes": [8, 8, 8, 16, 16, 16, 32]},
+    ),
+    "segformer": (
+        "SegformerForImageClassification",
+        {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1], "image_size": 64},
+    ),
+    "siglip": ("SiglipForImageClassification", {"vision_config": _TOKENS}),
     "vit": ("ViTForImageClassification", _TOKENS),
     "deit": ("DeiTForImageClassificationWithTeacher", _TOKENS),
     "beit": ("BeitForImageClassification", {**_TOKENS, "use_relative_position_bias": True}),

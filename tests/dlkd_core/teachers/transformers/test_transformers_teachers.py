@@ -9,12 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from dlkd_core.errors import ImagesDoNotFit, KeysDoNotFit, LibraryMissing
+from dlkd_core.errors import CheckpointRefused, ImagesDoNotFit, KeysDoNotFit, LibraryMissing
 from dlkd_core.models import FeatureExtractor
 from dlkd_core.network_outputs import Outputs
 from dlkd_core.spec import Normalization
 from dlkd_core.teachers.loading import LoadedTeacher, inspect_teacher, load_teacher_file
 from dlkd_core.teachers.transformers import network_builder
+from dlkd_core.teachers.transformers.network_config import clean_config
 from tests.dlkd_core.teachers.transformers.network_folders import (
     CLASSES,
     NETWORKS,
@@ -65,7 +66,8 @@ def run(loaded: LoadedTeacher, images: torch.Tensor) -> Outputs:
 def test_the_logits_are_those_of_transformers(name: str, tmp_path: Path) -> None:
     network = build_network(name)
     path = zip_network(network, tmp_path)
-    side = network.config.to_dict().get("image_size") or 64
+    config = network.config.to_dict()
+    side = config.get("vision_config", config).get("image_size") or 64
     images = random_images(side)
     with torch.no_grad():
         expected = network(pixel_values=images).logits
@@ -119,6 +121,13 @@ def test_a_network_for_one_size_says_so_and_refuses_others(tmp_path: Path) -> No
     with pytest.raises(ImagesDoNotFit, match="32 x 32") as error:
         run(loaded, random_images(32))
     assert "64" in error.value.hint
+
+
+def test_patches_that_are_not_all_compared_may_be_many() -> None:
+    swin = {"model_type": "swin", "image_size": 384, "patch_size": 4}
+    assert clean_config(swin)["image_size"] == 384
+    with pytest.raises(CheckpointRefused, match="9216 patches"):
+        clean_config({**swin, "model_type": "vit"})
 
 
 def test_trying_another_size_does_not_change_the_windows_of_swin(tmp_path: Path) -> None:

@@ -161,6 +161,7 @@ def load_teacher_file(
         parameters=source.parameters,
         notices=recognized.notices,
         alternatives=recognized.alternatives,
+        class_names=_fitting_names(checkpoint.class_names, recognized.num_classes),
     )
 
 
@@ -215,7 +216,13 @@ def _load_graph(
         parameters=graph.parameters,
         notices=graph.notices,
         takes_bytes=graph.image.dtype == np.uint8,
+        class_names=_fitting_names(graph.class_names, graph.num_classes),
     )
+
+
+def _fitting_names(names: tuple[str, ...], num_classes: int) -> tuple[str, ...]:
+    """Return the names of the classes, or nothing if they are those of something else."""
+    return names if len(names) == num_classes else ()
 
 
 def _graph_options(graph: OnnxGraph, output: str | None) -> dict[str, Any]:

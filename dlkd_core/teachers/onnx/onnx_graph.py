@@ -15,6 +15,7 @@ from dlkd_core.models.network import TensorLayout
 from dlkd_core.teachers.onnx.onnx_file import read_onnx_model
 from dlkd_core.teachers.onnx.onnx_limits import check_node_count
 from dlkd_core.teachers.onnx.onnx_outputs import choose_output
+from dlkd_core.teachers.reading.declared_classes import find_class_names
 
 # Operators that can be a classifier, also after quantization and in graphs that onnxruntime saved
 _QUANTIZED_OPS = frozenset({"QLinearConv", "QLinearMatMul", "QGemm"})
@@ -106,6 +107,11 @@ class OnnxGraph:
     def num_classes(self) -> int:
         """Number of classes."""
         return 2 if self.num_outputs == 1 else self.num_outputs
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in the metadata, or nothing if there are none."""
+        return find_class_names({entry.key: entry.value for entry in self.model.metadata_props})
 
     @property
     def names(self) -> list[str]:

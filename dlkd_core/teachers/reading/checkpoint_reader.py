@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dlkd_core.errors import CheckpointRefused, CheckpointUnreadable
 from dlkd_core.teachers.reading.checkpoint_limits import check_shape, check_tensor_count
+from dlkd_core.teachers.reading.declared_classes import find_class_names
 from dlkd_core.teachers.reading.declared_names import find_declared_names
 from dlkd_core.teachers.reading.file_format import CheckpointFormat, detect_format
 from dlkd_core.teachers.reading.safetensors_reader import (
@@ -45,11 +46,13 @@ class Checkpoint:
         tensors: Weights by name, without the prefixes that wrappers add. They are on the CPU and
             keep the dtypes of the file.
         declared_names: Names that the file gives to the architecture, the most likely first.
+        class_names: Names that the file gives to the classes, in their order.
     """
 
     format: CheckpointFormat
     tensors: dict[str, Tensor]
     declared_names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -61,7 +64,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
             finite weights.
     """
     file_format, tensors, saved = _read_file(path)
-    return Checkpoint(file_format, strip_prefixes(tensors), find_declared_names(saved))
+    return Checkpoint(
+        file_format,
+        strip_prefixes(tensors),
+        find_declared_names(saved),
+        find_class_names(saved),
+    )
 
 
 def read_tensors(path: Path) -> tuple[CheckpointFormat, dict[str, Tensor]]:

@@ -309,3 +309,11 @@ def test_a_size_with_which_the_graph_does_not_run_is_an_error_that_says_so(save:
     assert extractor.logits(torch.rand(2, 3, 32, 32)).shape == (2, CLASSES)
     with pytest.raises(ImagesDoNotFit, match="does not run on images of 24 x 24 pixels"):
         extractor.logits(torch.rand(3, 3, 24, 24))
+
+
+def test_metadata_may_name_the_classes(tmp_path: Path) -> None:
+    model = build_model()
+    helper.set_model_props(model, {"names": "{0: 'cat', 1: 'dog', 2: 'owl', 3: 'fox'}"})
+    onnx.save(model, tmp_path / "teacher.onnx")
+    loaded = load_teacher_file(tmp_path / "teacher.onnx")
+    assert loaded.class_names == ("cat", "dog", "owl", "fox")

@@ -58,7 +58,7 @@ def _memory_limits() -> Iterator[int]:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that memory ran out. Libraries in C++ raise RuntimeError."""
-    return isinstance(error, MemoryError) or any(
+    return isinstance(error, MemoryError | OutOfMemory) or any(
         message in str(error) for message in _OUT_OF_MEMORY_MESSAGES
     )
 
@@ -69,6 +69,8 @@ def raise_if_out_of_memory(error: Exception, name: str) -> None:
     Readers call this before they blame the file, because some libraries do not say what they raise
     for a damaged file.
     """
+    if isinstance(error, OutOfMemory):
+        raise error
     if is_out_of_memory(error):
         raise OutOfMemory(
             f"There is not enough memory for {name}.",

@@ -45,7 +45,11 @@ def _read_names(value: Any, *, is_index: bool) -> tuple[str, ...]:
         parsed = [by_index.get(index) for index in range(len(parsed))]
     if not isinstance(parsed, list | tuple) or not 1 < len(parsed) <= MAX_CLASSES:
         return ()
-    return tuple(parsed) if all(isinstance(name, str) and name for name in parsed) else ()
+    if not all(isinstance(name, str) and name for name in parsed):
+        return ()
+    # Placeholders of transformers
+    is_unnamed = all(name == f"LABEL_{index}" for index, name in enumerate(parsed))
+    return () if is_unnamed else tuple(parsed)
 
 
 def _parse_text(text: str) -> Any:

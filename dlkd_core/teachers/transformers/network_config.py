@@ -9,6 +9,7 @@ from typing import Any
 
 from dlkd_core.catalog.architectures.architecture import MAX_CHANNELS, MAX_CLASSES, RGB_CHANNELS
 from dlkd_core.errors import CheckpointRefused
+from dlkd_core.teachers.reading.declared_classes import find_class_names
 
 _MAX_DEPTH = 6
 _MAX_VALUE = 1_000_000
@@ -107,12 +108,7 @@ def input_channels(config: Mapping[str, Any]) -> int:
 
 def class_names(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of the classes, or nothing if the file has only placeholders."""
-    labels = config.get("id2label")
-    if not isinstance(labels, Mapping):
-        return ()
-    names = [str(labels.get(str(index), "")) for index in range(len(labels))]
-    is_placeholder = all(name == f"LABEL_{index}" for index, name in enumerate(names))
-    return () if is_placeholder or not all(names) else tuple(names)
+    return find_class_names({"id2label": config.get("id2label")})
 
 
 def _nested(config: Mapping[str, Any], name: str) -> Any:

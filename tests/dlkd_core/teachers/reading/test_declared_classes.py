@@ -35,6 +35,7 @@ def test_names_are_found_where_tools_write_them(saved: Any) -> None:
         {"names": {0: "cat", 2: "owl"}},
         {"labels": torch.zeros(3)},
         {"labels": [0, 1, 2]},
+        {"id2label": {0: "LABEL_0", 1: "LABEL_1"}},
         {"classes": "[" * 100_000},
         {"class_to_idx": {"cat": 0, "dog": 0}},
         {"config": {"config": {"config": {"config": {"classes": ["cat", "dog"]}}}}},
